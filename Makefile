@@ -1,0 +1,81 @@
+# Needs python3 (3.11 or newer) and GNU make, and nothing else.
+
+PYTHON ?= python3
+UV := uv==0.13.9
+BIN := .venv/bin
+PEERS := .venv-peers/bin
+REQUIREMENTS := requirements.txt requirements-data.txt requirements-test.txt
+TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements-peers.txt)
+
+# Real clips to show and to test with, where there are any.
+ifneq ($(wildcard ../shared/data),)
+export TDMM_REAL_DATA ?= $(abspath ../shared/data)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install peers demo test lint clean
+
+help:
+	@echo 'make demo      install; build the default corpus, train both models, write'
+	@echo '               runs/demo/report.html; go on where an interrupted one stopped'
+	@echo 'make test      install, with the peers that parity tests need; run every test'
+	@echo '               (ARGS="-k video" is handed to pytest)'
+	@echo 'make install   .venv/ with the project (.venv/bin/tdmm) and what its tests need'
+	@echo 'make lint      ruff check and ruff format --check'
+	@echo 'make clean     remove .venv/, .venv-peers/ and caches; runs/ stays'
+
+install: .venv/.installed
+
+peers: .venv-peers/.installed
+
+# The stamp holds how many seconds the installation took. uv installs in a tenth of
+# pip's time; where it cannot (a mirror that only pip knows of), pip does it.
+.venv/.installed: $(REQUIREMENTS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "python3 is older than 3.11: make PYTHON=/path/to/python3.11 ...")'
+	@echo 'Installing into .venv/ ...'
+	@start=$$(date +%s) && \
+	$(PYTHON) -m venv .venv && \
+	if $(BIN)/python -m pip install -q --disable-pip-version-check $(UV) && \
+	   $(BIN)/uv pip install -q --python $(BIN)/python $(addprefix -r ,$(REQUIREMENTS)) && \
+	   $(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .; \
+	then :; else \
+	  echo 'uv could not install; pip takes over (minutes).' && \
+	  $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q \
+	    $(addprefix -r ,$(REQUIREMENTS)) && \
+	  $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .; \
+	fi && \
+	echo $$(( $$(date +%s) - start )) > $@ && \
+	echo "Installed in $$(cat $@) s."
+
+# torch comes first and alone, from the index of its CPU builds where that can be
+# reached: other ways may bring gigabytes of CUDA.
+.venv-peers/.installed: requirements-peers.txt | install
+	@echo 'Installing the peers (torch, transformers, smplx) into .venv-peers/ ...'
+	@$(PYTHON) -m venv .venv-peers
+	@$(PEERS)/python -m pip install -q --disable-pip-version-check --progress-bar off \
+	    --index-url https://download.pytorch.org/whl/cpu --retries 0 --timeout 5 \
+	    $(TORCH) 2>/dev/null || \
+	  $(PEERS)/python -m pip install -q --disable-pip-version-check --progress-bar off \
+	    $(TORCH)
+	@$(BIN)/uv pip install -q --python $(PEERS)/python -r requirements-peers.txt || \
+	  $(PEERS)/python -m pip install -q --disable-pip-version-check \
+	    --progress-bar off -r requirements-peers.txt
+	@touch $@
+
+demo: install
+	@TDMM_INSTALL_SECONDS=$$(cat .venv/.installed) $(BIN)/python demo/run.py
+
+# One thread for each of the two workers, or they fight over two cores.
+test: install peers
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 JAX_PLATFORMS=cpu \
+	XLA_FLAGS="$$XLA_FLAGS --xla_cpu_multi_thread_eigen=false" \
+	  $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv .venv-peers .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,29 @@
+"""What every config shares: loop, optimiser, mesh. Run one of its siblings instead."""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = ml_collections.ConfigDict()
+  config.objective = ""  # "tokenizer" | "language_model"
+  config.seed = 0
+  config.records_dir = "runs/demo/records"
+
+  config.total_steps = 1_000
+  config.batch_size = 32
+  config.log_every = 20
+  config.eval_every = 500
+  config.eval_batches = 4
+  config.save_every = 250
+  config.tensorboard = True  # through CLU; imports TensorFlow
+
+  config.learning_rate = 1e-3
+  config.warmup_steps = 100
+  config.final_lr_fraction = 0.02
+  config.weight_decay = 0.01
+  config.adam_b1 = 0.9
+  config.adam_b2 = 0.98
+  config.grad_clip_norm = 1.0
+
+  config.mesh = ml_collections.ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})
+  return config

@@ -1,0 +1,45 @@
+"""Language model of `make demo`: both directions, small enough for two CPU cores.
+
+Run: python -m tdmm_jax.train --config configs/lm_demo.py --workdir DIR \\
+       --config.tokenizer_dir DIR
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = common.get_config()
+  config.objective = "language_model"
+  config.tokenizer_dir = "runs/demo/tokenizer"
+  config.batch_size = 16
+  config.total_steps = 1_500
+  config.save_every = 250
+  config.learning_rate = 2e-3
+  config.tensorboard = False
+
+  config.num_pieces = 640
+  config.num_extra_ids = 100
+  config.vocab_texts = 20_000
+  # One row holds one example of each direction at least.
+  config.encoder_length = 192
+  config.decoder_length = 160
+  config.max_frames = 128
+  config.max_prompt_pieces = 96
+  config.max_caption_pieces = 64
+  config.l2m_weight = 1.0
+  config.m2l_weight = 1.0
+  config.z_loss = 1e-4
+
+  model = config.model = ml_collections.ConfigDict()
+  model.emb_dim = 128
+  model.num_heads = 4
+  model.head_dim = 32
+  model.mlp_dim = 256
+  model.num_encoder_layers = 3
+  model.num_decoder_layers = 3
+  model.dropout_rate = 0.0
+  model.logits_via_embedding = False
+  model.dtype = "float32"
+  return config

@@ -1,0 +1,49 @@
+"""Geometry tokenizer of `make demo`: FSQ, 1,000 codes, one token per frame.
+
+Run: python -m tdmm_jax.train --config configs/tokenizer_demo.py --workdir DIR
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = common.get_config()
+  config.objective = "tokenizer"
+  config.face_model = "default_v1"  # or the path of generic_model.pkl, flame2023.pkl
+  config.window = 64
+  config.batch_size = 32
+  config.total_steps = 1_500
+  config.save_every = 250
+  config.learning_rate = 2e-3
+  config.weight_decay = 0.0
+  config.tensorboard = False
+
+  model = config.model = ml_collections.ConfigDict()
+  model.emb_dim = 128
+  model.mlp_dim = 256
+  model.dilations = (1, 2, 4, 8, 1)
+  model.quantizer = "fsq"  # or "ema_vq"
+  model.levels = (8, 5, 5, 5)  # FSQ: 1,000 codes
+  model.num_codes = 1_024  # EMA-VQ
+  model.code_dim = 16  # EMA-VQ
+  model.decay = 0.99  # EMA-VQ
+  model.space = "geometry"  # or "params", the ablation
+  model.num_features = 48
+  model.num_vertices = 512  # of the face region, lips more often
+  model.lip_weight = 3.0
+
+  # Units: mm, mm/frame, degrees, degrees/frame.
+  config.loss_weights = ml_collections.ConfigDict(
+    {
+      "face_mm": 1.0,
+      "face_velocity_mm": 0.5,
+      "head_deg": 0.3,
+      "head_velocity_deg": 0.3,
+      "gaze_deg": 0.05,
+      "params_l1": 0.1,
+    }
+  )
+  config.commitment_weight = 0.25
+  return config

@@ -1,0 +1,217 @@
+"""The prompt suite: attributes sampled evenly, with true prompts and paraphrases.
+
+  python -m data_prep.prompts --num 2000 --seed 0 --out prompts.jsonl
+
+One JSON line a clip: clip_id, split, prompt, captions, attributes, duration_s, seed.
+Every label occurs equally often in each split (counts differ by one at most); the same
+seed gives the same lines; clip N does not depend on how many clips are asked for,
+except through its label. Splits are 90/5/5 by hash of clip_id.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import tempfile
+
+import numpy as np
+
+from data_prep import paraphrase
+from tdmm_jax.errors import UserError
+from tdmm_jax.language import lexicon
+
+SPLITS = ("train", "valid", "test")
+_SPLIT_PERCENT = {"train": 90, "valid": 5, "test": 5}
+NUM_CAPTIONS = 3
+
+# What hides or contradicts a micro-action: families that already do it ...
+_HIDDEN_BY_FAMILY = {
+  "wink": ("pain", "concentration", "tiredness", "disgust"),
+  "brow_raise": ("surprise", "fear", "interest", "confusion", "sadness"),
+  "brow_furrow": ("anger", "concentration", "confusion", "pain", "sadness", "disgust"),
+  "lip_press": ("surprise", "embarrassment", "anger", "concentration", "pain"),
+  "lip_bite": ("surprise", "pain", "embarrassment", "fear"),
+  "pucker": ("pout", "surprise", "pain", "happiness", "confusion"),
+  "jaw_drop": ("surprise", "tiredness", "fear"),
+  "squint": ("concentration", "pain", "tiredness", "anger", "disgust", "happiness"),
+  "nose_wrinkle": ("disgust", "pain"),
+  "cheek_puff": ("surprise", "pain", "happiness"),
+  "gaze_shift": ("embarrassment",),
+}
+_HIDDEN_BY_LABEL = {"gaze_shift": ("nervous", "anxious", "bored", "thoughtful")}
+# ... and a mouth that is busy with words.
+_MOUTH_ACTIONS = ("lip_press", "lip_bite", "pucker", "jaw_drop", "cheek_puff")
+_TWO_HEAD_MOTIONS = (("nod", "tilt"), ("shake", "look_down"), ("nod", "turn"))
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipPlan:
+  """One line of the suite."""
+
+  clip_id: str
+  split: str
+  prompt: str
+  captions: list[str]
+  attributes: dict
+  duration_s: float
+  seed: tuple[int, ...]
+
+
+def split_of(clip_id: str) -> str:
+  """90/5/5 by SHA-1 of the clip_id, so a clip never changes sides."""
+  percent = int(hashlib.sha1(clip_id.encode()).hexdigest(), 16) % 100
+  return "train" if percent < 90 else "valid" if percent < 95 else "test"
+
+
+def _micro_actions(rng, labels, speaking: str) -> list[str]:
+  families = {lexicon.LABELS[label].family for label in labels}
+  allowed = [
+    name
+    for name in lexicon.MICRO_ACTIONS
+    if not families & set(_HIDDEN_BY_FAMILY.get(name, ()))
+    and not set(labels) & set(_HIDDEN_BY_LABEL.get(name, ()))
+    and (speaking == "silent" or name not in _MOUTH_ACTIONS)
+  ]
+  count = int(rng.choice(3, p=(0.55, 0.35, 0.10)))
+  return [str(name) for name in rng.choice(allowed, min(count, len(allowed)), False)]
+
+
+def _head_motion(rng) -> list[str]:
+  draw = rng.random()
+  if draw < 0.5:
+    return []
+  if draw < 0.96:
+    return [str(rng.choice(lexicon.HEAD_MOTIONS))]
+  return list(_TWO_HEAD_MOTIONS[int(rng.integers(len(_TWO_HEAD_MOTIONS)))])
+
+
+def _intensity(rng, label: str) -> int:
+  return (
+    lexicon.DEFAULT_INTENSITY if label == lexicon.NEUTRAL else int(rng.integers(1, 6))
+  )
+
+
+def sample_attributes(label: str, duration_s: float, rng) -> dict:
+  """Attributes whose first (and longest) segment is the label.
+
+  About a fifth of the clips go over to a second emotion, a few percent show two at
+  once; half keep their head still; half are silent.
+  """
+  others = [
+    name
+    for name, other in lexicon.LABELS.items()
+    if other.family != lexicon.LABELS[label].family and name != lexicon.NEUTRAL
+  ]
+  draw = rng.random()
+  if draw < 0.20:
+    middle = duration_s * rng.uniform(0.5, 0.6)
+    spans = ((label, 0.0, middle), (str(rng.choice(others)), middle, duration_s))
+  elif draw < 0.24 and label != lexicon.NEUTRAL:
+    spans = ((label, 0.0, duration_s), (str(rng.choice(others)), 0.0, duration_s))
+  else:
+    spans = ((label, 0.0, duration_s),)
+  speaking = str(rng.choice(lexicon.SPEAKING_MODES, p=(0.5, 0.38, 0.12)))
+  return lexicon.make_attributes(
+    [(name, _intensity(rng, name), start, end) for name, start, end in spans],
+    micro_actions=_micro_actions(rng, [name for name, *_ in spans], speaking),
+    head_motion=_head_motion(rng),
+    speaking=speaking,
+  )
+
+
+def _labels_of_split(split: str, count: int, seed: int) -> list[str]:
+  """`count` labels, each as often as the others; a shuffled cycle."""
+  names, labels = list(lexicon.LABELS), []
+  rng = np.random.default_rng((seed, SPLITS.index(split), 1))
+  while len(labels) < count:
+    labels += [names[i] for i in rng.permutation(len(names))]
+  return labels[:count]
+
+
+def make_suite(
+  num_clips: int,
+  seed: int,
+  seconds: tuple[float, float] = (4.0, 6.0),
+  num_captions: int = NUM_CAPTIONS,
+) -> list[ClipPlan]:
+  """Plans `num_clips` clips with durations (whole frames of 25 fps) in `seconds`.
+
+  Raises:
+    UserError: if no clip is asked for, or the durations make no sense.
+  """
+  if num_clips < 1:
+    raise UserError(f"--num: {num_clips} clips asked for; give at least 1")
+  if not 0.4 <= seconds[0] <= seconds[1]:
+    raise UserError(f"durations: {seconds} s; give a shortest of at least 0.4 s first")
+  ids = [f"sim_{seed}_{i:06d}" for i in range(num_clips)]
+  splits = [split_of(clip_id) for clip_id in ids]
+  labels = {s: iter(_labels_of_split(s, splits.count(s), seed)) for s in SPLITS}
+  low, high = round(seconds[0] * 25), round(seconds[1] * 25)
+  plans = []
+  for i, (clip_id, split) in enumerate(zip(ids, splits)):
+    clip_seed = (seed, SPLITS.index(split), 2, i)
+    rng = np.random.default_rng(clip_seed)
+    duration_s = int(rng.integers(low, high + 1)) / 25
+    attributes = sample_attributes(next(labels[split]), duration_s, rng)
+    texts = paraphrase.captions(attributes, split, num_captions + 1, rng)
+    plans.append(
+      ClipPlan(clip_id, split, texts[0], texts[1:], attributes, duration_s, clip_seed)
+    )
+  return plans
+
+
+def write_jsonl(path, plans) -> None:
+  """Writes the suite under a temporary name, then renames it."""
+  path = os.fspath(path)
+  folder = os.path.dirname(os.path.abspath(path))
+  os.makedirs(folder, exist_ok=True)
+  handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+  try:
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+      file.writelines(json.dumps(dataclasses.asdict(plan)) + "\n" for plan in plans)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+  except BaseException:
+    os.unlink(temporary)
+    raise
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog="python -m data_prep.prompts",
+    description="Write a prompt suite: JSON lines of prompts with their attributes.",
+    epilog="example: python -m data_prep.prompts --num 2000 --out prompts.jsonl",
+  )
+  parser.add_argument("--num", type=int, required=True, help="number of clips")
+  parser.add_argument("--seed", type=int, default=0, help="same seed, same suite")
+  parser.add_argument("--out", required=True, help="the JSON-lines file to write")
+  parser.add_argument(
+    "--seconds",
+    type=float,
+    nargs=2,
+    default=(4.0, 6.0),
+    metavar=("MIN", "MAX"),
+    help="range of clip durations (default: 4 6)",
+  )
+  return parser
+
+
+def main(argv=None) -> int:
+  args = _parser().parse_args(argv)
+  try:
+    plans = make_suite(args.num, args.seed, tuple(args.seconds))
+    write_jsonl(args.out, plans)
+  except UserError as error:
+    print(error, file=sys.stderr)
+    return 2
+  except OSError as error:
+    print(f"{args.out}: {error.strerror}; choose another --out", file=sys.stderr)
+    return 2
+  print(f"{args.out}: {len(plans)} prompts")
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,301 @@
+"""The behaviour simulator: acts attributes out as a `FaceMotion`.
+
+Everything is added up in one matrix of channels over frames (the 50 action units, then
+jaw, lids, gaze and head), each act with an envelope of its own: emotions with onset,
+apex and offset, speech, micro-actions, head motion, and the restlessness of a living
+face. The action units become expression coefficients of the default head at the end.
+
+  python -m data_prep.simulate "A woman smiles, then nods." --seconds 4 --out motion.npz
+
+Shape letters: T frames, C channels (data_prep.expressions).
+"""
+
+import argparse
+import dataclasses
+import functools
+import hashlib
+import json
+import sys
+
+import numpy as np
+
+from data_prep import expressions, head_motion, speech
+from data_prep.envelopes import bump, hold, ramp, slow_noise
+from data_prep.expressions import CHANNEL_INDEX, NUM_ACTION_UNITS
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import action_units
+from tdmm_jax.face.motion import FaceMotion, save_motion
+from tdmm_jax.language import lexicon
+
+REVISION = 1  # raise it when `simulate` gives another motion with the same recipes
+FPS = 25
+# Amplitude of intensity 1..5: even steps of loudness; people differ by LOG_STD.
+AMPLITUDES = (0.24, 0.34, 0.49, 0.70, 1.0)
+AMPLITUDE_LOG_STD = 0.15
+_JAW, _GAZE_PITCH, _GAZE_YAW = (
+  CHANNEL_INDEX[name] for name in ("jaw_open", "gaze_pitch", "gaze_yaw")
+)
+_LIDS = [CHANNEL_INDEX["lid_l"], CHANNEL_INDEX["lid_r"]]
+_HEAD = [CHANNEL_INDEX[f"head_{axis}"] for axis in ("pitch", "yaw", "roll")]
+# What speech takes over from the emotion's mouth.
+_LIP_CLOSERS = [
+  CHANNEL_INDEX[name]
+  for name in ("lip_tightener", "lip_pressor", "lip_suck", "lips_part", "lips_toward")
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Generator:
+  """A style of acting; several, so that none's habits are learned as the face's."""
+
+  amplitude: float = 1.0
+  tempo: float = 1.0
+  sway_rad: float = 0.012
+  asymmetry: float = 0.06
+  blinks_hz: float = 0.22
+
+
+GENERATORS = {
+  "sim_plain": Generator(),
+  "sim_lively": Generator(1.08, 1.12, 0.017, 0.06, 0.28),
+  "sim_restrained": Generator(0.90, 0.92, 0.008, 0.04, 0.18),
+  "sim_brisk": Generator(1.0, 1.2, 0.012, 0.08, 0.24),
+  "sim_loose": Generator(1.03, 0.9, 0.016, 0.11, 0.2),
+}
+# Tracker -> standard deviation of its noise: action units, rotations (rad).
+TRACKERS = {"sim_clean": (0.004, 0.0008), "sim_noisy": (0.010, 0.0020)}
+
+
+@functools.cache
+def _num_shape() -> int:
+  from tdmm_jax.face import default_head  # built on first use
+
+  return int(default_head.build_default_head().num_shape)
+
+
+def simulate(
+  attributes: dict,
+  seed,
+  duration_s: float,
+  generator: str = "sim_plain",
+  tracker: str = "sim_clean",
+) -> FaceMotion:
+  """Acts the attributes out.
+
+  Args:
+    attributes: of a record; segments may overlap, and times past the end are cut.
+    seed: int or sequence of ints; the same seed gives the same motion.
+    duration_s: s, rounded to whole frames of 25 fps.
+    generator: a key of GENERATORS.
+    tracker: a key of TRACKERS.
+
+  Returns:
+    A motion of the default head at 25 fps; neck and translation are zero.
+  """
+  rng = np.random.default_rng(seed)
+  style = GENERATORS[generator]
+  times_T = np.arange(max(2, round(duration_s * FPS))) / FPS
+  channels_TC = _emotions(attributes, times_T, style, rng)
+  _add_speech(channels_TC, attributes["speaking"], times_T, style, rng)
+  _add_micro_actions(channels_TC, attributes["micro_actions"], times_T, rng)
+  head_motion.add(channels_TC, attributes["head_motion"], times_T, style.tempo, rng)
+  _add_life(channels_TC, attributes, times_T, style, rng)
+  return _as_motion(channels_TC, tracker, rng)
+
+
+def _emotions(attributes, times_T, style, rng) -> np.ndarray:
+  """float32[T, C] of all segments; overlapping ones share the face."""
+  channels_TC = np.zeros((len(times_T), len(expressions.CHANNELS)), np.float32)
+  side = rng.random() < 0.5
+  segments = attributes["segments"]
+  end_s = float(times_T[-1])
+  for segment in segments:
+    vector_C = expressions.label_vectors()[segment["emotion"]]
+    vector_C = expressions.mirrored(vector_C) if side else vector_C
+    own = np.exp(rng.normal(0.0, 0.12, len(vector_C)))  # nobody acts by the book
+    amplitude = AMPLITUDES[segment["intensity"] - 1] * style.amplitude
+    amplitude *= np.exp(rng.normal(0.0, AMPLITUDE_LOG_STD))
+    at_once = sum(
+      other["start_s"] < segment["end_s"] and segment["start_s"] < other["end_s"]
+      for other in segments
+    )
+    amplitude *= 1.0 if at_once == 1 else 0.8
+    lean = 1.0 + style.asymmetry * rng.normal(0.0, 0.7)
+    own = own * np.where(_IS_LEFT, lean, 2.0 - lean)
+    manner = expressions.MANNERS.get(segment["emotion"], expressions.USUAL)
+    envelope_TC = _envelope(segment, manner, times_T, end_s, style.tempo, rng)
+    channels_TC += envelope_TC * (amplitude * own * vector_C).astype(np.float32)
+  return channels_TC
+
+
+_IS_LEFT = np.array([name.endswith(("_l", "_left")) for name in expressions.CHANNELS])
+_MOUTH_WORDS = ("lip", "jaw", "chin", "mouth", "dimpler", "nasolabial", "cheek_puff")
+_IS_MOUTH = np.array(
+  [any(word in name for word in _MOUTH_WORDS) for name in expressions.CHANNELS]
+)
+
+
+def _envelope(segment, manner, times_T, end_s, tempo, rng) -> np.ndarray:
+  """float32[T, C] in 0..1: onset, apex and offset; brows and mouth not in step."""
+  start, end = segment["start_s"], min(segment["end_s"], end_s + 1 / FPS)
+  onset = rng.uniform(0.25, 0.55) * manner.onset_factor / tempo
+  first, last = start < 0.2, end > end_s - 0.2
+  lag = rng.uniform(-0.06, 0.06)
+  wave = 1.0 + 0.07 * slow_noise(rng, times_T, 1, 0.6)[:, 0]
+  level_T = []
+  for shift in (-lag, lag):
+    if manner.pulses:
+      length = (end - start) / manner.pulses
+      centres = start + length * (np.arange(manner.pulses) + rng.uniform(0.4, 0.6))
+      level = bump(times_T - shift, centres, 0.34 * length, onset).sum(1)
+      level = np.minimum(0.3 * hold(times_T, start, end, onset, onset) + level, 1.0)
+    else:
+      # A first segment is under way when the clip begins; a last one may fade.
+      begun = rng.uniform(0.1, 0.5) if first else 0.0
+      rise = ramp(times_T - shift, start - onset * begun, onset)
+      fade = rng.uniform(0.0, 0.5) if last else 1.0
+      fall_s = rng.uniform(0.4, 0.7) / tempo
+      fall_at = end - (fall_s * rng.uniform(0.3, 1.0) if last else 0.5 * fall_s)
+      level = rise * (1.0 - fade * ramp(times_T - shift, fall_at, fall_s))
+    level_T.append(level * wave)
+  levels_T2 = np.stack(level_T, 1)
+  if manner.pulse_hz:
+    beat = np.cos(2 * np.pi * (manner.pulse_hz * tempo * times_T + rng.random()))
+    levels_T2 *= (1.0 - manner.pulse_depth * (0.5 + 0.5 * beat))[:, None]
+  return levels_T2[:, _IS_MOUTH.astype(int)].astype(np.float32)
+
+
+def _add_speech(channels_TC, mode, times_T, style, rng) -> None:
+  if mode == "silent":
+    return
+  act = speech.speaking if mode == "speaking" else speech.singing
+  vigour = style.amplitude * np.exp(rng.normal(0.0, 0.12))
+  mouth_TC = act(rng, times_T, style.tempo, vigour)
+  channels_TC[:, _LIP_CLOSERS] *= 0.6
+  channels_TC[:, _JAW] *= 0.7
+  channels_TC += mouth_TC
+  # Talkers move their heads with the phrase; singers sway.
+  reach, speed = (0.012, 1.2) if mode == "speaking" else (0.018, 0.6)
+  sway = slow_noise(rng, times_T, 3, speed * style.tempo)
+  channels_TC[:, _HEAD] += (reach * sway * (1.0, 0.7, 0.6)).astype(np.float32)
+
+
+def _add_micro_actions(channels_TC, names, times_T, rng) -> None:
+  """Short actions at full strength, once or twice each, not on top of each other."""
+  end_s = float(times_T[-1])
+  acted = [name for name in names if name != "blink"]
+  count = {name: int(rng.integers(1, 3)) for name in acted}
+  slots = [name for name in acted for _ in range(count[name])]
+  slots = [slots[i] for i in rng.permutation(len(slots))]
+  for i, name in enumerate(slots):
+    room = 0.92 * end_s / len(slots)
+    centre = 0.04 * end_s + room * (i + rng.uniform(0.4, 0.6))
+    width = min(rng.uniform(0.6, 1.0), 0.8 * room)
+    if name == "wink":
+      shape = bump(times_T, np.array([centre]), 0.45 * width, 0.12)[:, 0]
+      eye = int(rng.integers(2))
+      channels_TC[:, _LIDS[eye]] += 0.95 * shape
+      for unit in ("cheek_raiser", "lid_tightener"):
+        channels_TC[:, CHANNEL_INDEX[f"{unit}_{'lr'[eye]}"]] += 0.6 * shape
+      continue
+    shape = bump(times_T, np.array([centre]), width, rng.uniform(0.16, 0.26))[:, 0]
+    if name == "gaze_shift":
+      channels_TC[:, _GAZE_YAW] += rng.choice((-1, 1)) * rng.uniform(0.32, 0.45) * shape
+      channels_TC[:, _GAZE_PITCH] += rng.uniform(-0.1, 0.12) * shape
+      continue
+    strength = rng.uniform(0.8, 1.05)
+    channels_TC += np.outer(shape, strength * expressions.micro_vectors()[name])
+
+
+def _add_life(channels_TC, attributes, times_T, style, rng) -> None:
+  """What no caption mentions: rest face, sway, gaze shifts, blinks."""
+  units = slice(0, NUM_ACTION_UNITS)
+  rest_C = np.abs(rng.normal(0.0, 0.03, NUM_ACTION_UNITS))
+  drift_TC = slow_noise(rng, times_T, NUM_ACTION_UNITS, 0.5, waves=2)
+  channels_TC[:, units] += (rest_C * (1.0 + 0.5 * drift_TC)).astype(np.float32)
+  sway = slow_noise(rng, times_T, 3, 0.35 * style.tempo) * style.sway_rad
+  posture = rng.normal(0.0, 0.012, 3)
+  channels_TC[:, _HEAD] += (sway + posture).astype(np.float32)
+  label = attributes["emotion"]
+  manner = expressions.MANNERS.get(label, expressions.USUAL)
+  head_motion.add_gaze(channels_TC, times_T, manner.gaze_factor, rng)
+  asked = "blink" in attributes["micro_actions"]
+  rate = style.blinks_hz * manner.blink_factor
+  closure_T = head_motion.blinks(times_T, rate, asked, rng)
+  lids = np.clip(channels_TC[:, _LIDS], 0.0, 1.0)
+  # The upper lid follows the eye downwards.
+  lids = lids + 0.6 * np.maximum(channels_TC[:, [_GAZE_PITCH]], 0.0)
+  channels_TC[:, _LIDS] = 1.0 - (1.0 - lids) * (1.0 - closure_T[:, None])
+
+
+def _as_motion(channels_TC, tracker: str, rng) -> FaceMotion:
+  num_frames = len(channels_TC)
+  unit_noise, angle_noise = TRACKERS[tracker]
+  sizes = np.full(channels_TC.shape[1], angle_noise, np.float32)
+  sizes[:NUM_ACTION_UNITS] = unit_noise
+  sizes[_LIDS] = unit_noise
+  channels_TC = channels_TC + _tracker_noise(num_frames, sizes, rng)
+  units_TU = np.clip(channels_TC[:, :NUM_ACTION_UNITS], -0.05, 1.25)
+  column = lambda name: channels_TC[:, CHANNEL_INDEX[name]]
+  zero = np.zeros(num_frames, np.float32)
+  gaze = np.stack([column("gaze_pitch"), column("gaze_yaw"), zero], 1)
+  jaw = np.stack([np.clip(column("jaw_open"), 0.0, 0.6), column("jaw_side"), zero], 1)
+  return FaceMotion(
+    face_model="default_v1",
+    expression=action_units.activations_to_expression(units_TU),
+    jaw_pose=jaw,
+    neck_pose=np.zeros((num_frames, 3), np.float32),
+    head_pose=np.ascontiguousarray(channels_TC[:, _HEAD]),
+    eyelids=np.clip(channels_TC[:, _LIDS], 0.0, 1.0),
+    eye_pose=np.concatenate([gaze, gaze], 1),
+    shape=rng.normal(0.0, 0.8, _num_shape()).astype(np.float32),
+    translation=np.zeros((num_frames, 3), np.float32),
+    valid=np.ones(num_frames, bool),
+    fps=float(FPS),
+  )
+
+
+def _tracker_noise(num_frames: int, sizes_C, rng) -> np.ndarray:
+  """float32[T, C]: noise as trackers leave it, mostly slower than a few hertz."""
+  white = rng.standard_normal((num_frames + 6, len(sizes_C)), np.float32)
+  sums = np.cumsum(white, 0)
+  smooth = (sums[6:] - sums[:-6]) / np.sqrt(6.0)
+  return (0.97 * smooth + 0.1 * white[:num_frames]) * sizes_C
+
+
+def _version() -> str:
+  content = [REVISION, expressions.RECIPES, expressions.MICRO_RECIPES]
+  content += [str(expressions.MANNERS), str(GENERATORS), TRACKERS, AMPLITUDES]
+  text = json.dumps(content, sort_keys=True)
+  return hashlib.sha1(text.encode()).hexdigest()[:12]
+
+
+VERSION = _version()
+
+
+def main(argv=None) -> int:
+  parser = argparse.ArgumentParser(
+    prog="python -m data_prep.simulate",
+    description="Act a prompt out by rule and write the motion as an npz.",
+  )
+  parser.add_argument("prompt", help="what the face does, in words")
+  parser.add_argument("--seconds", type=float, default=4.0, help="default: 4")
+  parser.add_argument("--seed", type=int, default=0)
+  parser.add_argument("--generator", choices=GENERATORS, default="sim_plain")
+  parser.add_argument("--out", required=True, help="the npz to write")
+  args = parser.parse_args(argv)
+  try:
+    if not 0.2 <= args.seconds <= 600:
+      raise UserError(f"--seconds: {args.seconds} is not between 0.2 and 600")
+    attributes = lexicon.parse(args.prompt, args.seconds)
+    motion = simulate(attributes, args.seed, args.seconds, args.generator)
+    save_motion(args.out, motion)
+  except UserError as error:
+    print(error, file=sys.stderr)
+    return 2
+  print(f"{args.out}: {motion.num_frames} frames, {json.dumps(attributes)}")
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

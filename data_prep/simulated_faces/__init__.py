@@ -1,0 +1,1 @@
+"""The simulated corpus as a TFDS dataset."""

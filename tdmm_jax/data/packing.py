@@ -1,0 +1,87 @@
+"""Packing: several short examples share one row, told apart by segment ids.
+
+A plan is made per epoch from the examples' lengths alone, so that row N is a pure
+function of (seed, N): hosts slice it, and the iterator's state is the step.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Example = dict[str, np.ndarray]  # encoder_tokens int[M], decoder_targets int[L]
+
+
+def plan_rows(
+  lengths: Sequence[tuple[int, int]],
+  encoder_length: int,
+  decoder_length: int,
+  order: Sequence[int],
+  num_open: int = 64,
+) -> list[list[int]]:
+  """First-fit packing of examples into rows.
+
+  Args:
+    lengths: (encoder, decoder) tokens of each example.
+    encoder_length, decoder_length: room in a row.
+    order: the order in which examples are placed.
+    num_open: rows kept open at a time; bounds the cost, not the result's validity.
+
+  Returns:
+    rows of example indices; each example in exactly one row.
+
+  Raises:
+    ValueError: an example longer than a row.
+  """
+  rows, open_rows = [], []  # an open row: [encoder room, decoder room, members]
+  for index in order:
+    encoder, decoder = lengths[index]
+    if encoder > encoder_length or decoder > decoder_length:
+      raise ValueError(
+        f"example {index} needs {encoder} + {decoder} tokens, a row has "
+        f"{encoder_length} + {decoder_length}; raise config.encoder_length or "
+        "config.decoder_length"
+      )
+    for row in open_rows:
+      if row[0] >= encoder and row[1] >= decoder:
+        break
+    else:
+      if len(open_rows) == num_open:
+        rows.append(open_rows.pop(0)[2])
+      row = [encoder_length, decoder_length, []]
+      open_rows.append(row)
+    row[0] -= encoder
+    row[1] -= decoder
+    row[2].append(index)
+  return rows + [row[2] for row in open_rows]
+
+
+def pack_row(
+  examples: Sequence[Example], encoder_length: int, decoder_length: int
+) -> dict[str, np.ndarray]:
+  """One row of T5X's batch keys: tokens, segment ids (from 1), positions, weights."""
+  row = {
+    "encoder_input_tokens": np.zeros(encoder_length, np.int32),
+    "encoder_segment_ids": np.zeros(encoder_length, np.int32),
+    "encoder_positions": np.zeros(encoder_length, np.int32),
+    "decoder_input_tokens": np.zeros(decoder_length, np.int32),
+    "decoder_target_tokens": np.zeros(decoder_length, np.int32),
+    "decoder_segment_ids": np.zeros(decoder_length, np.int32),
+    "decoder_positions": np.zeros(decoder_length, np.int32),
+    "decoder_loss_weights": np.zeros(decoder_length, np.float32),
+  }
+  encoder_at = decoder_at = 0
+  for segment, example in enumerate(examples, start=1):
+    tokens, targets = example["encoder_tokens"], example["decoder_targets"]
+    span = slice(encoder_at, encoder_at + len(tokens))
+    row["encoder_input_tokens"][span] = tokens
+    row["encoder_segment_ids"][span] = segment
+    row["encoder_positions"][span] = np.arange(len(tokens))
+    encoder_at = span.stop
+    span = slice(decoder_at, decoder_at + len(targets))
+    row["decoder_target_tokens"][span] = targets
+    row["decoder_input_tokens"][span] = np.concatenate([[0], targets[:-1]])
+    row["decoder_segment_ids"][span] = segment
+    row["decoder_positions"][span] = np.arange(len(targets))
+    row["decoder_loss_weights"][span] = example.get("weight", 1.0)
+    decoder_at = span.stop
+  return row

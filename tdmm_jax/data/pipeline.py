@@ -1,0 +1,133 @@
+"""Input pipelines of both models: deterministic, shuffled, shardable, checkpointable.
+
+Shape letters: T frames, W window, P motion vector. The only home of grain.
+"""
+
+import threading
+from collections.abc import Sequence
+
+import grain
+import jax
+import numpy as np
+
+from tdmm_jax.data import packing, tasks
+from tdmm_jax.language import instructions
+from tdmm_jax.vocab import Vocab
+
+
+def _host_iterator(dataset: grain.MapDataset, batch_size: int):
+  """This host's rows of every global batch, as a checkpointable iterator."""
+  hosts = jax.process_count()
+  if batch_size % hosts:
+    raise ValueError(f"batch_size {batch_size} does not divide by {hosts} hosts")
+  dataset = dataset[jax.process_index() :: hosts]
+  dataset = dataset.batch(batch_size // hosts, drop_remainder=True)
+  options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)
+  return iter(dataset.to_iter_dataset(options))
+
+
+def motion_window(
+  motion: dict[str, np.ndarray], window: int, start: int
+) -> dict[str, np.ndarray]:
+  """Cuts [start, start + window) and pads short clips; mask 0 = padding or not valid."""
+  vectors = motion["vectors"][start : start + window]
+  valid = motion["valid"][start : start + window]
+  pad = window - len(vectors)
+  return {
+    "params": np.pad(vectors, ((0, pad), (0, 0)), mode="edge").astype(np.float32),
+    "mask": np.pad(valid, (0, pad)).astype(np.float32),
+  }
+
+
+def tokenizer_iterator(motions: Sequence[dict], window: int, batch_size: int, seed: int):
+  """Endless batches of random windows: params float32[B, W, P], mask float32[B, W].
+
+  Args:
+    motions: dicts of vectors float32[T, P] and valid bool[T], one per clip.
+  """
+
+  def crop(motion, rng: np.random.Generator):
+    latest = max(len(motion["vectors"]) - window, 0)
+    return motion_window(motion, window, int(rng.integers(latest + 1)))
+
+  dataset = grain.MapDataset.source(motions).seed(seed).shuffle().repeat()
+  return _host_iterator(dataset.random_map(crop), batch_size)
+
+
+class PackedTasks:
+  """Random access to packed rows of both tasks, epoch after epoch.
+
+  Row N is a pure function of (seed, N): each epoch draws one prompt or caption and one
+  instruction per clip and task, shuffles, packs, and is kept until the next is needed.
+  """
+
+  def __init__(
+    self,
+    vocab: Vocab,
+    clips: Sequence[dict],
+    encoder_length: int,
+    decoder_length: int,
+    num_rows: int,
+    seed: int,
+    split: str,
+    weights: tuple[float, float] = (1.0, 1.0),
+  ):
+    """`clips` are dicts of codes int[T], prompt str and captions list[str]."""
+    self._vocab, self._clips = vocab, clips
+    self._lengths = (encoder_length, decoder_length)
+    self._num_rows, self._seed = num_rows, seed
+    self._templates = instructions.templates(split)
+    self._weights = weights
+    self._starts = [0]
+    self._epoch, self._rows, self._examples = -1, [], []
+    self._lock = threading.Lock()
+
+  def __len__(self) -> int:
+    return self._num_rows
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    with self._lock:
+      epoch = int(np.searchsorted(self._starts, index, side="right")) - 1
+      while True:
+        if epoch != self._epoch:
+          self._load(epoch)
+        if index < self._starts[epoch + 1]:
+          break
+        epoch += 1
+      members = self._rows[index - self._starts[epoch]]
+      examples = [self._examples[i] for i in members]
+    return packing.pack_row(examples, *self._lengths)
+
+  def _load(self, epoch: int) -> None:
+    rng = np.random.default_rng((self._seed, epoch))
+    self._examples = self._draw(rng)
+    lengths = [
+      (len(e["encoder_tokens"]), len(e["decoder_targets"])) for e in self._examples
+    ]
+    order = rng.permutation(len(lengths))
+    rows = packing.plan_rows(lengths, *self._lengths, order)
+    self._rows = [rows[i] for i in rng.permutation(len(rows))]
+    self._epoch = epoch
+    del self._starts[epoch + 1 :]
+    self._starts.append(self._starts[epoch] + len(rows))
+
+  def _draw(self, rng) -> list[dict]:
+    examples = []
+    l2m_templates, m2l_templates = self._templates
+    for clip in self._clips:
+      texts = [clip["prompt"], *clip["captions"]]
+      pick = lambda options: options[rng.integers(len(options))]
+      l2m = tasks.l2m_example(
+        self._vocab, pick(texts), clip["codes"], pick(l2m_templates)
+      )
+      m2l = tasks.m2l_example(
+        self._vocab, pick(texts), clip["codes"], pick(m2l_templates)
+      )
+      examples.append(l2m | {"weight": self._weights[0]})
+      examples.append(m2l | {"weight": self._weights[1]})
+    return examples
+
+
+def lm_iterator(packed: PackedTasks, batch_size: int):
+  """Batches of packed rows in T5X's keys, int32[B, M] and [B, L]."""
+  return _host_iterator(grain.MapDataset.source(packed), batch_size)

@@ -1,0 +1,178 @@
+"""Scores of a trained run on one split of the records.
+
+Shape letters: T frames, V vertices, P motion vector.
+"""
+
+import collections
+import logging
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from tdmm_jax import inference, losses
+from tdmm_jax.data import packing, records, tasks
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import motion_vector
+from tdmm_jax.language import instructions, lexicon
+from tdmm_jax.metrics import attributes, codebook, geometry
+
+SCHEMA_VERSION = 1
+
+
+def reconstruction(codec, clips: list[dict]) -> dict[str, float]:
+  """Tokenizer errors beside those of the constant (the mean training frame)."""
+  codes = codec.encode_vectors([clip["vectors"] for clip in clips])
+  decoded = codec.decode_vectors(codes)
+  constant_P = np.asarray(codec.variables["stats"]["params_mean"])
+  face = codec.face
+  region, lips = np.asarray(face.regions["face"]), np.asarray(face.regions["lips"])
+  areas = np.asarray(face.vertex_areas)[region]
+  sums = collections.defaultdict(lambda: np.zeros(2))
+
+  def add(name, value, weight):
+    sums[name] += (value * weight, weight)
+
+  for clip, p_TP in zip(clips, decoded, strict=True):
+    g_TP, valid = clip["vectors"], clip["valid"]
+    frames = int(valid.sum())
+    if not frames:
+      continue
+    p_TV3, g_TV3 = _vertices(face, p_TP), _vertices(face, g_TP)
+    still_TP = np.broadcast_to(constant_P, (1, len(constant_P)))
+    still_TV3 = np.broadcast_to(_vertices(face, still_TP), g_TV3.shape)
+    for prefix, verts, vectors in (
+      ("", p_TV3, p_TP),
+      ("constant_", still_TV3, np.broadcast_to(constant_P, g_TP.shape)),
+    ):
+      error = geometry.face_error_mm(verts[:, region], g_TV3[:, region], areas, valid)
+      add(f"{prefix}face_error_mm", error, frames)
+      head = geometry.head_error_deg(vectors[:, -3:], g_TP[:, -3:], valid)
+      add(f"{prefix}head_error_deg", head, frames)
+      lip = geometry.lip_errors(verts[:, lips], g_TV3[:, lips], valid)
+      add(f"{prefix}lip_error_mm", lip["lve_l2_mm"], frames)
+      add(f"{prefix}lip_lve_sq_mm2", lip["lve_sq_mm2"], frames)
+    for name, verts in (("jitter", p_TV3), ("truth_jitter", g_TV3)):
+      total, windows = geometry.jitter(verts[:, region], valid)
+      sums[name] += (total, windows)
+  means = {name: float(total / weight) for name, (total, weight) in sums.items()}
+  means["jitter_ratio"] = means.pop("jitter") / means.pop("truth_jitter")
+  means["lip_error_convention"] = "LVE-L2: mean over frames of the worst lip vertex"
+  return means | codebook.usage(np.concatenate(codes), codec.num_codes)
+
+
+def _vertices(face, vectors_TP) -> np.ndarray:
+  motion = motion_vector.to_motion(vectors_TP, face.name)
+  return face_lib.motion_vertices(face, motion, head_fixed=True, identity=False)
+
+
+def motion_to_language(run: inference.Run, clips: list[dict]) -> dict:
+  """Attribute scores of the captions given to test motions."""
+  codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
+  captions = run.describe_codes(codes)
+  truth = [clip["attributes"] for clip in clips]
+  return attributes.caption_scores([lexicon.parse(c) for c in captions], truth)
+
+
+def language_to_motion(run: inference.Run, clips, classifier, seed: int = 0) -> dict:
+  """Does the generated motion show the prompt's emotion family?
+
+  By a classifier of ground-truth motions, and by the run's own captions (the loop).
+  """
+  seconds = [len(clip["vectors"]) / tasks.FPS for clip in clips]
+  codes = run.generate_codes([clip["prompt"] for clip in clips], seconds, seed)
+  vectors = run.codec.decode_vectors(codes)
+  families = [clip["attributes"]["family"] for clip in clips]
+  score = lambda predicted: attributes.macro_accuracy(
+    [p == f for p, f in zip(predicted, families, strict=True)], families
+  )
+  captions = run.describe_codes(codes)
+  return {
+    "emotion_family_accuracy": score(classifier.predict(vectors)),
+    "classifier_ceiling": score(classifier.predict([c["vectors"] for c in clips])),
+    "loop_consistency": score([lexicon.parse(c)["family"] for c in captions]),
+    "token_accuracy": token_accuracy(run, clips),
+    "chance": 1 / len(set(families)),
+    "majority": max(collections.Counter(families).values()) / len(families),
+    "num_clips": len(clips),
+  }
+
+
+def token_accuracy(run: inference.Run, clips: list[dict], batch_size: int = 16) -> float:
+  """Teacher-forced accuracy on the motion tokens of Language2Motion."""
+  codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
+  template = instructions.L2M_TRAIN[0]  # the one `generate` uses
+  config = run.config
+  rows = []
+  for clip, code in zip(clips, codes, strict=True):
+    example = tasks.l2m_example(run.vocab, clip["prompt"], code, template)
+    rows.append(
+      packing.pack_row([example], config.encoder_length, config.decoder_length)
+    )
+
+  @jax.jit
+  def score(params, batch):
+    logits = run.model.apply(
+      {"params": params},
+      batch["encoder_input_tokens"],
+      batch["decoder_input_tokens"],
+      batch["encoder_segment_ids"],
+      batch["decoder_segment_ids"],
+    )
+    targets = batch["decoder_target_tokens"]
+    weights = (targets >= run.vocab.motion_offset).astype(np.float32)
+    return losses.cross_entropy(logits, targets, weights)[1]["token_accuracy"]
+
+  total = weight = 0.0
+  for start in range(0, len(rows), batch_size):
+    group = rows[start : start + batch_size]
+    blank = {key: np.zeros_like(value) for key, value in group[0].items()}
+    group = group + [blank] * (batch_size - len(group))
+    batch = {key: np.stack([row[key] for row in group]) for key in blank}
+    s, w = jax.device_get(score(run.params, batch))
+    total, weight = total + float(s), weight + float(w)
+  return total / weight
+
+
+def evaluate(
+  run: inference.Run,
+  records_dir,
+  split: str = "test",
+  max_clips: int | None = None,
+  seed: int = 0,
+  say: Callable[[str], None] = logging.info,
+) -> dict:
+  """All scores of a run.
+
+  Returns:
+    {"schema_version", "split", "tokenizer", "m2l", "l2m"}, JSON-ready.
+  """
+  stored = records.versions(records_dir)
+  if stored["head"] != run.codec.face.version:
+    raise UserError(
+      f"{records_dir}: made with face model version {stored['head']}, the run has "
+      f"{run.codec.face.version}; build the records again"
+    )
+  if stored["lexicon"] != lexicon.VERSION:
+    raise UserError(
+      f"{records_dir}: made with lexicon version {stored['lexicon']}, this is "
+      f"{lexicon.VERSION}; build the records again"
+    )
+  clips = records.load_clips(records_dir, split)[:max_clips]
+  train = records.load_clips(records_dir, "train")
+  say(f"tokenizer: reconstructing {len(clips)} {split} clips")
+  scores = {"schema_version": SCHEMA_VERSION, "split": split, "seed": seed}
+  scores["tokenizer"] = reconstruction(run.codec, clips)
+  say("fitting the attribute classifier on ground-truth training motions")
+  classifier = attributes.AttributeClassifier(
+    [clip["vectors"] for clip in train], [c["attributes"]["family"] for c in train]
+  )
+  say(f"Motion2Language: describing {len(clips)} motions")
+  scores["m2l"] = motion_to_language(run, clips)
+  say(f"Language2Motion: generating {len(clips)} motions")
+  scores["l2m"] = language_to_motion(run, clips, classifier, seed)
+  for key in ("chance", "majority"):
+    scores["m2l"][key] = scores["l2m"][key]
+  scores["m2l"]["ceiling"] = scores["l2m"]["classifier_ceiling"]
+  return scores

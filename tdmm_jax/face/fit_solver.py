@@ -1,0 +1,215 @@
+"""Damped Gauss-Newton over a whole clip: per-frame unknowns and one identity.
+
+The normal equations have a known form, and are solved exactly: frames couple only with
+the two before and after (the acceleration prior), and with the identity. Two frames
+make one block, so the frames' part is block-tridiagonal; the identity is eliminated by
+its Schur complement.
+
+Shape letters: T frames (even), P unknowns per frame, S identity coefficients, R
+residuals per frame, N = T / 2 blocks of M = 2 P unknowns.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import cholesky, solve_triangular
+
+_HIGHEST = jax.lax.Precision.HIGHEST
+
+
+class Prior(NamedTuple):
+  """Gaussian priors as precisions (1 / sigma^2); an infinite sigma is 0.
+
+  Attributes:
+    frame_P: on each unknown of each frame, around 0.
+    frame_PP: on pairs of unknowns of one frame, symmetric, around 0.
+    acceleration_P: on second differences over frames.
+    shape_S: on identity, around 0.
+    lower_P, upper_P: bounds, kept by projection.
+  """
+
+  frame_P: jax.Array
+  frame_PP: jax.Array
+  acceleration_P: jax.Array
+  shape_S: jax.Array
+  lower_P: jax.Array
+  upper_P: jax.Array
+
+
+class State(NamedTuple):
+  frames_TP: jax.Array
+  shape_S: jax.Array
+  damping: jax.Array
+  cost: jax.Array
+
+
+def robust(residuals_TR):
+  """Pseudo-Huber cost per residual; quadratic below 1, linear far above."""
+  return 2.0 * (jnp.sqrt(1.0 + residuals_TR**2) - 1.0)
+
+
+def cost(residuals_TR, weights_TR, frames_TP, shape_S, prior: Prior):
+  """Negative log posterior, up to a factor of 2 and a constant."""
+  data = jnp.sum(weights_TR * robust(residuals_TR))
+  acceleration = jnp.diff(frames_TP, n=2, axis=0)
+  return (
+    data
+    + jnp.sum(prior.frame_P * frames_TP**2)
+    + jnp.einsum("tp,pq,tq->", frames_TP, prior.frame_PP, frames_TP)
+    + jnp.sum(prior.acceleration_P * acceleration**2)
+    + jnp.sum(prior.shape_S * shape_S**2)
+  )
+
+
+def step(predict, state: State, weights_TR, free_P, free_shape, prior: Prior) -> State:
+  """One damped Gauss-Newton step; kept only where it lowers the cost.
+
+  Args:
+    predict: (frames_TP, shape_S, frame_index_T) -> residuals [T, R], in units of the
+      noise's sigma.
+    state: where we are.
+    weights_TR: 0 leaves a residual out.
+    free_P: 1 for unknowns to solve for, 0 for frozen ones.
+    free_shape: 1 or 0, the same for the identity.
+    prior: see `Prior`.
+  """
+  T, P = state.frames_TP.shape
+  S = state.shape_S.shape[0]
+
+  def frame(vector, frame_index):
+    frames = vector[None, :P]
+    return predict(frames, vector[P:], frame_index)[0]
+
+  every = jnp.concatenate(
+    [state.frames_TP, jnp.broadcast_to(state.shape_S, (T, S))], axis=1
+  )
+  index = jnp.arange(T)
+  residuals = predict(state.frames_TP, state.shape_S, index)
+  jacobian = jax.vmap(jax.jacfwd(frame))(every, index[:, None])
+  free = jnp.concatenate([free_P, jnp.full(S, free_shape)])
+  jacobian = jacobian * free
+  # Iteratively reweighted: the pseudo-Huber cost's own weight.
+  weights = weights_TR / jnp.sqrt(1.0 + residuals**2)
+  weighted = jacobian * weights[..., None]
+  hessian = jnp.einsum("tra,trb->tab", weighted, jacobian, precision=_HIGHEST)
+  gradient = jnp.einsum("tra,tr->ta", weighted, residuals, precision=_HIGHEST)
+
+  frames_hessian = hessian[:, :P, :P] + free_P[:, None] * prior.frame_PP * free_P
+  frames_gradient = gradient[:, :P] + free_P * (
+    prior.frame_P * state.frames_TP
+    + state.frames_TP @ prior.frame_PP
+    + prior.acceleration_P * _second_difference_adjoint(state.frames_TP)
+  )
+  scale = jnp.einsum("tpp->p", frames_hessian) / T + prior.frame_P
+  diagonal = prior.frame_P * free_P + state.damping * scale + (1.0 - free_P)
+  frames_hessian = frames_hessian + jnp.diag(diagonal + 1e-6)
+  shape_hessian = hessian[:, P:, P:].sum(0)
+  shape_diagonal = prior.shape_S + state.damping * jnp.diag(shape_hessian) + 1e-6
+  shape_hessian = shape_hessian + jnp.diag(shape_diagonal)
+  shape_gradient = gradient[:, P:].sum(0) + free_shape * prior.shape_S * state.shape_S
+
+  frames_step, shape_step = _solve(
+    frames_hessian,
+    hessian[:, :P, P:],
+    shape_hessian,
+    prior.acceleration_P * free_P,
+    frames_gradient,
+    shape_gradient,
+  )
+  frames = state.frames_TP - free_P * frames_step
+  frames = jnp.clip(frames, prior.lower_P, prior.upper_P)
+  shape = state.shape_S - free_shape * shape_step
+  residuals = predict(frames, shape, index)
+  new_cost = cost(residuals, weights_TR, frames, shape, prior)
+  better = new_cost < state.cost
+  keep = lambda new, old: jnp.where(better, new, old)
+  damping = jnp.clip(state.damping * jnp.where(better, 0.3, 10.0), 1e-5, 1e3)
+  return State(
+    keep(frames, state.frames_TP),
+    keep(shape, state.shape_S),
+    damping,
+    keep(new_cost, state.cost),
+  )
+
+
+def _second_difference_adjoint(frames_TP):
+  """D^T D x of second differences D over the first axis."""
+  acceleration = jnp.diff(frames_TP, n=2, axis=0)
+  padded = jnp.pad(acceleration, ((2, 2), (0, 0)))
+  return jnp.diff(padded, n=2, axis=0)
+
+
+def _solve(frames_TPP, coupling_TPS, shape_SS, acceleration_P, gradient_TP, gradient_S):
+  """Solves the arrow-shaped, banded normal equations exactly."""
+  T, P = gradient_TP.shape
+  N, M = T // 2, 2 * P
+  # D^T D: 6 on the diagonal, -4 beside it, 1 two away; less at the ends.
+  count = jnp.full(T, 6.0).at[jnp.array([0, T - 1])].set(1.0)
+  count = count.at[jnp.array([1, T - 2])].set(5.0)
+  near = jnp.full(T - 1, -4.0).at[jnp.array([0, T - 2])].set(-2.0)
+  own = frames_TPP + count[:, None, None] * jnp.diag(acceleration_P)
+  own = own.reshape(N, 2, P, P)
+  inside = near[::2, None, None] * jnp.diag(acceleration_P)
+  diagonal = jnp.concatenate(
+    [
+      jnp.concatenate([own[:, 0], inside], axis=2),
+      jnp.concatenate([inside, own[:, 1]], axis=2),
+    ],
+    axis=1,
+  )
+  # Block n to block n + 1: frames (2n, 2n+1) x (2n+2, 2n+3).
+  across = near[1::2, None, None] * jnp.diag(acceleration_P)
+  two = jnp.broadcast_to(jnp.diag(acceleration_P), across.shape)
+  lower = jnp.concatenate(
+    [
+      jnp.concatenate([two, across], axis=2),
+      jnp.concatenate([jnp.zeros_like(two), two], axis=2),
+    ],
+    axis=1,
+  )
+  lower = jnp.concatenate([jnp.zeros((1, M, M)), lower])
+  right = jnp.concatenate([coupling_TPS, gradient_TP[..., None]], axis=2)
+  solved = _solve_tridiagonal(diagonal, lower, right.reshape(N, M, -1))
+  solved = solved.reshape(T, P, -1)
+  inverse_coupling, inverse_gradient = solved[..., :-1], solved[..., -1]
+  contract = lambda x: jnp.einsum("tps,tp...->s...", coupling_TPS, x)
+  schur = shape_SS - contract(inverse_coupling)
+  shape = jnp.linalg.solve(schur, gradient_S - contract(inverse_gradient))
+  return inverse_gradient - inverse_coupling @ shape, shape
+
+
+def _solve_tridiagonal(diagonal_NMM, lower_NMM, right_NMK):
+  """Block Cholesky of a symmetric positive block-tridiagonal matrix.
+
+  Args:
+    diagonal_NMM: the diagonal blocks.
+    lower_NMM: block n couples block n (rows) with block n - 1; the first is unused.
+    right_NMK: K right-hand sides.
+  """
+
+  def forward(carry, inputs):
+    factor_before, solved_before = carry
+    diagonal, lower, right = inputs
+    # off = lower L^-T of the block before.
+    off = solve_triangular(factor_before, lower.T, lower=True).T
+    factor = cholesky(diagonal - off @ off.T, lower=True)
+    solved = solve_triangular(factor, right - off @ solved_before, lower=True)
+    return (factor, solved), (factor, off, solved)
+
+  M, K = right_NMK.shape[1:]
+  start = (jnp.eye(M), jnp.zeros((M, K)))
+  _, (factors, offs, solved) = jax.lax.scan(
+    forward, start, (diagonal_NMM, lower_NMM, right_NMK)
+  )
+
+  def backward(after, inputs):
+    factor, off_after, right = inputs
+    x = solve_triangular(factor, right - off_after.T @ after, lower=True, trans=1)
+    return x, x
+
+  offs_after = jnp.concatenate([offs[1:], jnp.zeros((1, M, M))])
+  _, x = jax.lax.scan(
+    backward, jnp.zeros((M, K)), (factors, offs_after, solved), reverse=True
+  )
+  return x

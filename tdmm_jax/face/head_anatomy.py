@@ -1,0 +1,127 @@
+"""What the default head's vertices are: the masks that its deformations share.
+
+Units are centimetres (see `head_surface`). Shape letters: V vertices.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from tdmm_jax.face import head_curves, head_surface
+from tdmm_jax.face.head_mesh import HeadMesh
+
+MIRROR_X = np.array([-1.0, 1.0, 1.0])
+
+
+def smooth_step(x):
+  """0 below 0, 1 above 1, smooth between."""
+  x = np.clip(x, 0.0, 1.0)
+  return x * x * (3.0 - 2.0 * x)
+
+
+@dataclasses.dataclass(frozen=True)
+class Anatomy:
+  """Per-vertex knowledge of the neutral head.
+
+  Attributes:
+    mesh: the neutral head.
+    points: float64[V, 3]; where a smooth field is read for this vertex: its own place,
+      except that the mouth's inside follows the lips' edge.
+    gain: float64[V]; how much of a smooth field of the skin the vertex takes: 1 on
+      skin, fading out inside the mouth, 0 on eyeballs, teeth and ears' anchors.
+    lid: float64[V]; 1 on the lids' edges, fading over the orbit to 0.
+    lower: float64[V]; 0 above the mouth, 1 below, smooth beyond its corners.
+    lip_ring: int32[V]; ring of `head_curves.lip_rings`, -1 elsewhere.
+    lid_ring: int32[V]; ring of `head_curves.lid_rings`, -1 elsewhere.
+  """
+
+  mesh: HeadMesh
+  points: np.ndarray
+  gain: np.ndarray
+  lid: np.ndarray
+  lower: np.ndarray
+  lip_ring: np.ndarray
+  lid_ring: np.ndarray
+
+  def mirrored(self, field_V3):
+    """The same field acting on the other side of the face."""
+    return field_V3[self.mesh.mirror] * MIRROR_X
+
+
+def _opening(points_V3):
+  """How far below the mouth's line, in units of the local blend width: -1 .. 1."""
+  x = np.abs(points_V3[:, 0])
+  corner_x, corner_y = head_curves.MOUTH_CORNER
+  beyond = smooth_step((x - 1.5) / 1.6)
+  behind = np.maximum(8.2 - points_V3[:, 2], 0.0) * beyond
+  line = head_curves.lip_contact(x) + 0.62 * behind  # rises towards the condyle
+  width = 0.12 + 0.75 * beyond + 0.17 * behind
+  del corner_x, corner_y
+  return (line - points_V3[:, 1]) / width
+
+
+def _ring_numbers(mesh, upper, lower):
+  number = np.full(len(mesh.vertices), -1, np.int32)
+  for name in (upper, lower):
+    grid = mesh.groups[name]
+    rows = np.repeat(np.arange(grid.shape[0]), grid.shape[1])
+    number[grid.ravel()] = rows
+    number[mesh.mirror[grid.ravel()]] = rows
+  return number
+
+
+def study(mesh: HeadMesh) -> Anatomy:
+  """Reads the masks off the neutral mesh."""
+  points = mesh.vertices.copy()
+  gain = np.ones(len(points))
+  gain[mesh.both("eyeball", "upper_teeth", "lower_teeth")] = 0.0
+  lip_ring = _ring_numbers(mesh, "upper_lip", "lower_lip")
+  lid_ring = _ring_numbers(mesh, "upper_lid", "lower_lid")
+  fade = np.array([1, 1, 1, 1, 1, 1, 1, 0.85, 0.35, 0.1, 0.0])
+  gain[lip_ring >= 0] = fade[lip_ring[lip_ring >= 0]]
+  lid = np.zeros(len(points))
+  lid[lid_ring >= 0] = np.array([1, 1, 1, 0.95, 0.75, 0.4, 0.15])[lid_ring[lid_ring >= 0]]
+  lower = smooth_step(0.5 + 0.5 * _opening(points))
+  for name, sign in (("upper_lip", -1.0), ("lower_lip", 1.0)):
+    grid = mesh.groups[name]
+    # on the lips, by the vermilion border of the same column; hard in the middle
+    border = points[grid[2]] + [0.0, -0.25 * sign, 0.0]
+    value = smooth_step(0.5 + 0.5 * _opening(border))
+    value[-1] = 0.5
+    for ring in range(2, grid.shape[0]):
+      lower[grid[ring]] = value
+      lower[mesh.mirror[grid[ring]]] = value
+      if ring > 5:
+        points[grid[ring]] = points[grid[5]]
+        points[mesh.mirror[grid[ring]]] = points[grid[5]] * MIRROR_X
+  return Anatomy(mesh, points, gain, lid, lower, lip_ring, lid_ring)
+
+
+def bump(points_V3, center, radii):
+  """float64[V]: a Gaussian hill of height 1 with standard deviations `radii`."""
+  scaled = (points_V3 - np.asarray(center, float)) / np.asarray(radii, float)
+  return np.exp(-0.5 * (scaled**2).sum(-1))
+
+
+def left_side(points_V3, width=0.9):
+  """float64[V]: 1 on the subject's left, 0 on the right, smooth across the midline."""
+  return smooth_step(0.5 + 0.5 * points_V3[:, 0] / width)
+
+
+def slide_on_eyeballs(anatomy: Anatomy, field_V3):
+  """The field with lid vertices kept from sinking towards the eyeball's centre."""
+  field = field_V3.copy()
+  for side in (1.0, -1.0):
+    center = head_surface.EYE_CENTER * [side, 1.0, 1.0]
+    ids = np.flatnonzero(
+      (anatomy.lid_ring >= 1)
+      & (anatomy.lid_ring <= 4)
+      & (anatomy.mesh.vertices[:, 0] * side > 0)
+    )
+    start = anatomy.mesh.vertices[ids] - center
+    moved = start + field[ids]
+    radius = np.linalg.norm(start, axis=-1)
+    moved_radius = np.linalg.norm(moved, axis=-1)
+    stretch = np.maximum(1.0, radius / moved_radius)
+    field[ids] = moved * stretch[:, None] - start
+  return field

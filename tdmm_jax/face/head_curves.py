@@ -1,0 +1,151 @@
+"""Feature curves of the default head: lid margins, lips and eyebrows.
+
+Curves are given in the front view, in centimetres, for the subject's left half
+(x >= 0); their depth comes from the sculpted surface or the eyeball's sphere.
+Shape letters: N points along a curve, R rings around an opening.
+"""
+
+import numpy as np
+from scipy.interpolate import CubicSpline, PchipInterpolator
+
+from tdmm_jax.face import head_surface
+
+NUM_LID = 14  # lid points from canthus to canthus, both included
+NUM_LIP = 11  # lip points from the midline to the corner, both included
+NUM_BROW = 10
+
+INNER_CANTHUS = np.array([-1.42, -0.12])  # from the eyeball's centre
+OUTER_CANTHUS = np.array([1.34, 0.10])
+UPPER_LID_HEIGHT = 0.46
+LOWER_LID_HEIGHT = 0.46
+LID_THICKNESS = 0.13
+UPPER_LID_OFFSETS = (0.09, 0.24, 0.42, 0.62, 0.86)  # of the rings above the margin
+LOWER_LID_OFFSETS = (0.08, 0.26, 0.48, 0.78, 1.15)
+CANTHUS_OFFSETS = (0.04, 0.12, 0.22, 0.34, 0.5)
+
+MOUTH_CORNER = np.array([2.5, -6.98])
+
+
+def lid_margin(upper: bool) -> np.ndarray:
+  """float64[N, 2]: a lid's edge from inner to outer canthus, about the eye's centre."""
+  t = 0.5 - 0.5 * np.cos(np.pi * np.linspace(0.0, 1.0, NUM_LID))
+  chord = INNER_CANTHUS + t[:, None] * (OUTER_CANTHUS - INNER_CANTHUS)
+  rise, fall = (0.62, 0.8) if upper else (0.95, 0.7)
+  arch = t**rise * (1.0 - t) ** fall
+  peak = rise / (rise + fall)
+  arch /= peak**rise * (1.0 - peak) ** fall
+  height = UPPER_LID_HEIGHT if upper else -LOWER_LID_HEIGHT
+  return chord + np.column_stack([np.zeros(NUM_LID), height * arch])
+
+
+def over_eyeball(points_N2: np.ndarray, radius: float) -> np.ndarray:
+  """float64[N]: z over the eye's centre of a shell around the eyeball.
+
+  A sphere in front that goes on as a cone at its sides, where the canthi are.
+  """
+  d = np.linalg.norm(points_N2, axis=-1)
+  edge = 0.8 * radius
+  sphere = np.sqrt(np.maximum(radius**2 - d**2, 0.0))
+  return np.where(d < edge, sphere, 0.6 * radius - (d - edge) * 0.8 / 0.6)
+
+
+def _outward(curve_N2, upper, offset, canthus_offset):
+  """The lid curve moved away from the opening by `offset` (less at the canthi)."""
+  s = np.linspace(-1.0, 1.0, len(curve_N2))
+  middle = np.sqrt(np.maximum(1.0 - s**2, 0.0))
+  shift = np.column_stack(
+    [canthus_offset * np.sign(s) * np.abs(s) ** 2.5, (1 if upper else -1) * offset * middle]
+  )
+  return curve_N2 + shift
+
+
+def lid_rings(upper: bool) -> np.ndarray:
+  """float64[R, N, 3]: rings of one lid in head coordinates, from the inside out.
+
+  Ring 0 lies inside the eyeball, 1 and 2 are the margin's inner and outer edge, 3 the
+  tarsal skin, 4 the lid's crease, 5 the fold beyond it and 6 the orbit.
+  """
+  margin = lid_margin(upper)
+  radius = head_surface.EYE_RADIUS
+  rings = []
+  inside = 0.86 * margin
+  rings.append(np.column_stack([inside, over_eyeball(inside, radius * 0.9) - 0.12]))
+  rings.append(np.column_stack([margin, over_eyeball(margin, radius + 0.02)]))
+  offsets = UPPER_LID_OFFSETS if upper else LOWER_LID_OFFSETS
+  for number, (offset, canthus) in enumerate(zip(offsets, CANTHUS_OFFSETS, strict=True)):
+    flat = _outward(margin, upper, offset, canthus)
+    shell = over_eyeball(flat, radius + LID_THICKNESS)
+    skin = head_surface.front_depth(flat + head_surface.EYE_CENTER[:2])
+    skin = skin - head_surface.EYE_CENTER[2]
+    if number < 2:
+      depth = shell
+    elif number == 2:
+      depth = np.minimum(skin, shell + 0.05) - (0.1 if upper else 0.02)
+    else:
+      depth = skin
+    rings.append(np.column_stack([flat, depth]))
+  return np.stack(rings) + head_surface.EYE_CENTER
+
+
+_LIP_X = np.array([0.0, 0.45, 1.2, 1.9, 2.5])
+_BORDER_UPPER_Y = np.array([-6.10, -5.99, -6.27, -6.63, -6.98])
+_BORDER_LOWER_Y = np.array([-7.92, -7.88, -7.70, -7.38, -6.98])
+_CONTACT_Y = np.array([-6.95, -6.91, -6.93, -6.99, -6.98])
+
+
+def _lip_columns():
+  return 2.5 * np.sin(0.5 * np.pi * np.linspace(0.0, 1.0, NUM_LIP))
+
+
+def lip_contact(x: np.ndarray) -> np.ndarray:
+  """float64[...]: y of the line where the closed lips meet."""
+  return PchipInterpolator(_LIP_X, _CONTACT_Y)(np.minimum(np.abs(x), 2.5))
+
+
+def lip_rings(upper: bool) -> np.ndarray:
+  """float64[R, N, 3]: rings of one lip, from the skin to the back of the mouth.
+
+  Rings 0 and 1 lie on the skin around the lips, 2 is the vermilion border, 3 and 4 are
+  red lip, 5 the visible edge of contact, 6 the wet lip, 7 to 10 the mouth's inside.
+  """
+  sign = 1.0 if upper else -1.0
+  x = _lip_columns()
+  side = np.linspace(0.0, 1.0, NUM_LIP)
+  border_y = PchipInterpolator(_LIP_X, _BORDER_UPPER_Y if upper else _BORDER_LOWER_Y)(x)
+  contact_y = lip_contact(x)
+  corner = side**3
+  rings = []
+  for offset in (0.85, 0.36, 0.0):
+    flat = np.column_stack(
+      [x + 0.7 * offset * corner, border_y + sign * offset * np.sqrt(1 - side**2)]
+    )
+    rings.append(np.column_stack([flat, head_surface.front_depth(flat)]))
+  for blend in (0.38, 0.74):
+    flat = np.column_stack([x, border_y + blend * (contact_y - border_y)])
+    rings.append(np.column_stack([flat, head_surface.front_depth(flat)]))
+  edge_z = rings[2][:, 2] + 0.02 - 0.06 * corner
+  arch = np.sqrt(np.maximum(1.0 - (x / 3.3) ** 2, 0.0))  # the dental arch from above
+  rings.append(np.column_stack([x, contact_y + sign * 0.02, edge_z - 0.1]))
+  rings.append(np.column_stack([x * 0.98, contact_y + sign * 0.02, edge_z - 0.42]))
+  for spread, width, front in ((0.5, 1.0, 8.95), (1.4, 1.06, 8.5), (1.3, 0.95, 6.4)):
+    height = contact_y + sign * spread * (1.0 - 0.55 * corner)
+    z = front - (front - 5.4) * (1.0 - arch) if front > 7 else np.full(NUM_LIP, front)
+    z = np.minimum(z, edge_z - 0.5 - 0.5 * (8.95 - front))
+    rings.append(np.column_stack([x * width, height, z]))
+  rings.append(np.column_stack([x * 0.7, contact_y + sign * 0.6, np.full(NUM_LIP, 4.2)]))
+  return np.stack(rings)
+
+
+def brow_rows() -> np.ndarray:
+  """float64[3, N, 3]: lower edge, ridge and upper edge of the left eyebrow."""
+  t = np.linspace(0.0, 1.0, NUM_BROW)
+  knots = (0.0, 0.25, 0.5, 0.75, 1.0)
+  x = CubicSpline(knots, (1.15, 2.05, 3.1, 4.15, 5.05))(t)
+  y = CubicSpline(knots, (1.78, 2.1, 2.36, 2.34, 1.9))(t)
+  half_width = 0.36 * (1.0 - t) ** 0.5 * (0.55 + 0.45 * np.minimum(t / 0.12, 1.0)) + 0.07
+  rows = []
+  for side, relief in ((-1.0, 0.03), (0.1, 0.13), (1.0, 0.03)):
+    flat = np.column_stack([x, y + side * half_width])
+    depth = head_surface.front_depth(flat)
+    rows.append(np.column_stack([flat, depth + relief * (1.0 - 0.5 * t)]))
+  return np.stack(rows)

@@ -1,0 +1,148 @@
+"""Where mediapipe's face landmarks lie on the default head.
+
+Lips, lids and irises are points of the mesh's own rings; the others are points of the
+skin given in the front view, in centimetres, for the left half and mirrored.
+"""
+
+import numpy as np
+
+from tdmm_jax.face.head_mesh import HeadMesh
+
+# left-half numbers and their right-half partners, from the midline to the corner
+_LIP_OUTER_UPPER = ((0, 0), (267, 37), (269, 39), (270, 40), (409, 185), (291, 61))
+_LIP_OUTER_LOWER = ((17, 17), (314, 84), (405, 181), (321, 91), (375, 146))
+_LIP_INNER_UPPER = ((13, 13), (312, 82), (311, 81), (310, 80), (415, 191), (308, 78))
+_LIP_INNER_LOWER = ((14, 14), (317, 87), (402, 178), (318, 88), (324, 95))
+_LIP_SHARES = (0.0, 0.2, 0.42, 0.64, 0.84, 1.0)  # of the way along the lip
+
+# from the inner to the outer canthus
+_LID_UPPER = (
+  (362, 133), (398, 173), (384, 157), (385, 158), (386, 159), (387, 160), (388, 161),
+  (466, 246), (263, 33),
+)  # fmt: skip
+_LID_LOWER = (
+  (382, 155), (381, 154), (380, 153), (374, 145), (373, 144), (390, 163), (249, 7),
+)  # fmt: skip
+
+_BROW_UPPER = ((336, 107), (296, 66), (334, 105), (293, 63), (300, 70))
+_BROW_LOWER = ((285, 55), (295, 65), (282, 52), (283, 53), (276, 46))
+
+# number, x, y in the front view
+_MIDLINE = (
+  (10, 7.3), (151, 5.0), (9, 3.0), (8, 1.9), (168, 0.7), (6, -0.4), (197, -1.4),
+  (195, -2.4), (5, -3.1), (4, -3.7), (1, -4.15), (19, -4.5), (94, -4.75), (2, -5.0),
+  (164, -5.5), (18, -8.3), (200, -9.0), (199, -9.9), (175, -10.9), (152, -11.5),
+)  # fmt: skip
+# number, its partner on the right, x, y
+_PAIRED = (
+  (327, 98, 0.95, -4.85), (278, 48, 1.65, -4.2), (294, 64, 1.6, -4.5),
+  (344, 115, 1.6, -3.9), (279, 49, 1.5, -3.7), (429, 209, 1.3, -3.5),
+  (420, 198, 1.2, -3.2), (456, 236, 0.95, -2.8), (399, 174, 0.95, -2.1),
+  (419, 196, 0.75, -1.3), (351, 122, 0.8, -0.5), (417, 193, 0.8, 0.6),
+  (280, 50, 4.3, -2.9), (330, 101, 3.4, -2.8), (425, 205, 3.6, -4.6),
+  (266, 36, 2.9, -3.6), (426, 206, 3.0, -5.4), (427, 207, 4.3, -5.6),
+  (411, 187, 4.9, -4.6), (371, 142, 2.5, -3.6), (346, 117, 4.6, -2.2),
+  (347, 118, 3.8, -2.0), (352, 123, 5.3, -2.6), (337, 108, 1.1, 5.0),
+  (299, 69, 2.5, 4.6), (273, 43, 2.9, -8.1), (335, 106, 1.6, -8.7),
+  (262, 32, 2.3, -9.8), (421, 201, 0.9, -9.1), (428, 208, 1.0, -9.9),
+  (377, 148, 0.9, -11.4), (400, 176, 1.6, -11.1), (378, 149, 2.4, -10.7),
+)  # fmt: skip
+
+_IRIS = ((473, 468, None), (474, 469, 0.0), (475, 470, 0.25), (476, 471, 0.5),
+         (477, 472, 0.75))  # fmt: skip
+
+
+def build_landmarks(mesh: HeadMesh):
+  """Attaches the landmarks to the neutral mesh.
+
+  Returns:
+    ids int32[L], mediapipe's numbers; triangles int32[L, 3], vertex ids;
+    barycentric float32[L, 3], rows sum to 1.
+  """
+  rows = _ring_landmarks(mesh) + _skin_landmarks(mesh) + _iris_landmarks(mesh)
+  rows.sort(key=lambda row: row[0])
+  ids, triangles, weights = zip(*rows, strict=True)
+  return (
+    np.array(ids, np.int32),
+    np.array(triangles, np.int32),
+    np.array(weights, np.float32),
+  )
+
+
+def _along(mesh, row, share, numbers):
+  """The points a share of the length along a row of vertices, on both sides."""
+  points = mesh.vertices[row]
+  length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+  where = np.interp(share, length / length[-1], np.arange(len(row)))
+  first = min(int(where), len(row) - 2)
+  weights = (1.0 - (where - first), where - first, 0.0)
+  left = (row[first], row[first + 1], row[first])
+  right = tuple(mesh.mirror[list(left)])
+  found = [(numbers[0], left, weights)]
+  if numbers[1] != numbers[0]:
+    found.append((numbers[1], right, weights))
+  return found
+
+
+def _ring_landmarks(mesh):
+  groups, found = mesh.groups, []
+  for row, numbers, shares in (
+    (groups["upper_lip"][2], _LIP_OUTER_UPPER, _LIP_SHARES),
+    (groups["lower_lip"][2], _LIP_OUTER_LOWER, _LIP_SHARES),
+    (groups["upper_lip"][5], _LIP_INNER_UPPER, _LIP_SHARES),
+    (groups["lower_lip"][5], _LIP_INNER_LOWER, _LIP_SHARES),
+    (groups["upper_lid"][2], _LID_UPPER, np.linspace(0.0, 1.0, 9)),
+    (groups["lower_lid"][2], _LID_LOWER, np.linspace(0.0, 1.0, 9)[1:-1]),
+    (groups["brow"][2], _BROW_UPPER, np.linspace(0.05, 1.0, 5)),
+    (groups["brow"][0], _BROW_LOWER, np.linspace(0.05, 1.0, 5)),
+  ):
+    for pair, share in zip(numbers, shares, strict=False):
+      found += _along(mesh, row, share, pair)
+  return found
+
+
+def _skin_landmarks(mesh):
+  found = []
+  for number, y in _MIDLINE:
+    triangle, weights = _front_triangle(mesh, np.array([0.0, y]))
+    found.append((number, triangle, weights))
+  for number, partner, x, y in _PAIRED:
+    triangle, weights = _front_triangle(mesh, np.array([x, y]))
+    found.append((number, triangle, weights))
+    found.append((partner, mesh.mirror[triangle], weights))
+  return found
+
+
+def _front_triangle(mesh, point_2):
+  """The skin triangle that covers (x, y) seen from the front, and where in it."""
+  skin = np.zeros(len(mesh.vertices), bool)
+  skin[mesh.both("skin")] = True
+  faces = mesh.faces[skin[mesh.faces].all(1)]
+  a, b, c = np.moveaxis(mesh.vertices[faces], 1, 0)
+  u, v, w = (b - a)[:, :2], (c - a)[:, :2], point_2 - a[:, :2]
+  area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+  area = np.where(np.abs(area) < 1e-9, 1e-9, area)
+  s = (w[:, 0] * v[:, 1] - w[:, 1] * v[:, 0]) / area
+  t = (u[:, 0] * w[:, 1] - u[:, 1] * w[:, 0]) / area
+  inside = (s >= -1e-9) & (t >= -1e-9) & (s + t <= 1 + 1e-9)
+  depth = a[:, 2] + s * (b - a)[:, 2] + t * (c - a)[:, 2]
+  best = np.argmax(np.where(inside, depth, -np.inf))
+  return faces[best], np.array([1 - s[best] - t[best], s[best], t[best]])
+
+
+def _iris_landmarks(mesh):
+  """The iris' center and its edge: outer, upper, inner, lower point as seen."""
+  ball, found = mesh.groups["eyeball"], []
+  sides = (len(mesh.groups["iris"]) - 1) // 3
+  edge = ball[1 + 2 * sides : 1 + 3 * sides]
+  for left_number, right_number, turn in _IRIS:
+    if turn is None:
+      row, weights = (ball[0], ball[1], ball[2]), (1.0, 0.0, 0.0)
+    else:
+      where = turn * sides
+      first = int(where)
+      row = (edge[first], edge[(first + 1) % sides], edge[first])
+      weights = (1.0 - (where - first), where - first, 0.0)
+    found.append((left_number, row, weights))
+    found.append((right_number, tuple(mesh.mirror[list(row)]), weights))
+  return found

@@ -1,0 +1,150 @@
+"""A trained run, ready to use: sentences to motions and motions to sentences."""
+
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import ml_collections
+import numpy as np
+
+from tdmm_jax import checkpoints, motion_codec, objectives
+from tdmm_jax import vocab as vocab_lib
+from tdmm_jax.data import tasks
+from tdmm_jax.decoding import constraints, sample
+from tdmm_jax.errors import UserError
+from tdmm_jax.face.motion import FaceMotion
+
+TOKENIZER, LANGUAGE_MODEL = "tokenizer", "lm"  # folders of a run
+_BATCH = 16
+_ENCODER_MULTIPLE = 32
+
+
+class Run:
+  """Tokenizer and language model of one run directory."""
+
+  def __init__(self, run_dir):
+    run_dir = pathlib.Path(run_dir)
+    if not run_dir.is_dir():
+      raise UserError(f"{run_dir}: no such run directory; make one with `make demo`")
+    workdir = run_dir / LANGUAGE_MODEL
+    if not checkpoints.has_checkpoint(workdir):
+      raise UserError(
+        f"{run_dir}: no trained language model in {workdir}; run `make demo`, or train "
+        "one with `python -m tdmm_jax.train --config configs/lm_demo.py`"
+      )
+    stored = checkpoints.read_json(workdir / motion_codec.CONFIG_FILE)
+    self.config = ml_collections.ConfigDict(stored["config"])
+    self.codec = motion_codec.load(run_dir / TOKENIZER)
+    if stored["versions"]["tokenizer"] != self.codec.version:
+      raise UserError(
+        f"{run_dir}: the language model speaks tokenizer version "
+        f"{stored['versions']['tokenizer']}, but {run_dir / TOKENIZER} is version "
+        f"{self.codec.version}; train the language model again"
+      )
+    self.vocab = vocab_lib.load(workdir)
+    self.model = objectives.build_t5(self.config, self.vocab)
+    self.params = checkpoints.restore_model(workdir)["params"]
+
+  @property
+  def max_seconds(self) -> float:
+    return self.config.max_frames / tasks.FPS
+
+  def check_request(self, prompt: str, seconds: float) -> int:
+    """Frames of a request.
+
+    Raises:
+      UserError: an empty or too long prompt, a duration out of range.
+    """
+    if not prompt.strip():
+      raise UserError('prompt: empty; say what the face does, e.g. "She smiles."')
+    pieces = len(self.vocab.encode_text(prompt))
+    if pieces > self.config.max_prompt_pieces:
+      raise UserError(
+        f"prompt: {pieces} text pieces, the limit is {self.config.max_prompt_pieces}; "
+        "shorten it"
+      )
+    frames = round(seconds * tasks.FPS) if np.isfinite(seconds) else -1
+    if not 1 <= frames <= self.config.max_frames:
+      raise UserError(
+        f"--seconds {seconds:g}: out of range; this run makes motions of "
+        f"{1 / tasks.FPS:g} to {self.max_seconds:g} s"
+      )
+    return frames
+
+  def generate_codes(
+    self,
+    prompts: Sequence[str],
+    seconds: Sequence[float],
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float = 0.9,
+  ) -> list[np.ndarray]:
+    """Motion codes int32[T] for each prompt; exactly seconds · 25 frames each."""
+    frames = [self.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
+    encoders = [
+      tasks.l2m_encoder(self.vocab, prompt, n)
+      for prompt, n in zip(prompts, frames, strict=True)
+    ]
+    length = self.config.max_frames + tasks.NUM_MOTION_SPECIALS
+    limits = constraints.exact_motion(self.vocab, frames, length)
+    tokens = self._decode(encoders, limits, seed, temperature, top_p)
+    return [
+      self.vocab.ids_to_motion(row[1 : n + 1])
+      for row, n in zip(tokens, frames, strict=True)
+    ]
+
+  def generate(self, prompts, seconds, seed=0, temperature=1.0, top_p=0.9):
+    """FaceMotions of prompts; see `generate_codes`."""
+    return self.codec.decode(
+      self.generate_codes(prompts, seconds, seed, temperature, top_p)
+    )
+
+  def check_motion(self, motion: FaceMotion, where: str) -> None:
+    """Raises UserError unless the motion can be described by this run."""
+    self.codec.check(motion)
+    if motion.num_frames > self.config.max_frames:
+      raise UserError(
+        f"{where}: {motion.num_frames / tasks.FPS:g} s long, this run reads up to "
+        f"{self.max_seconds:g} s; cut it into pieces"
+      )
+
+  def describe_codes(
+    self, codes: Sequence[np.ndarray], question: str | None = None
+  ) -> list[str]:
+    """One sentence for each motion, greedily decoded."""
+    encoders = [tasks.m2l_encoder(self.vocab, c, question) for c in codes]
+    length = self.config.max_caption_pieces
+    limits = constraints.text_only(self.vocab, len(codes), length)
+    tokens = self._decode(encoders, limits, seed=0, temperature=0.0, top_p=1.0)
+    return [self.vocab.decode_text(row) for row in tokens]
+
+  def describe(self, motions: Sequence[FaceMotion], question=None) -> list[str]:
+    """One sentence for each motion."""
+    return self.describe_codes(self.codec.encode(motions), question)
+
+  def _decode(self, encoders, limits, seed, temperature, top_p) -> np.ndarray:
+    """Pads prompts and batches to few shapes, so that little is compiled."""
+    longest = max(len(e) for e in encoders)
+    width = -(-longest // _ENCODER_MULTIPLE) * _ENCODER_MULTIPLE
+    rng = jax.random.key(seed)
+    low, high = limits
+    outputs = []
+    for start in range(0, len(encoders), _BATCH):
+      group = encoders[start : start + _BATCH]
+      rows = _BATCH if len(encoders) > 1 else 1
+      tokens = np.zeros((rows, width), np.int32)
+      for row, encoder in enumerate(group):
+        tokens[row, : len(encoder)] = encoder
+      fill = [start + min(row, len(group) - 1) for row in range(rows)]
+      decoded = sample.decode(
+        self.model,
+        self.params,
+        tokens,
+        low[fill],
+        high[fill],
+        jax.random.fold_in(rng, start),
+        temperature=temperature,
+        top_p=top_p,
+      )
+      outputs.append(np.asarray(decoded)[: len(group)])
+    return np.concatenate(outputs)

@@ -1,0 +1,96 @@
+"""Losses of both models. A metric is (sum, weight), so hosts and batches merge exactly.
+
+Shape letters: B batch, T frames, L tokens, V vertices, G = 3V coordinates, P motion
+vector, K vocabulary.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import motion_vector, rotations
+
+_MM = 1000.0
+_DEGREES = 57.29577951308232
+
+
+def cross_entropy(logits_BLK, targets_BL, weights_BL, z_loss: float = 0.0):
+  """Weighted token cross-entropy.
+
+  Args:
+    z_loss: coefficient of log(Z)^2, which keeps logits from drifting (T5X).
+
+  Returns:
+    (loss per unit weight, {"loss", "token_accuracy": (sum, weight)}).
+  """
+  log_z_BL = jax.nn.logsumexp(logits_BLK, axis=-1)
+  picked_BL = jnp.take_along_axis(logits_BLK, targets_BL[..., None], axis=-1)[..., 0]
+  nll_BL = log_z_BL - picked_BL
+  correct_BL = (jnp.argmax(logits_BLK, axis=-1) == targets_BL).astype(jnp.float32)
+  weight = weights_BL.sum()
+  total = jnp.sum((nll_BL + z_loss * log_z_BL**2) * weights_BL)
+  metrics = {
+    "loss": (jnp.sum(nll_BL * weights_BL), weight),
+    "token_accuracy": (jnp.sum(correct_BL * weights_BL), weight),
+  }
+  return total / jnp.maximum(weight, 1.0), metrics
+
+
+def geometry_of(face, vectors_BTP):
+  """Head-fixed vertices float32[B, T, G = 3V] in metres (planar) of motion vectors."""
+  fields = motion_vector.split(vectors_BTP)
+  fields.pop("head_pose")
+  return face_lib.head_fixed_planar(face, **fields)
+
+
+def _masked_mean(values, mask):
+  """(sum, weight) of per-frame values."""
+  return jnp.sum(values * mask), jnp.sum(mask)
+
+
+def motion_errors(predicted_BTG, geometry_BTG, predicted_BTP, params_BTP, mask_BT):
+  """Per-frame errors as (sum, weight): face L1 and its velocity, head angle, gaze.
+
+  "True velocity": the error of the difference between neighbouring frames, not the
+  error of the frames again. Units: mm, mm/frame, degrees, degrees/frame.
+  """
+  pair_mask = mask_BT[:, 1:] * mask_BT[:, :-1]
+  error_BTG = predicted_BTG - geometry_BTG
+  step_BTG = error_BTG[:, 1:] - error_BTG[:, :-1]
+  l1 = lambda values_BTG: jnp.abs(values_BTG).mean(-1) * (3 * _MM)  # a vertex has 3
+  head = lambda vectors: rotations.rodrigues(vectors[..., -3:])
+  # ||R1 - R2||_F / sqrt(2) is the geodesic angle to third order, finite at zero.
+  delta = head(predicted_BTP) - head(params_BTP)
+  norm = lambda m: jnp.sqrt(jnp.sum(m**2, axis=(-2, -1)) / 2 + 1e-10) * _DEGREES
+  gaze_BT = jnp.abs(predicted_BTP[..., -9:-3] - params_BTP[..., -9:-3]).mean(-1)
+  return {
+    "face_mm": _masked_mean(l1(error_BTG), mask_BT),
+    "face_velocity_mm": _masked_mean(l1(step_BTG), pair_mask),
+    "head_deg": _masked_mean(norm(delta), mask_BT),
+    "head_velocity_deg": _masked_mean(norm(delta[:, 1:] - delta[:, :-1]), pair_mask),
+    "gaze_deg": _masked_mean(gaze_BT * _DEGREES, mask_BT),
+  }
+
+
+def parameter_errors(model_std_P, predicted_BTP, params_BTP, mask_BT):
+  """The ablation's loss (`space = "params"`): normalised coefficients, no face."""
+  error_BTP = (predicted_BTP - params_BTP) / model_std_P
+  step_BTP = error_BTP[:, 1:] - error_BTP[:, :-1]
+  pair_mask = mask_BT[:, 1:] * mask_BT[:, :-1]
+  return {
+    "params_l1": _masked_mean(jnp.abs(error_BTP).mean(-1), mask_BT),
+    "params_velocity_l1": _masked_mean(jnp.abs(step_BTP).mean(-1), pair_mask),
+  }
+
+
+def weighted_sum(errors: dict, weights: dict) -> jax.Array:
+  """Sum of the errors' means by weight; every weight must name an error.
+
+  Raises:
+    KeyError: a weight names no error. Raised at trace time.
+  """
+  total = 0.0
+  for name, weight in weights.items():
+    value, count = errors[name]
+    total = total + weight * value / jnp.maximum(count, 1.0)
+  return total

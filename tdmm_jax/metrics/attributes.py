@@ -1,0 +1,65 @@
+"""Do the attributes of a caption, or of a motion, agree with the record's?
+
+Accuracies are macro-averaged over emotion families: each family counts the same.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def macro_accuracy(correct: Sequence[bool], groups: Sequence[str]) -> float:
+  """Mean over groups of the mean within the group."""
+  correct, groups = np.asarray(correct, float), np.asarray(groups)
+  return float(np.mean([correct[groups == g].mean() for g in np.unique(groups)]))
+
+
+def micro_f1(predicted: Sequence[Sequence[str]], truth: Sequence[Sequence[str]]):
+  """F1 over all (clip, tag) pairs; 0 where nothing is right."""
+  pairs = [(set(p), set(t)) for p, t in zip(predicted, truth, strict=True)]
+  hits = sum(len(p & t) for p, t in pairs)
+  total = sum(len(p) + len(t) for p, t in pairs)
+  return 2 * hits / total if total else 1.0
+
+
+def caption_scores(predicted: list[dict], truth: list[dict]) -> dict[str, float]:
+  """Scores of parsed captions against the records' attributes."""
+  families = [t["family"] for t in truth]
+  agree = lambda key: [p[key] == t[key] for p, t in zip(predicted, truth, strict=True)]
+  same_set = [
+    set(p["head_motion"]) == set(t["head_motion"])
+    for p, t in zip(predicted, truth, strict=True)
+  ]
+  micro = lambda items: [item["micro_actions"] for item in items]
+  return {
+    "emotion_family_accuracy": macro_accuracy(agree("family"), families),
+    "emotion_label_accuracy": macro_accuracy(agree("emotion"), families),
+    "intensity_accuracy": macro_accuracy(agree("intensity"), families),
+    "head_motion_accuracy": macro_accuracy(same_set, families),
+    "speaking_accuracy": macro_accuracy(agree("speaking"), families),
+    "micro_action_f1": micro_f1(micro(predicted), micro(truth)),
+    "num_clips": len(truth),
+  }
+
+
+def motion_features(vectors_TP: np.ndarray) -> np.ndarray:
+  """Mean, std and peaks (largest and smallest value) of a motion: float[4P]."""
+  return np.concatenate(
+    [vectors_TP.mean(0), vectors_TP.std(0), vectors_TP.max(0), vectors_TP.min(0)]
+  )
+
+
+class AttributeClassifier:
+  """Logistic regression on `motion_features`: what raw parameters tell at best."""
+
+  def __init__(self, vectors: Sequence[np.ndarray], labels: Sequence[str]):
+    self._model = make_pipeline(
+      StandardScaler(), LogisticRegression(C=0.1, max_iter=300)
+    )
+    self._model.fit(np.stack([motion_features(v) for v in vectors]), list(labels))
+
+  def predict(self, vectors: Sequence[np.ndarray]) -> list[str]:
+    return list(self._model.predict(np.stack([motion_features(v) for v in vectors])))

@@ -1,0 +1,160 @@
+"""Layers of T5.1.1: RMS norm, relative-position bias, attention, gated MLP.
+
+Shape letters: B batch, L query tokens, M key tokens, D embedding, H heads, K head
+width, F mlp.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tdmm_jax import sharding
+
+NEG_INF = -1e9  # finite, so that a fully masked (padding) row stays NaN free
+
+
+def dense(features: int, name: str, *axes: str, dtype=jnp.float32, stddev=None):
+  """Bias-free linear layer with logical axes; fan-in variance scaling by default."""
+  if stddev is None:
+    init = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+  else:
+    init = nn.initializers.normal(stddev)
+  return nn.Dense(
+    features,
+    use_bias=False,
+    dtype=dtype,
+    kernel_init=sharding.partitioned(init, *axes),
+    name=name,
+  )
+
+
+class RMSNorm(nn.Module):
+  """T5's layer norm: no mean, no bias, eps 1e-6, statistics in float32."""
+
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x_BLD):
+    scale_D = self.param(
+      "scale", sharding.partitioned(nn.initializers.ones, "embed"), x_BLD.shape[-1:]
+    )
+    x_BLD = x_BLD.astype(jnp.float32)
+    mean_square = jnp.mean(jnp.square(x_BLD), axis=-1, keepdims=True)
+    return (x_BLD * jax.lax.rsqrt(mean_square + 1e-6) * scale_D).astype(self.dtype)
+
+
+class MlpBlock(nn.Module):
+  """Gated-GELU feed-forward block of T5.1.1 (arXiv:2002.05202)."""
+
+  mlp_dim: int
+  dropout_rate: float = 0.0
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x_BLD, deterministic: bool = True):
+    gate_BLF = nn.gelu(
+      dense(self.mlp_dim, "wi_0", "embed", "mlp", dtype=self.dtype)(x_BLD)
+    )
+    linear_BLF = dense(self.mlp_dim, "wi_1", "embed", "mlp", dtype=self.dtype)(x_BLD)
+    x_BLF = gate_BLF * linear_BLF
+    x_BLF = nn.Dropout(self.dropout_rate)(x_BLF, deterministic=deterministic)
+    x_BLF = sharding.constrain(x_BLF, "act_batch", "act_length", "act_mlp")
+    return dense(x_BLD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(x_BLF)
+
+
+def relative_position_bucket(
+  relative_position, bidirectional: bool, num_buckets: int = 32, max_distance: int = 128
+):
+  """T5's buckets: half exact, half logarithmic (arXiv:1910.10683, section 2.1).
+
+  Args:
+    relative_position: int array, key index minus query index.
+    bidirectional: whether keys after the query get buckets of their own.
+
+  Returns:
+    int32 array of the same shape, values in [0, num_buckets).
+  """
+  relative_position = jnp.asarray(relative_position, jnp.int32)
+  offset = 0
+  if bidirectional:
+    num_buckets //= 2
+    offset = (relative_position > 0).astype(jnp.int32) * num_buckets
+    distance = jnp.abs(relative_position)
+  else:
+    distance = jnp.maximum(-relative_position, 0)
+  max_exact = num_buckets // 2
+  log_ratio = jnp.log(jnp.maximum(distance, 1) / max_exact) / np.log(
+    max_distance / max_exact
+  )
+  large = max_exact + (log_ratio * (num_buckets - max_exact)).astype(jnp.int32)
+  large = jnp.minimum(large, num_buckets - 1)
+  return offset + jnp.where(distance < max_exact, distance, large)
+
+
+class RelativePositionBias(nn.Module):
+  """Attention bias by bucketed distance, one table shared by all layers of a stack."""
+
+  num_heads: int
+  bidirectional: bool
+
+  @nn.compact
+  def __call__(self, query_L, key_M):
+    """Returns float32[1, H, L, M] for query and key positions."""
+    table_RH = self.param(
+      "rel_embedding",
+      sharding.partitioned(nn.initializers.normal(1.0), "relpos_buckets", "heads"),
+      (32, self.num_heads),
+    )
+    buckets_LM = relative_position_bucket(
+      key_M[None, :] - query_L[:, None], self.bidirectional
+    )
+    return jnp.moveaxis(table_RH[buckets_LM], -1, 0)[None]
+
+
+class MultiHeadAttention(nn.Module):
+  """Multi-head attention; the caller brings the bias (position and mask together)."""
+
+  num_heads: int
+  head_dim: int
+  emb_dim: int
+  dropout_rate: float = 0.0
+  dtype: Any = jnp.float32
+
+  def setup(self):
+    width = self.num_heads * self.head_dim
+    # No 1/sqrt(K) on the logits: it is folded into the query's initialiser.
+    self.query = dense(
+      width,
+      None,
+      "embed",
+      "heads",
+      dtype=self.dtype,
+      stddev=(self.emb_dim * self.head_dim) ** -0.5,
+    )
+    self.key = dense(width, None, "embed", "heads", dtype=self.dtype)
+    self.value = dense(width, None, "embed", "heads", dtype=self.dtype)
+    self.out = dense(self.emb_dim, None, "heads", "embed", dtype=self.dtype)
+    self.dropout = nn.Dropout(self.dropout_rate)
+
+  def _split(self, x):
+    return x.reshape(*x.shape[:-1], self.num_heads, self.head_dim)
+
+  def project_kv(self, x_BMD):
+    """Keys and values, float[B, M, H, K] each; what a decoding cache holds."""
+    return self._split(self.key(x_BMD)), self._split(self.value(x_BMD))
+
+  def __call__(self, x_BLD, key_BMHK, value_BMHK, bias_BHLM, deterministic=True):
+    query_BLHK = self._split(self.query(x_BLD))
+    query_BLHK = sharding.constrain(
+      query_BLHK, "act_batch", "act_length", "act_heads", "act_kv"
+    )
+    logits_BHLM = jnp.einsum("BLHK,BMHK->BHLM", query_BLHK, key_BMHK)
+    weights_BHLM = jax.nn.softmax(logits_BHLM.astype(jnp.float32) + bias_BHLM)
+    weights_BHLM = self.dropout(
+      weights_BHLM.astype(self.dtype), deterministic=deterministic
+    )
+    x_BLHK = jnp.einsum("BHLM,BMHK->BLHK", weights_BHLM, value_BMHK)
+    return self.out(x_BLHK.reshape(*x_BLD.shape[:-1], -1))

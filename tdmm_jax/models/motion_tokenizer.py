@@ -1,0 +1,171 @@
+"""Geometry tokenizer: one token per frame, with wide temporal context.
+
+Shape letters: B batch, T frames, D width, C code width, K codes, G geometry features
+(head-fixed vertex displacements, flattened, metres), N projected features, P motion
+vector (tdmm_jax/face/motion_vector.py).
+
+The encoder sees the *geometry* of the identity-free face, not its coefficients:
+different coefficients can give the same face. The decoder returns motion vectors.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from tdmm_jax import sharding
+from tdmm_jax.models import quantizers
+
+
+def _dense(features, name, *axes, dtype=jnp.float32, scale=1.0):
+  init = nn.initializers.variance_scaling(scale, "fan_in", "normal")
+  return nn.Dense(
+    features, name=name, dtype=dtype, kernel_init=sharding.partitioned(init, *axes)
+  )
+
+
+def _neighbours(x_BTD, dilation: int):
+  """float[B, T, 3D]: each frame beside those `dilation` before and after, zeros outside."""
+  length = x_BTD.shape[1]
+  padded = jnp.pad(x_BTD, ((0, 0), (dilation, dilation), (0, 0)))
+  copies = [padded[:, k * dilation :][:, :length] for k in range(3)]
+  return jnp.concatenate(copies, axis=-1)
+
+
+class TemporalBlock(nn.Module):
+  """Residual dilated convolution of width 3 followed by an MLP.
+
+  The convolution is three shifted copies and one matrix product, which XLA runs at
+  full speed on every backend.
+  """
+
+  mlp_dim: int
+  dilation: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x_BTD, mask_BT1):
+    y_BTD = nn.LayerNorm(dtype=self.dtype, name="norm")(x_BTD) * mask_BT1
+    y_BTF = _dense(self.mlp_dim, "wi", "embed", "mlp", dtype=self.dtype)(
+      _neighbours(y_BTD, self.dilation)
+    )
+    y_BTF = sharding.constrain(nn.gelu(y_BTF), "act_batch", "act_length", "act_mlp")
+    out = _dense(
+      x_BTD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype, scale=self.scale
+    )
+    return (x_BTD + out(y_BTF)) * mask_BT1
+
+  scale: float = 0.2  # small residuals at the start keep deep stacks near linear
+
+
+class TemporalStack(nn.Module):
+  """Dense in, blocks of rising dilation, norm, dense out; padding never leaks."""
+
+  emb_dim: int
+  mlp_dim: int
+  dilations: Sequence[int]
+  num_outputs: int
+  out_axis: str
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x_BTN, mask_BT):
+    mask_BT1 = mask_BT[..., None].astype(self.dtype)
+    x_BTD = _dense(self.emb_dim, "input", "features", "embed", dtype=self.dtype)(x_BTN)
+    x_BTD = x_BTD * mask_BT1
+    for index, dilation in enumerate(self.dilations):
+      x_BTD = TemporalBlock(self.mlp_dim, dilation, self.dtype, name=f"block_{index}")(
+        x_BTD, mask_BT1
+      )
+    x_BTD = nn.LayerNorm(dtype=self.dtype, name="norm")(x_BTD)
+    return _dense(self.num_outputs, "output", "embed", self.out_axis)(x_BTD)
+
+
+class MotionTokenizer(nn.Module):
+  """Encoder, quantiser (FSQ or EMA-VQ) and decoder.
+
+  `space` chooses what the encoder sees: "geometry", or "params" for the ablation.
+  The `stats` collection holds the training set's normalisation, set once before step 0.
+  """
+
+  emb_dim: int
+  mlp_dim: int
+  dilations: Sequence[int]
+  quantizer: str  # "fsq" | "ema_vq"
+  levels: Sequence[int]
+  num_codes: int
+  code_dim: int
+  decay: float
+  space: str  # "geometry" | "params"
+  num_params: int
+  num_geometry: int
+  num_features: int
+  dtype: Any = jnp.float32
+
+  def setup(self):
+    zeros = lambda *shape: (lambda: jnp.zeros(shape, jnp.float32))
+    self.geometry_mean = self.variable(
+      "stats", "geometry_mean", zeros(self.num_geometry)
+    )
+    self.geometry_projection = self.variable(
+      "stats", "geometry_projection", zeros(self.num_geometry, self.num_features)
+    )
+    self.params_mean = self.variable("stats", "params_mean", zeros(self.num_params))
+    self.params_std = self.variable("stats", "params_std", zeros(self.num_params))
+    if self.quantizer == "fsq":
+      self.quantize = quantizers.FSQ(self.levels)
+      width = len(self.levels)
+    elif self.quantizer == "ema_vq":
+      self.quantize = quantizers.EmaVQ(self.num_codes, self.code_dim, self.decay)
+      width = self.code_dim
+    else:
+      raise ValueError(f"quantizer {self.quantizer!r}; choose 'fsq' or 'ema_vq'")
+    if self.space not in ("geometry", "params"):
+      raise ValueError(f"space {self.space!r}; choose 'geometry' or 'params'")
+    stack = {
+      "emb_dim": self.emb_dim,
+      "mlp_dim": self.mlp_dim,
+      "dilations": tuple(self.dilations),
+      "dtype": self.dtype,
+    }
+    self.encoder = TemporalStack(**stack, num_outputs=width, out_axis="codes")
+    self.decoder = TemporalStack(
+      **stack, num_outputs=self.num_params, out_axis="features"
+    )
+
+  def normalise(self, params_BTP):
+    return (params_BTP - self.params_mean.value) / self.params_std.value
+
+  def features(self, geometry_BTG, params_BTP):
+    """Projected geometry, gaze and head rotation; or all parameters ("params")."""
+    normalised_BTP = self.normalise(params_BTP)
+    if self.space == "params":
+      return normalised_BTP
+    projected_BTN = (geometry_BTG - self.geometry_mean.value) @ (
+      self.geometry_projection.value
+    )
+    # Gaze and head rotation do not move the head-fixed face's skin.
+    return jnp.concatenate([projected_BTN, normalised_BTP[..., -9:]], axis=-1)
+
+  def latents(self, geometry_BTG, params_BTP, mask_BT):
+    return self.encoder(self.features(geometry_BTG, params_BTP), mask_BT)
+
+  def encode(self, geometry_BTG, params_BTP, mask_BT):
+    """Codes int32[B, T] in [0, K)."""
+    latents_BTC = self.latents(geometry_BTG, params_BTP, mask_BT)
+    return self.quantize(latents_BTC, mask_BT)[1]
+
+  def decode(self, codes_BT, mask_BT):
+    """Motion vectors float32[B, T, P] of codes."""
+    return self._decode(self.quantize.codes_to_latents(codes_BT), mask_BT)
+
+  def _decode(self, quantized_BTC, mask_BT):
+    outputs_BTP = self.decoder(quantized_BTC, mask_BT)
+    return outputs_BTP * self.params_std.value + self.params_mean.value
+
+  def __call__(self, geometry_BTG, params_BTP, mask_BT, train: bool = False):
+    """Returns (motion vectors float32[B, T, P], codes int32[B, T], commitment loss)."""
+    latents_BTC = self.latents(geometry_BTG, params_BTP, mask_BT)
+    quantized_BTC, codes_BT, commitment = self.quantize(latents_BTC, mask_BT, train)
+    return self._decode(quantized_BTC, mask_BT), codes_BT, commitment

@@ -1,0 +1,278 @@
+"""T5.1.1 encoder-decoder over one vocabulary of text pieces and motion tokens.
+
+Shape letters: B batch, L decoder tokens, M encoder tokens, D embedding, H heads,
+K head width, V vocabulary. Segment ids mark packed examples; 0 is padding.
+
+Source: Raffel et al. 2020, arXiv:1910.10683; T5.1.1 differences: gated GELU, untied
+logits, no dropout in pre-training.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from tdmm_jax import sharding
+from tdmm_jax.models import layers
+
+
+def segment_bias(query_segments_BL, key_segments_BM):
+  """float32[B, 1, L, M]: 0 within a segment, -1e9 across segments and to padding."""
+  same_BLM = query_segments_BL[:, :, None] == key_segments_BM[:, None, :]
+  allowed_BLM = same_BLM & (key_segments_BM > 0)[:, None, :]
+  return jnp.where(allowed_BLM, 0.0, layers.NEG_INF)[:, None]
+
+
+class EncoderLayer(nn.Module):
+  """Self-attention and MLP, each pre-normalised with a residual around it."""
+
+  num_heads: int
+  head_dim: int
+  emb_dim: int
+  mlp_dim: int
+  dropout_rate: float
+  dtype: Any
+
+  def setup(self):
+    self.pre_attention_layer_norm = layers.RMSNorm(self.dtype)
+    self.self_attention = layers.MultiHeadAttention(
+      self.num_heads, self.head_dim, self.emb_dim, self.dropout_rate, self.dtype
+    )
+    self.pre_mlp_layer_norm = layers.RMSNorm(self.dtype)
+    self.mlp = layers.MlpBlock(self.mlp_dim, self.dropout_rate, self.dtype)
+    self.dropout = nn.Dropout(self.dropout_rate)
+
+  def __call__(self, x_BMD, bias, deterministic):
+    y_BMD = self.pre_attention_layer_norm(x_BMD)
+    key, value = self.self_attention.project_kv(y_BMD)
+    y_BMD = self.self_attention(y_BMD, key, value, bias, deterministic)
+    x_BMD = x_BMD + self.dropout(y_BMD, deterministic=deterministic)
+    y_BMD = self.mlp(self.pre_mlp_layer_norm(x_BMD), deterministic)
+    x_BMD = x_BMD + self.dropout(y_BMD, deterministic=deterministic)
+    return sharding.constrain(x_BMD, "act_batch", "act_length", "act_embed")
+
+
+class DecoderLayer(nn.Module):
+  """Causal self-attention, cross-attention to every prompt word, MLP."""
+
+  num_heads: int
+  head_dim: int
+  emb_dim: int
+  mlp_dim: int
+  dropout_rate: float
+  dtype: Any
+
+  def setup(self):
+    attention = lambda: layers.MultiHeadAttention(
+      self.num_heads, self.head_dim, self.emb_dim, self.dropout_rate, self.dtype
+    )
+    self.pre_self_attention_layer_norm = layers.RMSNorm(self.dtype)
+    self.self_attention = attention()
+    self.pre_cross_attention_layer_norm = layers.RMSNorm(self.dtype)
+    self.encoder_decoder_attention = attention()
+    self.pre_mlp_layer_norm = layers.RMSNorm(self.dtype)
+    self.mlp = layers.MlpBlock(self.mlp_dim, self.dropout_rate, self.dtype)
+    self.dropout = nn.Dropout(self.dropout_rate)
+
+  def _rest(self, x_BLD, y_BLD, cross_kv, cross_bias, deterministic):
+    """Everything after the self-attention, whose output is y_BLD."""
+    x_BLD = x_BLD + self.dropout(y_BLD, deterministic=deterministic)
+    y_BLD = self.pre_cross_attention_layer_norm(x_BLD)
+    y_BLD = self.encoder_decoder_attention(y_BLD, *cross_kv, cross_bias, deterministic)
+    x_BLD = x_BLD + self.dropout(y_BLD, deterministic=deterministic)
+    y_BLD = self.mlp(self.pre_mlp_layer_norm(x_BLD), deterministic)
+    x_BLD = x_BLD + self.dropout(y_BLD, deterministic=deterministic)
+    return sharding.constrain(x_BLD, "act_batch", "act_length", "act_embed")
+
+  def __call__(self, x_BLD, encoded_BMD, bias, cross_bias, deterministic):
+    y_BLD = self.pre_self_attention_layer_norm(x_BLD)
+    key, value = self.self_attention.project_kv(y_BLD)
+    y_BLD = self.self_attention(y_BLD, key, value, bias, deterministic)
+    cross_kv = self.encoder_decoder_attention.project_kv(encoded_BMD)
+    return self._rest(x_BLD, y_BLD, cross_kv, cross_bias, deterministic)
+
+  def cross_kv(self, encoded_BMD):
+    return self.encoder_decoder_attention.project_kv(encoded_BMD)
+
+  def step(self, x_B1D, cache, index, bias, cross_bias):
+    """One token with a cache; returns (x_B1D, cache with this token's key, value)."""
+    y_B1D = self.pre_self_attention_layer_norm(x_B1D)
+    key, value = self.self_attention.project_kv(y_B1D)
+    at = (0, index, 0, 0)
+    key = jax.lax.dynamic_update_slice(cache["cached_key"], key, at)
+    value = jax.lax.dynamic_update_slice(cache["cached_value"], value, at)
+    cache = {**cache, "cached_key": key, "cached_value": value}
+    y_B1D = self.self_attention(y_B1D, key, value, bias)
+    cross_kv = (cache["cross_key"], cache["cross_value"])
+    return self._rest(x_B1D, y_B1D, cross_kv, cross_bias, True), cache
+
+
+class Encoder(nn.Module):
+  """Stack of encoder layers over embedded tokens."""
+
+  num_layers: int
+  layer: dict[str, Any]
+
+  def setup(self):
+    self.relpos_bias = layers.RelativePositionBias(self.layer["num_heads"], True)
+    self.layers = [EncoderLayer(**self.layer) for _ in range(self.num_layers)]
+    self.encoder_norm = layers.RMSNorm(self.layer["dtype"])
+    self.dropout = nn.Dropout(self.layer["dropout_rate"])
+
+  def __call__(self, x_BMD, segments_BM, deterministic):
+    positions = jnp.arange(x_BMD.shape[1])
+    # Packed segments are contiguous, so index differences are positions' differences.
+    bias = self.relpos_bias(positions, positions)
+    bias = bias + segment_bias(segments_BM, segments_BM)
+    x_BMD = self.dropout(x_BMD, deterministic=deterministic)
+    for layer in self.layers:
+      x_BMD = layer(x_BMD, bias, deterministic)
+    return self.dropout(self.encoder_norm(x_BMD), deterministic=deterministic)
+
+
+class Decoder(nn.Module):
+  """Stack of decoder layers; `step` decodes one token with a KV cache."""
+
+  num_layers: int
+  layer: dict[str, Any]
+
+  def setup(self):
+    self.relpos_bias = layers.RelativePositionBias(self.layer["num_heads"], False)
+    self.layers = [DecoderLayer(**self.layer) for _ in range(self.num_layers)]
+    self.decoder_norm = layers.RMSNorm(self.layer["dtype"])
+    self.dropout = nn.Dropout(self.layer["dropout_rate"])
+
+  def __call__(self, x_BLD, segments_BL, encoded_BMD, segments_BM, deterministic):
+    positions = jnp.arange(x_BLD.shape[1])
+    causal_LL = positions[:, None] >= positions[None, :]
+    bias = self.relpos_bias(positions, positions)
+    bias = bias + segment_bias(segments_BL, segments_BL)
+    bias = bias + jnp.where(causal_LL, 0.0, layers.NEG_INF)
+    cross_bias = segment_bias(segments_BL, segments_BM)
+    x_BLD = self.dropout(x_BLD, deterministic=deterministic)
+    for layer in self.layers:
+      x_BLD = layer(x_BLD, encoded_BMD, bias, cross_bias, deterministic)
+    return self.dropout(self.decoder_norm(x_BLD), deterministic=deterministic)
+
+  def init_cache(self, encoded_BMD, max_decode_length: int):
+    """An empty cache: per layer keys and values, and the cross-attention's, made once."""
+    shape = (
+      encoded_BMD.shape[0],
+      max_decode_length,
+      self.layer["num_heads"],
+      self.layer["head_dim"],
+    )
+    caches = []
+    for layer in self.layers:
+      key, value = layer.cross_kv(encoded_BMD)
+      empty = jnp.zeros(shape, key.dtype)
+      caches.append(
+        {
+          "cached_key": empty,
+          "cached_value": empty,
+          "cross_key": key,
+          "cross_value": value,
+        }
+      )
+    return {"layers": caches, "cache_index": jnp.zeros((), jnp.int32)}
+
+  def step(self, x_B1D, cache, cross_bias):
+    index = cache["cache_index"]
+    positions = jnp.arange(cache["layers"][0]["cached_key"].shape[1])
+    bias = self.relpos_bias(index[None], positions)
+    bias = bias + jnp.where(positions <= index, 0.0, layers.NEG_INF)
+    new_caches = []
+    for layer, layer_cache in zip(self.layers, cache["layers"], strict=True):
+      x_B1D, layer_cache = layer.step(x_B1D, layer_cache, index, bias, cross_bias)
+      new_caches.append(layer_cache)
+    cache = {"layers": new_caches, "cache_index": index + 1}
+    return self.decoder_norm(x_B1D), cache
+
+
+class T5(nn.Module):
+  """T5.1.1; `logits_via_embedding` ties the output to the embedding (T5.0)."""
+
+  vocab_size: int
+  emb_dim: int
+  num_heads: int
+  head_dim: int
+  mlp_dim: int
+  num_encoder_layers: int
+  num_decoder_layers: int
+  dropout_rate: float = 0.0
+  logits_via_embedding: bool = False
+  dtype: Any = jnp.float32
+
+  def setup(self):
+    layer = {
+      "num_heads": self.num_heads,
+      "head_dim": self.head_dim,
+      "emb_dim": self.emb_dim,
+      "mlp_dim": self.mlp_dim,
+      "dropout_rate": self.dropout_rate,
+      "dtype": self.dtype,
+    }
+    self.token_embedder = nn.Embed(
+      self.vocab_size,
+      self.emb_dim,
+      dtype=self.dtype,
+      embedding_init=sharding.partitioned(
+        nn.initializers.normal(1.0), "vocab", "embed"
+      ),
+    )
+    self.encoder = Encoder(self.num_encoder_layers, layer)
+    self.decoder = Decoder(self.num_decoder_layers, layer)
+    if not self.logits_via_embedding:
+      self.logits_dense = layers.dense(
+        self.vocab_size, None, "embed", "vocab", dtype=jnp.float32
+      )
+
+  def _logits(self, x_BLD):
+    # float32 logits: bfloat16 has too few bits for a softmax over the vocabulary.
+    x_BLD = x_BLD.astype(jnp.float32)
+    if self.logits_via_embedding:
+      table_VD = self.token_embedder.embedding.astype(jnp.float32)
+      logits_BLV = (x_BLD * self.emb_dim**-0.5) @ table_VD.T
+    else:
+      logits_BLV = self.logits_dense(x_BLD)
+    return sharding.constrain(logits_BLV, "act_batch", "act_length", "act_vocab")
+
+  def __call__(
+    self,
+    encoder_input_tokens_BM,
+    decoder_input_tokens_BL,
+    encoder_segment_ids_BM,
+    decoder_segment_ids_BL,
+    deterministic: bool = True,
+  ):
+    """Teacher-forced float32 logits [B, L, V]."""
+    encoded_BMD = self.encode(
+      encoder_input_tokens_BM, encoder_segment_ids_BM, deterministic
+    )
+    x_BLD = self.token_embedder(decoder_input_tokens_BL)
+    x_BLD = self.decoder(
+      x_BLD,
+      decoder_segment_ids_BL,
+      encoded_BMD,
+      encoder_segment_ids_BM,
+      deterministic,
+    )
+    return self._logits(x_BLD)
+
+  def encode(self, tokens_BM, segment_ids_BM, deterministic: bool = True):
+    """One vector per input token, float[B, M, D]: the word-level conditioning."""
+    x_BMD = self.token_embedder(tokens_BM)
+    return self.encoder(x_BMD, segment_ids_BM, deterministic)
+
+  def init_cache(self, encoded_BMD, max_decode_length: int):
+    return self.decoder.init_cache(encoded_BMD, max_decode_length)
+
+  def decode_step(self, tokens_B, cache, encoder_segment_ids_BM):
+    """Logits float32[B, V] of the next token and the cache moved on by one."""
+    ones_B1 = jnp.ones_like(tokens_B)[:, None]
+    cross_bias = segment_bias(ones_B1, (encoder_segment_ids_BM > 0).astype(jnp.int32))
+    x_B1D, cache = self.decoder.step(
+      self.token_embedder(tokens_B[:, None]), cache, cross_bias
+    )
+    return self._logits(x_B1D)[:, 0], cache

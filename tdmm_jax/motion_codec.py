@@ -1,0 +1,173 @@
+"""A trained geometry tokenizer, ready to use: FaceMotion in, codes out, and back."""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from tdmm_jax import checkpoints
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.face import motion_vector
+from tdmm_jax.losses import geometry_of
+from tdmm_jax.models.motion_tokenizer import MotionTokenizer
+
+CONFIG_FILE = "config.json"
+_BATCH = 16
+_LENGTH_MULTIPLE = 64  # few compiled shapes; padding never changes a token
+
+
+def training_vertices(face, num_vertices: int, lip_weight: float) -> np.ndarray:
+  """A fixed, area-weighted sample of the face region's vertices, lips more often.
+
+  Returns:
+    int32[num_vertices'] sorted vertex ids, num_vertices' <= num_vertices.
+  """
+  region = np.asarray(face.regions["face"])
+  weight = np.asarray(face.vertex_areas)[region].astype(np.float64)
+  weight = weight * np.where(np.isin(region, face.regions["lips"]), lip_weight, 1.0)
+  size = min(num_vertices, int((weight > 0).sum()))
+  rng = np.random.default_rng(0)
+  picked = rng.choice(region, size, replace=False, p=weight / weight.sum())
+  return np.sort(picked).astype(np.int32)
+
+
+def build_model(config: ml_collections.ConfigDict, num_expression: int):
+  """The MotionTokenizer of a config."""
+  model = config.model.to_dict()
+  num_vertices = model.pop("num_vertices")
+  model.pop("lip_weight")
+  return MotionTokenizer(
+    **model,
+    num_params=num_expression + motion_vector.NUM_POSE,
+    num_geometry=num_vertices * 3,
+  )
+
+
+class MotionCodec:
+  """Encodes and decodes motions of any length with a trained tokenizer.
+
+  Attributes:
+    face: the full FaceModel the coefficients belong to.
+    num_codes: codebook size.
+    version: identifies the trained tokenizer; stored by language models.
+  """
+
+  def __init__(self, config, variables: dict, face, version: str):
+    self.config, self.face, self.version = config, face, version
+    self.variables = variables
+    ids = training_vertices(face, config.model.num_vertices, config.model.lip_weight)
+    self.subset = face_lib.vertex_subset(face, ids)
+    self.model = build_model(config, face.num_expression)
+    self.num_codes = (
+      int(np.prod(config.model.levels))
+      if config.model.quantizer == "fsq"
+      else config.model.num_codes
+    )
+    self._encode = jax.jit(functools.partial(_encode, self.model))
+    self._decode = jax.jit(functools.partial(_decode, self.model))
+
+  def encode(self, motions: Sequence[motion_lib.FaceMotion]) -> list[np.ndarray]:
+    """Codes int32[T] of each motion.
+
+    Raises:
+      UserError: a motion of another face model, or of another number of coefficients.
+    """
+    vectors = []
+    for motion in motions:
+      self.check(motion)
+      vectors.append(motion_vector.from_motion(motion))
+    return self.encode_vectors(vectors)
+
+  def check(self, motion: motion_lib.FaceMotion) -> None:
+    """Raises UserError unless the motion is in this codec's basis."""
+    if motion.face_model != self.face.name:
+      raise UserError(
+        f"motion: its coefficients belong to '{motion.face_model}', this run was "
+        f"trained on '{self.face.name}'; convert it through vertices, or use a run "
+        f"trained on '{motion.face_model}'"
+      )
+    if motion.num_expression != self.face.num_expression:
+      raise UserError(
+        f"motion: {motion.num_expression} expression coefficients, this run was trained "
+        f"with {self.face.num_expression}; export it again with that many"
+      )
+
+  def encode_vectors(self, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Codes int32[T] of motion vectors float32[T, P]."""
+    call = lambda values, mask: self._encode(self.variables, self.subset, values, mask)
+    return _batched(call, vectors)
+
+  def decode_vectors(self, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Motion vectors float32[T, P] of codes int[T]."""
+    call = lambda values, mask: self._decode(self.variables, values, mask)
+    return _batched(call, codes)
+
+  def decode(self, codes: Sequence[np.ndarray]) -> list[motion_lib.FaceMotion]:
+    """FaceMotions of codes, identity and translation zero."""
+    return [
+      motion_vector.to_motion(vectors, self.face.name)
+      for vectors in self.decode_vectors(codes)
+    ]
+
+
+def _encode(model, variables, subset, vectors_BTP, mask_BT):
+  geometry_BTG = geometry_of(subset, vectors_BTP)
+  return model.apply(variables, geometry_BTG, vectors_BTP, mask_BT, method="encode")
+
+
+def _decode(model, variables, codes_BT, mask_BT):
+  return model.apply(variables, codes_BT, mask_BT, method="decode")
+
+
+def _batched(call, items: Sequence[np.ndarray]) -> list[np.ndarray]:
+  """Runs `call(values, mask)` over padded batches of like lengths; order is kept."""
+  padded = lambda n: -(-n // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
+  order = sorted(range(len(items)), key=lambda i: len(items[i]))
+  results: list = [None] * len(items)
+  for start in range(0, len(order), _BATCH):
+    group = order[start : start + _BATCH]
+    length = padded(max(len(items[i]) for i in group))
+    rows = _BATCH if len(items) > 1 else 1
+    values = np.zeros((rows, length, *items[group[0]].shape[1:]), items[0].dtype)
+    mask = np.zeros((rows, length), np.float32)
+    for row, i in enumerate(group):
+      values[row, : len(items[i])] = items[i]
+      mask[row, : len(items[i])] = 1.0
+    out = np.asarray(call(jnp.asarray(values), jnp.asarray(mask)))
+    for row, i in enumerate(group):
+      results[i] = out[row, : len(items[i])]
+  return results
+
+
+def load(workdir, face_model: str | None = None) -> MotionCodec:
+  """Loads a trained tokenizer.
+
+  Args:
+    workdir: where `tdmm_jax.train` trained it.
+    face_model: "default_v1" or the path of a FLAME file; default: the config's.
+
+  Raises:
+    UserError: nothing trained there, or the face model's version differs.
+  """
+  workdir = pathlib.Path(workdir)
+  if not checkpoints.has_checkpoint(workdir):
+    raise UserError(
+      f"{workdir}: no trained tokenizer here; run `make demo` or name another --run"
+    )
+  stored = checkpoints.read_json(workdir / CONFIG_FILE)
+  config = ml_collections.ConfigDict(stored["config"])
+  face = face_lib.load_face_model(face_model or config.face_model)
+  if face.version != stored["versions"]["head"]:
+    raise UserError(
+      f"{workdir}: trained on face model version {stored['versions']['head']}, but "
+      f"'{face.name}' is version {face.version} here; train the tokenizer again"
+    )
+  restored = checkpoints.restore_model(workdir)
+  variables = {"params": restored["params"], **restored["collections"]}
+  return MotionCodec(config, variables, face, stored["versions"]["tokenizer"])

@@ -1,0 +1,287 @@
+"""What each model trains on: its data, its initial variables, its loss.
+
+`tokenizer` and `language_model` return an Objective; `train.py` runs either one in the
+same loop.
+"""
+
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from tdmm_jax import losses, motion_codec, vocab as vocab_lib
+from tdmm_jax.data import pipeline, records
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.language import instructions
+from tdmm_jax.models.t5 import T5
+
+
+class Objective(NamedTuple):
+  """One training job, as the loop sees it."""
+
+  init_fn: Callable[[jax.Array], dict]  # rng -> boxed variables
+  loss_fn: Callable[..., Any]  # see train_step.LossFn
+  train_iter: Iterator[dict]
+  eval_batches: list[dict]
+  versions: dict[str, str]
+
+
+# ------------------------------------------------------------------ tokenizer
+
+
+def tokenizer(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Objective:
+  """The geometry tokenizer on windows of motion."""
+  del workdir
+  face = face_lib.load_face_model(config.face_model)
+  versions = _check_versions(config, face)
+  ids = motion_codec.training_vertices(
+    face, config.model.num_vertices, config.model.lip_weight
+  )
+  config.model.num_vertices = len(ids)
+  subset = face_lib.vertex_subset(face, ids)
+  model = motion_codec.build_model(config, face.num_expression)
+  train = _motions(records.load_clips(config.records_dir, "train"))
+  valid = _motions(records.load_clips(config.records_dir, "valid"))
+  stats = _normalisation(train, subset, config.model.num_features)
+
+  def init_fn(rng):
+    params_rng, codebook_rng = jax.random.split(rng)
+    vectors = jnp.zeros((1, config.window, stats["params_mean"].shape[0]))
+    geometry = losses.geometry_of(subset, vectors)
+    rngs = {"params": params_rng, "codebook": codebook_rng}
+    variables = model.init(rngs, geometry, vectors, jnp.ones(vectors.shape[:2]))
+    return {**variables, "stats": stats}
+
+  def loss_fn(params, collections, batch, rng):
+    return _tokenizer_loss(config, model, subset, params, collections, batch, rng)
+
+  train_iter = pipeline.tokenizer_iterator(
+    train, config.window, config.batch_size, config.seed
+  )
+  return Objective(init_fn, loss_fn, train_iter, _eval_windows(config, valid), versions)
+
+
+def _tokenizer_loss(config, model, subset, params, collections, batch, rng):
+  train = rng is not None
+  geometry = losses.geometry_of(subset, batch["params"])
+  (predicted, codes, commitment), updated = model.apply(
+    {"params": params, **collections},
+    geometry,
+    batch["params"],
+    batch["mask"],
+    train=train,
+    mutable=["codebook"] if train else [],
+    rngs={"codebook": rng} if train else None,
+  )
+  del codes
+  errors = losses.motion_errors(
+    losses.geometry_of(subset, predicted),
+    geometry,
+    predicted,
+    batch["params"],
+    batch["mask"],
+  )
+  std = collections["stats"]["params_std"]
+  errors |= losses.parameter_errors(std, predicted, batch["params"], batch["mask"])
+  loss = losses.weighted_sum(errors, config.loss_weights)
+  loss = loss + config.commitment_weight * commitment
+  return loss, (errors, {**collections, **updated})
+
+
+def _motions(clips: list[dict]) -> list[dict]:
+  return [{"vectors": clip["vectors"], "valid": clip["valid"]} for clip in clips]
+
+
+def _eval_windows(config, motions: list[dict]) -> list[dict]:
+  windows = [pipeline.motion_window(m, config.window, 0) for m in motions]
+  size = config.batch_size
+  batches = [windows[i : i + size] for i in range(0, len(windows) - size + 1, size)]
+  return [
+    {key: np.stack([w[key] for w in batch]) for key in batch[0]}
+    for batch in batches[: config.eval_batches]
+  ]
+
+
+def _normalisation(motions: list[dict], subset, num_features: int) -> dict:
+  """Mean frame, spreads, and the principal components of the geometry.
+
+  The projection keeps the geometry's directions of largest variance, each scaled to
+  unit spread (with a floor, so that noise is not blown up).
+  """
+  vectors_NP = np.concatenate([m["vectors"][m["valid"]] for m in motions])
+  mean_P, std_P = vectors_NP.mean(0), vectors_NP.std(0) + 1e-4
+  stride = max(len(vectors_NP) // 20_000, 1)
+  sample_NP = vectors_NP[::stride][:20_000]
+  geometry = jax.jit(lambda v: losses.geometry_of(subset, v))
+  chunks = np.array_split(sample_NP, max(len(sample_NP) // 2_000, 1))
+  geometry_NG = np.concatenate([np.asarray(geometry(chunk)) for chunk in chunks])
+  mean_G = geometry_NG.mean(0)
+  centred_NG = geometry_NG - mean_G
+  covariance_GG = centred_NG.T @ centred_NG / len(centred_NG)
+  values, vectors = np.linalg.eigh(covariance_GG)
+  values, vectors = values[::-1][:num_features], vectors[:, ::-1][:, :num_features]
+  scale = 1.0 / np.sqrt(np.maximum(values, values[0] * 1e-4))
+  return {
+    "geometry_mean": jnp.asarray(mean_G, jnp.float32),
+    "geometry_projection": jnp.asarray(vectors * scale, jnp.float32),
+    "params_mean": jnp.asarray(mean_P, jnp.float32),
+    "params_std": jnp.asarray(std_P, jnp.float32),
+  }
+
+
+def _check_versions(config, face) -> dict[str, str]:
+  """Versions of records and head; an error that names both where they disagree."""
+  stored = records.versions(config.records_dir)
+  if stored["face_model"] != face.name:
+    raise UserError(
+      f"{config.records_dir}: records are in '{stored['face_model']}', but "
+      f"config.face_model is '{face.name}'; build records for it, or change the config"
+    )
+  if stored["head"] != face.version:
+    raise UserError(
+      f"{config.records_dir}: records were made with face model version "
+      f"{stored['head']}, this is {face.version}; build the records again"
+    )
+  return stored
+
+
+# ------------------------------------------------------------- language model
+
+
+def language_model(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> Objective:
+  """The T5 on both directions; tokenises the corpus with the trained tokenizer."""
+  codec = motion_codec.load(config.tokenizer_dir)
+  versions = _check_versions(config, codec.face) | {"tokenizer": codec.version}
+  clips = {
+    split: _tokenised_clips(config.records_dir, split, codec)
+    for split in ("train", "valid")
+  }
+  vocab = _vocabulary(config, workdir, clips["train"], codec.num_codes)
+  model = build_t5(config, vocab)
+
+  def packed(split, num_rows):
+    return pipeline.PackedTasks(
+      vocab,
+      clips[split],
+      config.encoder_length,
+      config.decoder_length,
+      num_rows,
+      config.seed,
+      split,
+      (config.l2m_weight, config.m2l_weight),
+    )
+
+  def init_fn(rng):
+    tokens = jnp.ones((1, 8), jnp.int32)
+    variables = model.init(rng, tokens, tokens, tokens, tokens)
+    return _with_motion_embeddings(variables, vocab, codec, rng)
+
+  def loss_fn(params, collections, batch, rng):
+    return _lm_loss(config, model, vocab, params, collections, batch, rng)
+
+  num_rows = config.total_steps * config.batch_size
+  train_iter = pipeline.lm_iterator(packed("train", num_rows), config.batch_size)
+  valid = packed("valid", config.eval_batches * config.batch_size)
+  eval_batches = [
+    {
+      key: np.stack([valid[i * config.batch_size + j][key] for j in range(size)])
+      for key in valid[0]
+    }
+    for i in range(config.eval_batches)
+    if (size := config.batch_size)
+  ]
+  return Objective(init_fn, loss_fn, train_iter, eval_batches, versions)
+
+
+def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> T5:
+  model = config.model.to_dict()
+  model["dtype"] = jnp.dtype(model["dtype"])
+  return T5(vocab_size=vocab.table_size, **model)
+
+
+def _lm_loss(config, model, vocab, params, collections, batch, rng):
+  logits = model.apply(
+    {"params": params},
+    batch["encoder_input_tokens"],
+    batch["decoder_input_tokens"],
+    batch["encoder_segment_ids"],
+    batch["decoder_segment_ids"],
+    deterministic=rng is None,
+    rngs=None if rng is None else {"dropout": rng},
+  )
+  targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
+  loss, metrics = losses.cross_entropy(logits, targets, weights, config.z_loss)
+  # Beside the total: how each direction does, told apart by the target's kind.
+  is_motion = targets >= vocab.som_id
+  correct = (jnp.argmax(logits, -1) == targets) & (weights > 0)
+  for name, mask in (("l2m", is_motion), ("m2l", ~is_motion & (weights > 0))):
+    metrics[f"{name}_token_accuracy"] = (jnp.sum(correct & mask), jnp.sum(mask))
+  return loss, (metrics, collections)
+
+
+def _tokenised_clips(records_dir, split: str, codec) -> list[dict]:
+  clips = records.load_clips(records_dir, split)
+  codes = codec.encode_vectors([clip["vectors"] for clip in clips])
+  return [
+    {"codes": c, "prompt": clip["prompt"], "captions": clip["captions"]}
+    for clip, c in zip(clips, codes, strict=True)
+  ]
+
+
+def _vocabulary(config, workdir, clips, num_codes: int) -> vocab_lib.Vocab:
+  """The workdir's vocabulary, trained on the training texts the first time."""
+  if (workdir / "vocab.json").exists():
+    return vocab_lib.load(workdir)
+  texts = [text for clip in clips for text in (clip["prompt"], *clip["captions"])]
+  texts = texts[: config.vocab_texts] + [*instructions.L2M_TRAIN, *instructions.M2L_TRAIN]
+  vocab = vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
+  vocab.save(workdir)
+  return vocab
+
+
+def _with_motion_embeddings(variables: dict, vocab, codec, rng) -> dict:
+  """Starts the motion tokens' rows from what their codes decode to.
+
+  Codes that look alike start alike: rows are random projections of the latents, plus
+  a little noise, at the scale of the other rows.
+  """
+  latents_KC = codec.model.apply(
+    codec.variables,
+    jnp.arange(codec.num_codes),
+    method=lambda module, codes: module.quantize.codes_to_latents(codes),
+  )
+  scale_C = latents_KC.std(0) + 1e-6
+  x_KC = (latents_KC - latents_KC.mean(0)) / scale_C
+  frequencies = jnp.concatenate([0.5 * x_KC, 1.0 * x_KC, 2.0 * x_KC], axis=-1)
+  features_KN = jnp.concatenate([x_KC, jnp.sin(frequencies), jnp.cos(frequencies)], -1)
+  params = dict(variables["params"])
+
+  def rows(boxed, rng, axis):
+    table = boxed.unbox()
+    width = table.shape[1 - axis]
+    mix_rng, noise_rng = jax.random.split(rng)
+    mix = jax.random.normal(mix_rng, (features_KN.shape[-1], width))
+    new_KD = features_KN @ mix
+    std = table.std()
+    new_KD = 0.95 * std * new_KD / new_KD.std()
+    new_KD += 0.3 * std * jax.random.normal(noise_rng, new_KD.shape)
+    span = slice(vocab.motion_offset, vocab.motion_offset + codec.num_codes)
+    where = (span, slice(None)) if axis == 0 else (slice(None), span)
+    return boxed.replace_boxed(
+      table.at[where].set(new_KD if axis == 0 else new_KD.T)
+    )
+
+  rng_in, rng_out = jax.random.split(rng)
+  embedder = params["token_embedder"]
+  params["token_embedder"] = {"embedding": rows(embedder["embedding"], rng_in, 0)}
+  if "logits_dense" in params:
+    kernel = params["logits_dense"]["kernel"]
+    params["logits_dense"] = {"kernel": rows(kernel, rng_out, 1)}
+  return {**variables, "params": params}

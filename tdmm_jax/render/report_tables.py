@@ -1,0 +1,233 @@
+"""The numbers of a run as tables: each beside its constant, ceiling or chance."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+  """A row of a summary table: a key, its words, unit, and what stands beside it.
+
+  `beside` are (key, words) pairs, looked up in the same group (`a.b` is `b` inside
+  `a`); those not measured are left out. `better` says which way is better.
+  """
+
+  key: str
+  label: str
+  unit: str = ""
+  beside: tuple[tuple[str, str], ...] = ()
+  better: str = ""
+
+
+def _share(key, label, *beside):
+  return Measure(key, label, "%", beside, "higher")
+
+
+# Group -> (title, rows). Keys of the summary that no row names are listed as they are.
+TABLES = {
+  "tokenizer": (
+    "Geometry tokenizer, test clips",
+    (
+      Measure(
+        "face_error_mm",
+        "Face error (area-weighted, head-fixed)",
+        "mm",
+        (("constant_face_error_mm", "mean frame as output"),),
+        "lower",
+      ),
+      Measure(
+        "head_error_deg",
+        "Head rotation error",
+        "deg",
+        (("constant_head_error_deg", "mean rotation as output"),),
+        "lower",
+      ),
+      Measure("lip_error_mm", "Lip vertex error", "mm", (), "lower"),
+      Measure("jitter_ratio", "Jitter, of the true motion's", "x", (), "lower"),
+      Measure("codebook_used", "Codes that occur", "%", (("num_codes", "codes"),)),
+      Measure("perplexity", "Code perplexity", "", (("num_codes", "codes"),)),
+    ),
+  ),
+  "m2l": (
+    "Motion to language, test clips",
+    (
+      _share(
+        "emotion_family_accuracy",
+        "Emotion family named right",
+        ("ceiling.emotion_family_accuracy", "ceiling"),
+        ("ceiling", "ceiling"),
+        ("majority.emotion_family_accuracy", "majority"),
+        ("chance.emotion_family_accuracy", "chance"),
+        ("chance", "chance"),
+      ),
+      _share(
+        "intensity_accuracy",
+        "Intensity right (5 grades)",
+        ("ceiling.intensity_accuracy", "ceiling"),
+        ("majority.intensity_accuracy", "majority"),
+        ("chance.intensity_accuracy", "chance"),
+      ),
+      _share(
+        "head_motion_accuracy",
+        "Head motion right",
+        ("ceiling.head_motion_accuracy", "ceiling"),
+        ("majority.head_motion_accuracy", "majority"),
+        ("chance.head_motion_accuracy", "chance"),
+      ),
+      _share(
+        "micro_action_f1",
+        "Micro-actions, F1",
+        ("ceiling.micro_action_f1", "ceiling"),
+        ("majority.micro_action_f1", "majority"),
+        ("chance.micro_action_f1", "chance"),
+      ),
+    ),
+  ),
+  "l2m": (
+    "Language to motion, test prompts",
+    (
+      _share(
+        "emotion_family_accuracy",
+        "Emotion family, seen by the classifier",
+        ("classifier_ceiling", "same classifier on true motions"),
+        ("majority", "majority"),
+        ("chance", "chance"),
+      ),
+      _share("token_accuracy", "Tokens right, teacher-forced"),
+      _share("loop_consistency", "Family kept from prompt to own caption"),
+    ),
+  ),
+  "real": (
+    "Real video clips, fitted to landmarks",
+    (
+      Measure("clips", "Clips fitted and described"),
+      Measure("prompts", "Real prompts acted out"),
+      Measure(
+        "landmark_error",
+        "Landmark error, over the outer-canthi distance",
+        "",
+        (("frozen_landmark_error", "with a frozen face"),),
+        "lower",
+      ),
+    ),
+  ),
+  "corpus": ("Corpus", (Measure("clips", "Clips"),)),
+  "seconds": (
+    "Time on this machine",
+    (
+      Measure("install", "Installation", "s"),
+      Measure("corpus", "Corpus", "s"),
+      Measure("tokenizer", "Tokenizer training", "s"),
+      Measure("lm", "Language model training", "s"),
+      Measure("total", "All together", "s"),
+    ),
+  ),
+}
+
+
+def number(value: Any, unit: str = "") -> str:
+  """A value in a table: shares in per cent, other floats with three figures."""
+  if value is None:
+    return "–"
+  if isinstance(value, bool) or not isinstance(value, int | float):
+    return str(value)
+  if value != value:
+    return "not a number"
+  if unit == "%":
+    return f"{100 * value:.1f} %" if abs(value) <= 1 else f"{value:,.0f}"
+  if isinstance(value, int) or abs(value) >= 1000:
+    text = f"{value:,.0f}"
+  else:
+    text = f"{value:.1f}" if abs(value) >= 100 or unit == "s" else f"{value:.3g}"
+  return f"{text} {unit}".strip()
+
+
+def flatten(group: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+  """Nested mappings to one level: {"a": {"b": 1}} is {"a.b": 1}."""
+  flat = {}
+  for key, value in group.items():
+    if isinstance(value, Mapping):
+      flat.update(flatten(value, f"{prefix}{key}."))
+    else:
+      flat[f"{prefix}{key}"] = value
+  return flat
+
+
+def tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+  """The summary as tables: dicts with `title` and `rows` of four.
+
+  A row is (words, value, list of what stands beside it, which way is better). Every key
+  of the summary is in some row; a key that was not measured has none.
+  """
+  made = []
+  loose = {k: v for k, v in summary.items() if not isinstance(v, Mapping)}
+  groups = [*TABLES, *(k for k in summary if k not in TABLES and k not in loose)]
+  for name in groups:
+    values = flatten(summary.get(name, {}))
+    title, measures = TABLES.get(name, (name, ()))
+    rows, used = [], set()
+    for measure in measures:
+      if measure.key not in values:
+        continue
+      used.add(measure.key)
+      beside = []
+      for key, words in measure.beside:
+        if key in values and not isinstance(values[key], Mapping):
+          used.add(key)
+          unit = "" if key == "num_codes" else measure.unit
+          beside.append(f"{words} {number(values[key], unit)}")
+      shown = number(values[measure.key], measure.unit)
+      rows.append((measure.label, shown, beside, measure.better))
+    rows += [(key, number(values[key]), [], "") for key in values if key not in used]
+    if rows:
+      made.append({"title": title, "rows": rows})
+  if loose:
+    rows = [(key, number(value), [], "") for key, value in loose.items()]
+    made.append({"title": "Run", "rows": rows})
+  return made
+
+
+def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+  """The four headline numbers that were measured: (value, words, what it stands by)."""
+  picks = (
+    (
+      "tokenizer",
+      "face_error_mm",
+      "mm",
+      "tokenizer face error",
+      "constant_face_error_mm",
+    ),
+    ("m2l", "emotion_family_accuracy", "%", "emotion named from motion", "ceiling"),
+    (
+      "l2m",
+      "emotion_family_accuracy",
+      "%",
+      "emotion seen in motion",
+      "classifier_ceiling",
+    ),
+    (
+      "real",
+      "landmark_error",
+      "",
+      "landmark error, real clips",
+      "frozen_landmark_error",
+    ),
+  )
+  words = {
+    "constant_face_error_mm": "constant",
+    "frozen_landmark_error": "frozen face",
+    "ceiling": "ceiling",
+    "classifier_ceiling": "ceiling",
+  }
+  made = []
+  for group, key, unit, label, beside in picks:
+    values = summary.get(group, {})
+    if values.get(key) is None:
+      continue
+    other = values.get(beside)
+    if isinstance(other, Mapping):
+      other = other.get(key)
+    note = "" if other is None else f"{words[beside]} {number(other, unit)}"
+    made.append((number(values[key], unit), label, note))
+  return made

@@ -1,0 +1,300 @@
+"""Pictures of a face in motion: a grey head on white under studio light.
+
+The camera is fixed over the clip and set from the face model's neutral head, so that
+the head's rotation is seen and every clip of one model is framed alike.
+
+Shapes: T frames, V vertices, F faces, H and W the picture's height and width in pixels.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from tdmm_jax.render import rasterizer
+
+# Degrees that the camera is carried round the head, towards the subject's left.
+VIEWS = {"front": 0.0, "three_quarter": 38.0, "side": 85.0}
+
+FIELD_OF_VIEW_DEG = 16.0  # a portrait lens: hardly any perspective in the face
+
+# Region -> (albedo, gloss); a later row wins where regions share a vertex.
+SKIN = (0.46, 0.12)
+REGION_LOOKS = {
+  "lips": (0.36, 0.22),
+  "eyebrows": (0.20, 0.0),
+  "inner_mouth": (0.08, 0.05),
+  "tongue": (0.26, 0.15),
+  "teeth": (0.80, 0.30),
+  "eyeballs": (0.80, 0.9),
+  "iris": (0.20, 0.9),
+  "pupil": (0.02, 0.9),
+}
+
+# Direction towards the light (camera space), strength, wrap, specular. Key first.
+LIGHTS = (
+  (-0.60, 0.70, 0.70, 1.30, 0.05, 0.9),  # key: high, from the viewer's left
+  (0.80, 0.00, 0.60, 0.26, 0.30, 0.0),  # fill
+  (0.75, 0.50, -0.50, 0.45, 0.00, 0.0),  # rim
+  (-0.85, 0.20, -0.50, 0.20, 0.00, 0.0),  # rim, the other side
+)
+
+SHADOW_SIZE = 400
+OCCLUSION_SAMPLES = 20
+OCCLUSION_RADIUS_M = np.float32(0.014)
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+  """Where the picture is taken from.
+
+  Attributes:
+    rotation: float32[3, 3], world to camera (x right, y up, z towards the viewer).
+    eye: float32[3], metres.
+    target: float32[3], the point in the picture's middle, metres.
+    focal_px: pixels on the screen per metre at a metre's distance.
+    distance_m: from the eye to the target.
+  """
+
+  rotation: np.ndarray
+  eye: np.ndarray
+  target: np.ndarray
+  focal_px: float
+  distance_m: float
+
+
+def frame_camera(face_model, size: tuple[int, int], view: str = "front") -> Camera:
+  """Sets the camera so that the neutral head, with room to turn, fills the picture.
+
+  The top is the crown; the bottom is some way under the face region's chin where the
+  model has a `face` region, else the model's lowest vertex.
+
+  Args:
+    face_model: anything with `v_template` [V, 3] (metres, y up, z out of the face) and
+      `regions` (name -> vertex ids).
+    size: (W, H) in pixels.
+    view: one of VIEWS.
+
+  Raises:
+    ValueError: if the view is unknown or the size is not positive.
+  """
+  if view not in VIEWS:
+    raise ValueError(f"view {view!r} is not one of {', '.join(VIEWS)}")
+  width, height = size
+  if width < 16 or height < 16:
+    raise ValueError(f"size {size} is too small; at least 16 x 16 pixels")
+  head_V3 = np.asarray(face_model.v_template, np.float32)
+  low, high = head_V3.min(0), head_V3.max(0)
+  face_ids = face_model.regions.get("face") if face_model.regions else None
+  if face_ids is not None and len(face_ids):
+    face_V3 = head_V3[np.asarray(face_ids)]
+    chin, brow = face_V3[:, 1].min(), face_V3[:, 1].max()
+    low[1] = max(low[1], chin - 0.16 * (brow - chin))
+  target = (low + high) / 2
+  half_height = 0.52 * (high[1] - low[1])
+  half_width = 0.58 * max(high[0] - low[0], 0.8 * (high[2] - low[2]))
+  if view != "front":
+    half_width = max(half_width, 0.56 * (high[2] - low[2]))
+  half = max(half_height, half_width * height / width)
+  tangent = np.tan(np.radians(FIELD_OF_VIEW_DEG / 2))
+  distance = float(half / tangent)
+  yaw = np.radians(VIEWS[view])
+  cos, sin = np.cos(yaw), np.sin(yaw)
+  rotation = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]], np.float32)
+  eye = target + distance * rotation[2]
+  focal_px = float(height / 2 / tangent)
+  return Camera(rotation, eye.astype(np.float32), target, focal_px, distance)
+
+
+def find_irises(head_V3: np.ndarray, eyeball_ids: np.ndarray) -> dict[str, np.ndarray]:
+  """Iris and pupil of eyeballs that are not told apart (FLAME's), by the angle to +z.
+
+  Without them a head has no gaze. The neutral head looks straight ahead.
+  """
+  balls_N3 = head_V3[eyeball_ids]
+  left = balls_N3[:, 0] > balls_N3[:, 0].mean()
+  angle_N = np.empty(len(eyeball_ids))
+  for side in (left, ~left):
+    out_N3 = balls_N3[side] - (balls_N3[side].min(0) + balls_N3[side].max(0)) / 2
+    length_N = np.linalg.norm(out_N3, axis=1)
+    cosine_N = out_N3[:, 2] / np.maximum(length_N, 1e-9)
+    angle_N[side] = np.degrees(np.arccos(np.clip(cosine_N, -1, 1)))
+  return {"iris": eyeball_ids[angle_N < 27], "pupil": eyeball_ids[angle_N < 11]}
+
+
+def vertex_looks(face_model) -> np.ndarray:
+  """Albedo and gloss of each vertex, float32[V, 2], from the model's regions."""
+  head_V3 = np.asarray(face_model.v_template, np.float32)
+  regions = dict(face_model.regions or {})
+  if "eyeballs" in regions and "iris" not in regions and len(regions["eyeballs"]):
+    regions.update(find_irises(head_V3, np.asarray(regions["eyeballs"])))
+  looks_V2 = np.tile(np.array(SKIN, np.float32), (head_V3.shape[0], 1))
+  for name, look in REGION_LOOKS.items():
+    if name in regions:
+      looks_V2[np.asarray(regions[name], np.int64)] = look
+  return looks_V2
+
+
+class Scene:
+  """One face model under one camera; draws frames, each with buffers of its own.
+
+  Args:
+    face_model: anything with `v_template`, `faces` and `regions`.
+    size: (W, H) in pixels.
+    view: one of VIEWS.
+  """
+
+  def __init__(self, face_model, size: tuple[int, int], view: str = "front"):
+    self.size = size
+    self.camera = frame_camera(face_model, size, view)
+    self.faces_F3 = np.ascontiguousarray(face_model.faces, np.int32)
+    self.looks_V2 = vertex_looks(face_model)
+    lights_L6 = np.array(LIGHTS, np.float32)
+    lights_L6[:, :3] /= np.linalg.norm(lights_L6[:, :3], axis=1, keepdims=True)
+    self.lights_L6 = lights_L6
+    turn = np.arange(OCCLUSION_SAMPLES) + 0.5
+    # A sunflower, denser in the middle: fine creases and wide hollows in one pass.
+    radius, angle = turn / OCCLUSION_SAMPLES, turn * 2.399963
+    self.offsets_N2 = np.stack(
+      [radius * np.cos(angle), radius * np.sin(angle)], -1
+    ).astype(np.float32)
+    reach_px = OCCLUSION_RADIUS_M * self.camera.focal_px / self.camera.distance_m
+    self.reach = np.array([reach_px, OCCLUSION_RADIUS_M], np.float32)
+    self._set_shadow_camera(np.asarray(face_model.v_template, np.float32))
+    self._buffers = collections.deque()
+
+  def _set_shadow_camera(self, template_V3):
+    """Camera space -> shadow map: an orthographic look along the key light."""
+    look = self.lights_L6[0, :3]
+    right = np.cross([0.0, 1.0, 0.0], look)
+    right /= np.linalg.norm(right)
+    axes_33 = np.stack([right, np.cross(look, right), look])
+    centre = np.array([0.0, 0.0, -self.camera.distance_m])
+    reach = 1.15 * np.linalg.norm(template_V3 - self.camera.target, axis=1).max()
+    scale = SHADOW_SIZE / 2 / reach
+    to_shadow_34 = np.concatenate([axes_33, -(axes_33 @ centre)[:, None]], 1)
+    to_shadow_34[0] *= scale
+    to_shadow_34[1] *= -scale
+    to_shadow_34[:2, 3] += SHADOW_SIZE / 2
+    self.to_shadow_34 = to_shadow_34.astype(np.float32)
+
+  def _take_buffers(self):
+    try:
+      return self._buffers.pop()  # deque's pop and append are atomic
+    except IndexError:
+      width, height = self.size
+      high, wide = (n * rasterizer.SUPERSAMPLE for n in (height, width))
+      shadow = (SHADOW_SIZE, SHADOW_SIZE)
+      return {
+        "depth": np.empty((high, wide), np.float32),
+        "triangle": np.empty((high, wide), np.int32),
+        "weights": np.empty((high, wide, 2), np.float32),
+        "surface": np.empty((height, width, 9), np.float32),
+        "shadow": np.empty(shadow, np.float32),
+        "shadow_triangle": np.empty(shadow, np.int32),
+        "shadow_weights": np.empty((*shadow, 2), np.float32),
+      }
+
+  def draw(self, vertices_V3: np.ndarray) -> np.ndarray:
+    """Draws one frame.
+
+    Args:
+      vertices_V3: float[V, 3], metres, world space.
+
+    Returns:
+      uint8[H, W, 3], sRGB.
+    """
+    buffers = self._take_buffers()
+    width, height = self.size
+    camera = self.camera
+    points_V3 = (np.asarray(vertices_V3, np.float32) - camera.eye) @ camera.rotation.T
+    attributes_V8 = np.empty((points_V3.shape[0], 8), np.float32)
+    attributes_V8[:, :3] = points_V3
+    attributes_V8[:, 3:6] = rasterizer.vertex_normals(points_V3, self.faces_F3)
+    attributes_V8[:, 6:] = self.looks_V2
+    closeness_V = 1.0 / np.maximum(-points_V3[:, 2], 1e-3)
+    samples = rasterizer.SUPERSAMPLE
+    screen_V3 = np.empty_like(points_V3)
+    pixels_V = camera.focal_px * closeness_V
+    screen_V3[:, 0] = samples * (width / 2 + points_V3[:, 0] * pixels_V)
+    screen_V3[:, 1] = samples * (height / 2 - points_V3[:, 1] * pixels_V)
+    screen_V3[:, 2] = closeness_V
+    rasterizer.fill_depth(
+      screen_V3,
+      self.faces_F3,
+      buffers["depth"],
+      buffers["triangle"],
+      buffers["weights"],
+    )
+    rasterizer.resolve(
+      buffers["triangle"],
+      buffers["weights"],
+      self.faces_F3,
+      attributes_V8,
+      buffers["surface"],
+    )
+    shadow_V3 = points_V3 @ self.to_shadow_34[:, :3].T + self.to_shadow_34[:, 3]
+    rasterizer.fill_depth(
+      shadow_V3,
+      self.faces_F3,
+      buffers["shadow"],
+      buffers["shadow_triangle"],
+      buffers["shadow_weights"],
+    )
+    picture_HW3 = np.empty((height, width, 3), np.uint8)
+    rasterizer.shade(
+      buffers["surface"],
+      buffers["shadow"],
+      self.to_shadow_34,
+      self.lights_L6,
+      self.offsets_N2,
+      self.reach,
+      picture_HW3,
+    )
+    self._buffers.append(buffers)
+    return picture_HW3
+
+
+def render_frames(
+  face_model,
+  vertices: np.ndarray,
+  size: tuple[int, int] = (320, 320),
+  view: str = "front",
+  progress: Callable[[int], None] | None = None,
+  workers: int | None = None,
+) -> np.ndarray:
+  """Renders a clip.
+
+  Args:
+    face_model: anything with `v_template` [V, 3], `faces` [F, 3] and `regions`; looks
+      are taken from the regions named in REGION_LOOKS, plain grey without them.
+    vertices: float[T, V, 3], metres, y up, x to the subject's left, z out of the face.
+    size: (W, H) in pixels.
+    view: "front", "three_quarter" or "side".
+    progress: called with the number of frames newly done (`tqdm.update` fits).
+    workers: threads; by default one per CPU core. The pictures do not depend on it.
+
+  Returns:
+    uint8[T, H, W, 3], sRGB.
+
+  Raises:
+    ValueError: on an unknown view, or vertices that do not fit the model.
+  """
+  vertices = np.asarray(vertices)
+  expected = np.asarray(face_model.v_template).shape
+  if vertices.ndim != 3 or vertices.shape[1:] != expected:
+    raise ValueError(
+      f"vertices {vertices.shape} do not fit the face model's [T, {expected[0]}, 3]"
+    )
+  scene = Scene(face_model, size, view)
+  frames = np.empty((vertices.shape[0], size[1], size[0], 3), np.uint8)
+  workers = workers or os.cpu_count() or 1
+  with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    for t, picture in enumerate(pool.map(scene.draw, vertices)):
+      frames[t] = picture
+      if progress is not None:
+        progress(1)
+  return frames

@@ -1,0 +1,91 @@
+"""Where every array lives: the device mesh and the one table of sharding rules.
+
+The only module that names PartitionSpec. Parameters and activations carry logical
+axis names; the table below maps them to mesh axes. One CPU device is a mesh of one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+MESH_AXES = ("data", "fsdp", "tensor")
+
+LOGICAL_AXIS_RULES = (
+  ("act_batch", ("data", "fsdp")),
+  ("act_length", None),
+  ("act_embed", None),
+  ("act_mlp", "tensor"),
+  ("act_heads", "tensor"),
+  ("act_kv", None),
+  ("act_vocab", "tensor"),
+  ("vocab", "tensor"),
+  ("embed", "fsdp"),
+  ("mlp", "tensor"),
+  ("heads", "tensor"),
+  ("kv", None),
+  ("relpos_buckets", None),
+  ("features", None),  # motion features and FLAME parameters: tens of rows, replicated
+  ("codes", None),  # FSQ latents and VQ codebooks: small, replicated
+)
+
+
+def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
+  """Returns a mesh over all devices; one axis may be -1 (what is left).
+
+  Raises:
+    ValueError: if the sizes do not multiply to the number of devices.
+  """
+  sizes = [data, fsdp, tensor]
+  num_devices = jax.device_count()
+  if -1 in sizes:
+    known = int(np.prod([s for s in sizes if s != -1]))
+    sizes[sizes.index(-1)] = num_devices // known
+  if int(np.prod(sizes)) != num_devices:
+    raise ValueError(
+      f"mesh {dict(zip(MESH_AXES, sizes))} does not cover {num_devices} devices"
+    )
+  # Auto by hand: make_mesh defaults to Explicit, under which constraints are asserts.
+  return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+
+
+def _spec(names: Sequence[str | None]) -> PartitionSpec:
+  rules = dict(LOGICAL_AXIS_RULES)
+  # A misspelt name must not silently replicate: KeyError names it.
+  return PartitionSpec(*(None if name is None else rules[name] for name in names))
+
+
+def constrain(x: jax.Array, *names: str | None) -> jax.Array:
+  """Constrains an activation's sharding; without a mesh it returns x unchanged."""
+  if jax.sharding.get_abstract_mesh().empty:
+    return x
+  return jax.lax.with_sharding_constraint(x, _spec(names))
+
+
+def partitioned(init, *names: str):
+  """Wraps an initialiser so that its parameter carries logical axis names."""
+  _spec(names)
+  return nn.with_logical_partitioning(init, names)
+
+
+def state_shardings(abstract_state: Any, mesh: Mesh) -> Any:
+  """Maps a tree of boxed abstract arrays to a tree of NamedShardings."""
+  specs = nn.get_partition_spec(abstract_state)
+  return nn.logical_to_mesh_sharding(specs, mesh, LOGICAL_AXIS_RULES)
+
+
+def unbox(tree: Any) -> Any:
+  """Removes the logical-axis boxes; plain arrays remain."""
+  return nn.meta.unbox(tree)
+
+
+def to_global(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+  """Assembles each host's slice of the batch into arrays sharded over the mesh."""
+  sharding = NamedSharding(mesh, _spec(("act_batch",)))
+  return {
+    key: jax.make_array_from_process_local_data(sharding, value)
+    for key, value in batch.items()
+  }

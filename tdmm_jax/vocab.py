@@ -1,0 +1,139 @@
+"""One id space for text pieces and motion tokens.
+
+Layout (DESIGN section 3): 0 pad, 1 eos, 2 unk, SentencePiece pieces, extra ids, task
+sentinels, <som>, <eom>, motion tokens last. Offsets are stored with the checkpoint and
+read back, never recomputed.
+"""
+
+import dataclasses
+import io
+import json
+import pathlib
+
+import numpy as np
+import sentencepiece
+
+from tdmm_jax.errors import UserError
+
+PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
+TASKS = ("l2m", "m2l")
+TABLE_MULTIPLE = 128  # the embedding table is padded to whole TPU tiles
+
+
+@dataclasses.dataclass(frozen=True)
+class Vocab:
+  """Text pieces and motion tokens; `pieces` is the SentencePiece processor."""
+
+  pieces: sentencepiece.SentencePieceProcessor
+  model_proto: bytes
+  num_pieces: int
+  num_extra_ids: int
+  task_offset: int
+  som_id: int
+  eom_id: int
+  motion_offset: int
+  num_codes: int
+
+  @property
+  def table_size(self) -> int:
+    """Rows of the embedding table, padded to a multiple of 128."""
+    size = self.motion_offset + self.num_codes
+    return -(-size // TABLE_MULTIPLE) * TABLE_MULTIPLE
+
+  def encode_text(self, text: str) -> list[int]:
+    """Pieces of the text, without eos. Text that spells `<motion_5>` is text."""
+    return self.pieces.encode(text)
+
+  def decode_text(self, ids) -> str:
+    """Text of the piece ids up to the first eos; all other ids are dropped."""
+    kept = []
+    for token in ids:
+      if token == EOS_ID:
+        break
+      if UNK_ID < token < self.num_pieces:
+        kept.append(int(token))
+    return self.pieces.decode(kept)
+
+  def task_id(self, task: str) -> int:
+    return self.task_offset + TASKS.index(task)
+
+  def motion_to_ids(self, codes) -> np.ndarray:
+    return np.asarray(codes, np.int32) + self.motion_offset
+
+  def ids_to_motion(self, ids) -> np.ndarray:
+    codes = np.asarray(ids, np.int32) - self.motion_offset
+    if codes.size and (codes.min() < 0 or codes.max() >= self.num_codes):
+      raise ValueError("ids outside the motion tokens")
+    return codes
+
+  def save(self, directory: pathlib.Path) -> None:
+    """Writes spiece.model and vocab.json (offsets) into the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    offsets = {
+      field.name: getattr(self, field.name)
+      for field in dataclasses.fields(self)
+      if field.name not in ("pieces", "model_proto")
+    }
+    for name, data in (
+      ("spiece.model", self.model_proto),
+      ("vocab.json", json.dumps(offsets, indent=2).encode()),
+    ):
+      temporary = directory / (name + ".tmp")
+      temporary.write_bytes(data)
+      temporary.rename(directory / name)
+
+
+def load(directory: pathlib.Path) -> Vocab:
+  """Reads what `Vocab.save` wrote."""
+  directory = pathlib.Path(directory)
+  try:
+    proto = (directory / "spiece.model").read_bytes()
+    offsets = json.loads((directory / "vocab.json").read_text())
+  except FileNotFoundError as error:
+    raise UserError(
+      f"{error.filename}: missing; train the language model into this run first"
+    ) from error
+  pieces = sentencepiece.SentencePieceProcessor(model_proto=proto)
+  return Vocab(pieces=pieces, model_proto=proto, **offsets)
+
+
+def train(texts, num_codes: int, num_pieces: int, num_extra_ids: int = 100) -> Vocab:
+  """Trains SentencePiece (unigram) on the texts and lays out the id space.
+
+  Args:
+    texts: iterable of str, the corpus' captions, prompts and instructions.
+    num_codes: size of the motion codebook.
+    num_pieces: wanted number of pieces; fewer where the texts do not fill it.
+    num_extra_ids: sentinels for span corruption.
+  """
+  model = io.BytesIO()
+  sentencepiece.SentencePieceTrainer.train(
+    sentence_iterator=iter(texts),
+    model_writer=model,
+    vocab_size=num_pieces,
+    model_type="unigram",
+    hard_vocab_limit=False,
+    pad_id=PAD_ID,
+    eos_id=EOS_ID,
+    unk_id=UNK_ID,
+    bos_id=-1,
+    character_coverage=1.0,
+    byte_fallback=True,  # any text a user types has pieces
+    num_threads=1,  # the same model whatever the machine
+    minloglevel=2,
+  )
+  proto = model.getvalue()
+  pieces = sentencepiece.SentencePieceProcessor(model_proto=proto)
+  task_offset = pieces.vocab_size() + num_extra_ids
+  som_id = task_offset + len(TASKS)
+  return Vocab(
+    pieces=pieces,
+    model_proto=proto,
+    num_pieces=pieces.vocab_size(),
+    num_extra_ids=num_extra_ids,
+    task_offset=task_offset,
+    som_id=som_id,
+    eom_id=som_id + 1,
+    motion_offset=som_id + 2,
+    num_codes=num_codes,
+  )
