@@ -13,7 +13,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.objective = "tokenizer"
   config.face_model = "default_v1"  # or the path of generic_model.pkl, flame2023.pkl
   config.window = 64
-  config.batch_size = 32
+  config.batch_size = 16
   config.total_steps = 1_500
   config.save_every = 250
   config.learning_rate = 2e-3
@@ -39,11 +39,11 @@ def get_config() -> ml_collections.ConfigDict:
     {
       "face_mm": 1.0,
       "face_velocity_mm": 0.5,
-      "head_deg": 0.3,
+      "head_deg": 1.0,
       "head_velocity_deg": 0.3,
       "gaze_deg": 0.05,
       "params_l1": 0.1,
     }
   )
-  config.commitment_weight = 0.25
+  config.quantizer_loss_weight = 0.25  # VQ: commitment; FSQ: spread of the latents
   return config

@@ -10,7 +10,6 @@ TFDS metadata comes last; read the directory with
 
 import argparse
 import dataclasses
-import functools
 import json
 import multiprocessing
 import os
@@ -48,60 +47,54 @@ CORPORA = {
 class _Shard:
   path: str
   plans: tuple[prompts.ClipPlan, ...]
+  basis: simulate.HeadBasis
 
 
-@functools.cache
-def _head():
-  from tdmm_jax.face import default_head  # a second, once a process
-
-  return default_head.build_default_head()
-
-
-@functools.cache
-def versions() -> dict[str, str]:
+def versions(basis: simulate.HeadBasis) -> dict[str, str]:
   """The versions every record carries."""
   return {
-    "head": _head().version,
+    "head": basis.version,
     "simulator": simulate.VERSION,
     "lexicon": lexicon.VERSION,
   }
 
 
-@functools.cache
-def feature_spec():
+def feature_spec(basis: simulate.HeadBasis):
   """The features of this head's records."""
-  return records.features(_head().num_expression, _head().num_shape)
+  return records.features(len(basis.activation_matrix), basis.num_shape)
 
 
-def example_of(plan: prompts.ClipPlan) -> dict:
+def example_of(plan: prompts.ClipPlan, basis: simulate.HeadBasis) -> dict:
   """Simulates one clip; its generator and tracker follow from its seed."""
   rng = np.random.default_rng((*plan.seed, 1))
   generator = list(simulate.GENERATORS)[int(rng.integers(len(simulate.GENERATORS)))]
   tracker = list(simulate.TRACKERS)[int(rng.integers(len(simulate.TRACKERS)))]
-  seed = (*plan.seed, 2)
-  motion = simulate.simulate(plan.attributes, seed, plan.duration_s, generator, tracker)
+  motion = simulate.simulate(
+    plan.attributes, (*plan.seed, 2), plan.duration_s, generator, tracker, basis
+  )
   quality = 1.0 - 10.0 * simulate.TRACKERS[tracker][0]
-  return records.to_example(plan, motion, generator, tracker, quality, versions())
+  made_by = versions(basis)
+  return records.to_example(plan, motion, generator, tracker, quality, made_by)
 
 
 def _write_shard(shard: _Shard) -> tuple[str, int, int]:
   """(path, clips, bytes); a shard that is there is not made again."""
   if os.path.exists(shard.path):
     return shard.path, len(shard.plans), os.path.getsize(shard.path)
-  serialize = feature_spec().serialize_example
+  serialize = feature_spec(shard.basis).serialize_example
   written = records.write_shard(
-    shard.path, (serialize(example_of(plan)) for plan in shard.plans)
+    shard.path, (serialize(example_of(plan, shard.basis)) for plan in shard.plans)
   )
   return shard.path, len(shard.plans), written
 
 
-def _plan_shards(out_dir, plans, shard_clips: int) -> dict[str, list[_Shard]]:
+def _plan_shards(out_dir, plans, shard_clips: int, basis) -> dict[str, list[_Shard]]:
   shards = {}
   for split in prompts.SPLITS:
     mine = [plan for plan in plans if plan.split == split]
     chunks = [mine[i : i + shard_clips] for i in range(0, len(mine), shard_clips)]
     shards[split] = [
-      _Shard(records.shard_path(out_dir, split, i, len(chunks)), tuple(chunk))
+      _Shard(records.shard_path(out_dir, split, i, len(chunks)), tuple(chunk), basis)
       for i, chunk in enumerate(chunks)
     ]
   return shards
@@ -180,21 +173,22 @@ def build_corpus(
     UserError: if the directory holds other records, of another version or request.
   """
   out_dir = os.path.abspath(os.fspath(out_dir))
+  basis = simulate.head_basis()
   request = {"num_clips": num_clips, "seed": seed, "seconds": list(seconds)}
-  request |= {"shard_clips": shard_clips, "versions": versions()}
+  request |= {"shard_clips": shard_clips, "versions": versions(basis)}
   held = _check_request(out_dir, request)
   if "stats" in held:
     return held["stats"]
   started = time.monotonic()
   plans = prompts.make_suite(num_clips, seed, seconds)
-  shards = _plan_shards(out_dir, plans, shard_clips)
+  shards = _plan_shards(out_dir, plans, shard_clips, basis)
   todo = [shard for split in shards.values() for shard in split]
   sizes = _run(todo, num_workers, num_clips, progress)
   num_bytes = {
     split: sum(sizes[s.path] for s in group) for split, group in shards.items()
   }
   lengths = {split: [len(s.plans) for s in group] for split, group in shards.items()}
-  records.write_metadata(out_dir, feature_spec(), lengths, num_bytes)
+  records.write_metadata(out_dir, feature_spec(basis), lengths, num_bytes)
   hours = sum(plan.duration_s for plan in plans) / 3600
   stats = {
     "clips": num_clips,
@@ -203,7 +197,7 @@ def build_corpus(
     "hours": round(hours, 4),
     "bytes": sum(num_bytes.values()),
     "seconds": round(time.monotonic() - started, 2),
-    "versions": versions(),
+    "versions": versions(basis),
   }
   _write_json(
     os.path.join(out_dir, _REQUEST_FILE), {"request": request, "stats": stats}

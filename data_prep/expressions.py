@@ -63,16 +63,16 @@ FACS_NAMES = {
 # family -> (recipe of the family, label -> what it changes)
 RECIPES = {
   "happiness": (
-    "6=.6 12=.85 25=.15",
+    "6=.7 12=1 25=.25",
     {
-      "happy": "25=.3",
-      "joyful": "6=.8 12=1 25=.5 16=.2 jaw=.05",
-      "smiling": "6=.4 12=.85 25=0",
-      "grinning": "6=.6 12=1 13=.3 25=.7 16=.45 10=.15",
-      "laughing": "6=.9 12=1 25=.6 16=.3 jaw=.2 lids=.25 head_pitch=-.05",
-      "amused": "6=.4 12=.75 7=.35 25=0 lids=.1",
-      "cheerful": "6=.6 12=.9 25=.45",
-      "loving": "6=.5 12=.65 1=.3 25=0 lids=.2 head_roll=.05",
+      "happy": "25=.45 16=.15",
+      "joyful": "6=.9 12=1.1 25=.65 16=.3 jaw=.06",
+      "smiling": "6=.5 12=1 25=0",
+      "grinning": "6=.65 12=1.1 13=.35 25=.85 16=.6 10=.2",
+      "laughing": "6=.95 12=1.1 25=.7 16=.35 jaw=.3 lids=.25 head_pitch=-.05",
+      "amused": "6=.5 12=.85 7=.3 25=0 lids=.08",
+      "cheerful": "12=1.05 25=.6 1=.2 2=.2",
+      "loving": "6=.5 12=.8 1=.3 25=0 lids=.2 head_roll=.05",
     },
   ),
   "sadness": (
@@ -99,24 +99,24 @@ RECIPES = {
     },
   ),
   "fear": (
-    "1=.8 2=.45 4=.45 5=.7 20=.7 25=.3",
+    "1=.9 2=.5 4=.5 5=.75 20=.75 25=.3",
     {
       "afraid": "jaw=.04",
       "terrified": "1=1 2=.6 4=.5 5=1 20=1 25=.6 jaw=.15 38=.3 head_pitch=-.03",
       "panicked": "1=.9 2=.65 5=.95 20=.8 25=.5 jaw=.1",
-      "nervous": "1=.65 2=.3 4=.4 5=.45 20=.55 28=.45 25=0",
-      "anxious": "1=.7 2=.3 4=.5 5=.5 20=.6 24=.35 25=0",
-      "worried": "1=.85 2=.3 4=.55 5=.45 20=.55 17=.2 25=.1",
+      "nervous": "1=.8 2=.35 4=.5 5=.5 20=.65 28=.45 25=0",
+      "anxious": "1=.85 2=.35 4=.6 5=.55 20=.7 24=.3 25=0",
+      "worried": "1=1 2=.35 4=.6 5=.5 20=.65 17=.2 25=.1",
     },
   ),
   "surprise": (
-    "1=.9 2=.95 5=.75 25=.45 jaw=.2",
+    "1=1 2=1.1 5=.8 25=.45 jaw=.2",
     {
       "surprised": "",
-      "astonished": "1=1 2=1 5=.9 jaw=.27",
-      "amazed": "1=.85 2=.9 5=.6 12=.3 jaw=.2",
-      "shocked": "1=.9 2=.85 5=1 jaw=.3 20=.15 head_pitch=-.04",
-      "gasping": "1=.75 2=.8 5=.75 jaw=.24 22=.4 38=.4",
+      "astonished": "1=1.15 2=1.2 5=.95 jaw=.27",
+      "amazed": "2=1 5=.7 12=.3",
+      "shocked": "2=1 5=1.1 jaw=.3 20=.15 head_pitch=-.04",
+      "gasping": "1=.85 2=.95 jaw=.24 22=.4 38=.4",
     },
   ),
   "disgust": (
@@ -141,13 +141,13 @@ RECIPES = {
     },
   ),
   "interest": (
-    "1=.6 2=.65 5=.35 12=.35 25=.2",
+    "1=.75 2=.85 5=.45 12=.4 25=.2",
     {
       "interested": "",
-      "curious": "2=.75 5=.5 head_roll=.06",
-      "attentive": "5=.55 12=.25 25=.1",
-      "engaged": "12=.5 25=.35",
-      "fascinated": "1=.65 2=.7 5=.6 25=.4 jaw=.05",
+      "curious": "2=.95 5=.55 head_roll=.06",
+      "attentive": "5=.6 12=.3 25=.1",
+      "engaged": "12=.55 25=.35",
+      "fascinated": "1=.85 5=.65 25=.4 jaw=.05",
     },
   ),
   "confusion": (
@@ -198,7 +198,7 @@ RECIPES = {
       "bored": "lids=.46 mouthL=.35 gaze_yaw=.2 head_roll=.05",
       "sleepy": "lids=.66",
       "exhausted": "lids=.58 25=.4 jaw=.05 1=.4 head_pitch=.06",
-      "yawning": "lids=.7 jaw=.42 25=.4 4=.3 22=.3 head_pitch=-.03",
+      "yawning": "lids=.7 jaw=.4 25=.2 4=.3 15=.3 head_pitch=-.03",
       "apathetic": "lids=.46 15=.3 1=0",
     },
   ),
@@ -214,7 +214,7 @@ RECIPES = {
     },
   ),
   "pout": (
-    "17=.8 18=.65 22=.4",
+    "17=.9 18=.65 22=.25 lips_toward=.3",
     {
       "pouting": "",
       "sulking": "4=.45 15=.3 head_pitch=.05 gaze_pitch=.1",
@@ -224,14 +224,14 @@ RECIPES = {
     },
   ),
   "concentration": (
-    "4=.5 7=.95 lids=.22",
+    "4=.55 7=.85 lids=.1",
     {
       "focused": "24=.2",
       "concentrating": "24=.5 17=.25",
-      "squinting": "7=1 6=.5 4=.35 lids=.4",
+      "squinting": "7=1.1 6=.5 4=.4 lids=.24",
       "suspicious": "7=1 head_yaw=.07 gaze_yaw=-.09 24=.2",
       "thoughtful": "7=.7 gaze_pitch=-.16 gaze_yaw=.18 24=.3",
-      "scrutinizing": "7=1 25=.15 head_pitch=.05 lids=.3",
+      "scrutinizing": "7=1 25=.15 head_pitch=.05 lids=.18",
     },
   ),
 }
@@ -285,7 +285,7 @@ MICRO_RECIPES = {
   "lip_bite": "28=.6 lower_lip_press=.9 jaw=.03",
   "pucker": "18=1 22=.35",
   "jaw_drop": "jaw=.26 25=.3",
-  "squint": "7=1 6=.3 lids=.35",
+  "squint": "7=1 6=.3 lids=.22",
   "nose_wrinkle": "9=1 10=.25",
   "cheek_puff": "33=1 24=.4",
 }

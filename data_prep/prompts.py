@@ -82,7 +82,7 @@ def _head_motion(rng) -> list[str]:
   draw = rng.random()
   if draw < 0.5:
     return []
-  if draw < 0.96:
+  if draw < 0.975:
     return [str(rng.choice(lexicon.HEAD_MOTIONS))]
   return list(_TWO_HEAD_MOTIONS[int(rng.integers(len(_TWO_HEAD_MOTIONS)))])
 
@@ -106,9 +106,9 @@ def sample_attributes(label: str, duration_s: float, rng) -> dict:
   ]
   draw = rng.random()
   if draw < 0.20:
-    middle = duration_s * rng.uniform(0.5, 0.6)
+    middle = duration_s * rng.uniform(0.56, 0.68)
     spans = ((label, 0.0, middle), (str(rng.choice(others)), middle, duration_s))
-  elif draw < 0.24 and label != lexicon.NEUTRAL:
+  elif draw < 0.235 and label != lexicon.NEUTRAL:
     spans = ((label, 0.0, duration_s), (str(rng.choice(others)), 0.0, duration_s))
   else:
     spans = ((label, 0.0, duration_s),)

@@ -30,7 +30,7 @@ from tdmm_jax.language import lexicon
 REVISION = 1  # raise it when `simulate` gives another motion with the same recipes
 FPS = 25
 # Amplitude of intensity 1..5: even steps of loudness; people differ by LOG_STD.
-AMPLITUDES = (0.24, 0.34, 0.49, 0.70, 1.0)
+AMPLITUDES = (0.27, 0.38, 0.53, 0.73, 1.0)
 AMPLITUDE_LOG_STD = 0.15
 _JAW, _GAZE_PITCH, _GAZE_YAW = (
   CHANNEL_INDEX[name] for name in ("jaw_open", "gaze_pitch", "gaze_yaw")
@@ -66,11 +66,26 @@ GENERATORS = {
 TRACKERS = {"sim_clean": (0.004, 0.0008), "sim_noisy": (0.010, 0.0020)}
 
 
-@functools.cache
-def _num_shape() -> int:
-  from tdmm_jax.face import default_head  # built on first use
+@dataclasses.dataclass(frozen=True)
+class HeadBasis:
+  """What the simulator needs of the default head; small enough to send to workers.
 
-  return int(default_head.build_default_head().num_shape)
+  activation_matrix: float64[E, U], expression coefficients of each action unit.
+  """
+
+  version: str
+  num_shape: int
+  activation_matrix: np.ndarray
+
+
+@functools.cache
+def head_basis() -> HeadBasis:
+  """Of the default head, which takes seconds to build."""
+  from tdmm_jax.face import default_head  # brings JAX: not for worker processes
+
+  head = default_head.build_default_head()
+  matrix = action_units.activation_matrix()
+  return HeadBasis(head.version, int(head.num_shape), matrix)
 
 
 def simulate(
@@ -79,6 +94,7 @@ def simulate(
   duration_s: float,
   generator: str = "sim_plain",
   tracker: str = "sim_clean",
+  basis: HeadBasis | None = None,
 ) -> FaceMotion:
   """Acts the attributes out.
 
@@ -88,6 +104,7 @@ def simulate(
     duration_s: s, rounded to whole frames of 25 fps.
     generator: a key of GENERATORS.
     tracker: a key of TRACKERS.
+    basis: of the head that is driven; by default that of the default head.
 
   Returns:
     A motion of the default head at 25 fps; neck and translation are zero.
@@ -100,7 +117,7 @@ def simulate(
   _add_micro_actions(channels_TC, attributes["micro_actions"], times_T, rng)
   head_motion.add(channels_TC, attributes["head_motion"], times_T, style.tempo, rng)
   _add_life(channels_TC, attributes, times_T, style, rng)
-  return _as_motion(channels_TC, tracker, rng)
+  return _as_motion(channels_TC, tracker, basis or head_basis(), rng)
 
 
 def _emotions(attributes, times_T, style, rng) -> np.ndarray:
@@ -228,7 +245,7 @@ def _add_life(channels_TC, attributes, times_T, style, rng) -> None:
   channels_TC[:, _LIDS] = 1.0 - (1.0 - lids) * (1.0 - closure_T[:, None])
 
 
-def _as_motion(channels_TC, tracker: str, rng) -> FaceMotion:
+def _as_motion(channels_TC, tracker: str, basis: HeadBasis, rng) -> FaceMotion:
   num_frames = len(channels_TC)
   unit_noise, angle_noise = TRACKERS[tracker]
   sizes = np.full(channels_TC.shape[1], angle_noise, np.float32)
@@ -242,13 +259,13 @@ def _as_motion(channels_TC, tracker: str, rng) -> FaceMotion:
   jaw = np.stack([np.clip(column("jaw_open"), 0.0, 0.6), column("jaw_side"), zero], 1)
   return FaceMotion(
     face_model="default_v1",
-    expression=action_units.activations_to_expression(units_TU),
+    expression=(units_TU @ basis.activation_matrix.T).astype(np.float32),
     jaw_pose=jaw,
     neck_pose=np.zeros((num_frames, 3), np.float32),
     head_pose=np.ascontiguousarray(channels_TC[:, _HEAD]),
     eyelids=np.clip(channels_TC[:, _LIDS], 0.0, 1.0),
     eye_pose=np.concatenate([gaze, gaze], 1),
-    shape=rng.normal(0.0, 0.8, _num_shape()).astype(np.float32),
+    shape=rng.normal(0.0, 0.8, basis.num_shape).astype(np.float32),
     translation=np.zeros((num_frames, 3), np.float32),
     valid=np.ones(num_frames, bool),
     fps=float(FPS),

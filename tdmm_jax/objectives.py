@@ -69,7 +69,7 @@ def tokenizer(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Objec
 def _tokenizer_loss(config, model, subset, params, collections, batch, rng):
   train = rng is not None
   geometry = losses.geometry_of(subset, batch["params"])
-  (predicted, codes, commitment), updated = model.apply(
+  (predicted, codes, quantizer_loss), updated = model.apply(
     {"params": params, **collections},
     geometry,
     batch["params"],
@@ -89,7 +89,7 @@ def _tokenizer_loss(config, model, subset, params, collections, batch, rng):
   std = collections["stats"]["params_std"]
   errors |= losses.parameter_errors(std, predicted, batch["params"], batch["mask"])
   loss = losses.weighted_sum(errors, config.loss_weights)
-  loss = loss + config.commitment_weight * commitment
+  loss = loss + config.quantizer_loss_weight * quantizer_loss
   return loss, (errors, {**collections, **updated})
 
 

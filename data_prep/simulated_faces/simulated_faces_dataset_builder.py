@@ -6,7 +6,7 @@ without TensorFlow; this builder is the form TFDS users know.
 
 import tensorflow_datasets as tfds
 
-from data_prep import build, prompts, records
+from data_prep import build, prompts, records, simulate
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -19,7 +19,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
   def _info(self) -> tfds.core.DatasetInfo:
     return self.dataset_info_from_configs(
-      features=build.feature_spec(), disable_shuffling=True
+      features=build.feature_spec(simulate.head_basis()), disable_shuffling=True
     )
 
   def _split_generators(self, dl_manager):
@@ -33,4 +33,4 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
   def _generate_examples(self, plans):
     for plan in plans:
-      yield plan.clip_id, build.example_of(plan)
+      yield plan.clip_id, build.example_of(plan, simulate.head_basis())

@@ -128,7 +128,7 @@ def regions(anatomy: head_anatomy.Anatomy) -> dict[str, np.ndarray]:
     "iris": mesh.both("iris"),
     "pupil": mesh.both("pupil"),
     "eyebrows": mesh.both("brow"),
-    "teeth": mesh.both("upper_teeth", "lower_teeth"),
+    "teeth": mesh.both("upper_crowns", "lower_crowns"),
     "inner_mouth": ids(inner),
     "ears": mesh.both("ear"),
     "neck": ids(skin & (p[:, 1] < -11.0 + 0.5 * np.maximum(2.0 - p[:, 2], 0))),

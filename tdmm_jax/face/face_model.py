@@ -314,7 +314,29 @@ def _multiply(first, second):
   return jnp.sum(first[..., :, :, None] * second[..., None, :, :], axis=-2)
 
 
-def _skin(vertices, weights_VJ, rotation, offset):
+def world_transforms(matrices, joints):
+  """What each joint does to a point at rest: R p + o. Linear in the joints.
+
+  Args:
+    matrices: [..., 5, 3, 3], each joint's rotation relative to its parent.
+    joints: [..., 5, 3], at rest.
+
+  Returns:
+    rotation [..., 5, 3, 3] and offset [..., 5, 3].
+  """
+  lead = jnp.broadcast_shapes(matrices.shape[:-3], joints.shape[:-2])
+  joints = jnp.broadcast_to(joints, (*lead, len(JOINTS), 3))
+  rotation, position = [matrices[..., 0, :, :]], [joints[..., 0, :]]
+  for j in range(1, len(JOINTS)):
+    parent = PARENTS[j]
+    bone = joints[..., j, :] - joints[..., parent, :]
+    position.append(position[parent] + _apply(rotation[parent], bone))
+    rotation.append(_multiply(rotation[parent], matrices[..., j, :, :]))
+  rotation = jnp.stack(rotation, axis=-3)
+  return rotation, jnp.stack(position, axis=-2) - _apply(rotation, joints)
+
+
+def skin(vertices, weights_VJ, rotation, offset):
   """Σ_j w_j (R_j v + o_j), planar, left to XLA to fuse into one loop over V.
 
   Args:
@@ -349,7 +371,7 @@ def head_fixed_planar(
   vertices, joints = _shaped(model, shape, expression, eyelids, matrices)
   moving = matrices[..., 1:, :, :] - jnp.eye(3)  # root and neck move nothing
   offset = -_apply(moving, joints[..., 2:, :])
-  moved = _skin(vertices, model.lbs_weights[:, 2:], moving, offset)
+  moved = skin(vertices, model.lbs_weights[:, 2:], moving, offset)
   parts = [vertices[..., i, :] + moved[i] for i in range(3)]
   return jnp.concatenate(parts, axis=-1)
 
@@ -403,17 +425,10 @@ def posed_vertices(
   turns = jnp.concatenate([head_pose, neck_pose, jaw_pose, eye_pose], axis=-1)
   matrices = rotations.rodrigues(turns.reshape(*turns.shape[:-1], 5, 3))
   vertices, joints = _shaped(model, shape, expression, eyelids, matrices[..., 1:, :, :])
-  rotation, position = [matrices[..., 0, :, :]], [joints[..., 0, :]]
-  for j in range(1, len(JOINTS)):
-    parent = PARENTS[j]
-    bone = joints[..., j, :] - joints[..., parent, :]
-    position.append(position[parent] + _apply(rotation[parent], bone))
-    rotation.append(_multiply(rotation[parent], matrices[..., j, :, :]))
-  rotation = jnp.stack(rotation, axis=-3)
-  offset = jnp.stack(position, axis=-2) - _apply(rotation, joints)
+  rotation, offset = world_transforms(matrices, joints)
   if translation is not None:
     offset = offset + translation[..., None, :]
-  moved = _skin(vertices, model.lbs_weights, rotation, offset)
+  moved = skin(vertices, model.lbs_weights, rotation, offset)
   return jnp.stack(moved, axis=-1)
 
 

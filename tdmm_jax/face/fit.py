@@ -10,7 +10,6 @@ model's x (to the subject's left) and y changes sign:
 u = scale * x + tx, v = -scale * y + ty.
 """
 
-import functools
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,10 +17,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import threadpoolctl
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_model_lib
-from tdmm_jax.face import fit_solver, motion
+from tdmm_jax.face import fit_solver, motion, projection
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
 
@@ -30,7 +30,8 @@ CANTHI = (33, 263)  # outer corners of the right and the left eye
 _MIN_LANDMARKS = 20
 _BUCKET = 50  # clips are padded to a multiple of this: one compilation for many lengths
 _NOISE = 0.012  # sigma of a landmark, of the distance between the canthi
-_STEPS_RIGID, _STEPS_FULL, _STEPS_FROZEN = 8, 16, 8
+_STEPS_RIGID, _STEPS_FULL, _STEPS_FROZEN = 8, 16, 8  # at most
+_CONVERGED = 2e-4  # relative drop of the cost that ends a stage
 
 
 class Unknown(NamedTuple):
@@ -51,12 +52,12 @@ class Unknown(NamedTuple):
 
 
 def _unknowns(num_expression: int) -> tuple[Unknown, ...]:
-  """Layout of one frame's vector. Camera: log scale, and offset in model metres."""
+  """One frame's vector, laid out as `projection` takes it."""
   return (
     Unknown("expression", num_expression, 1.0, 0.3, -4.0, 4.0),
+    Unknown("eyelids", 2, 0.5, 0.3, 0.0, 1.0),
     Unknown("jaw_open", 1, 0.2, 0.05, -0.02, 0.6),
     Unknown("jaw_side", 2, 0.03, 0.01, -0.2, 0.2),
-    Unknown("eyelids", 2, 0.5, 0.3, 0.0, 1.0),
     Unknown("eye_pose", 6, 0.25, 0.15, -0.7, 0.7),
     Unknown("head_pose", 3, 1.0, 0.03),
     Unknown("camera", 3, 1.0, 0.005),
@@ -143,11 +144,16 @@ def fit_landmarks(
 
   def run(state, steps, free_names, free_shape):
     nonlocal done
-    for _ in range(steps):
-      state = problem.step(state, free_names, free_shape)
-      done += 1
-      if progress:
-        progress(done, total)
+    # The solver's small LAPACK calls lose far more to threads than they win.
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+      for step in range(steps):
+        cost = float(state.cost)
+        state = problem.step(state, free_names, free_shape)
+        if progress:
+          progress(done + step + 1, total)
+        if cost - float(state.cost) < _CONVERGED * cost and float(state.cost) < cost:
+          break
+    done += steps
     return state
 
   everything = tuple(unknown.name for unknown in problem.unknowns)
@@ -354,29 +360,19 @@ def _prior(unknowns, num_shape, fps) -> fit_solver.Prior:
 
 @jax.jit
 def _project(model, frames_TP, shape_S):
-  """Landmarks in the image plane, in model metres, y up; [T, L, 2]."""
-  E = model.num_expression
-  expression, jaw_pose, eyelids, eye_pose, head_pose, camera = jnp.split(
-    frames_TP, np.cumsum([E, 3, 2, 6, 3]), axis=-1
-  )
-  vertices = face_model_lib.posed_vertices(
-    model,
-    expression=expression,
-    jaw_pose=jaw_pose,
-    eyelids=eyelids,
-    eye_pose=eye_pose,
-    neck_pose=jnp.zeros_like(head_pose),
-    head_pose=head_pose,
-    shape=shape_S,
-  )
-  flat = face_model_lib.landmarks(model, vertices)[..., :2]
-  return flat * jnp.exp(camera[..., None, :1]) + camera[..., None, 1:]
+  return projection.project(model, frames_TP, shape_S)
 
 
-@functools.partial(jax.jit)
+@jax.jit
 def _step(model, state, target, sigma_m, weights, free, free_shape, prior):
-  def predict(frames, shape, index):
-    residuals = (_project(model, frames, shape) - target[index]) / sigma_m
-    return residuals.reshape(len(frames), -1)
+  T = len(target)
 
-  return fit_solver.step(predict, state, weights, free, free_shape, prior)
+  def residuals(frames, shape):
+    points = projection.project(model, frames, shape)
+    return ((points - target) / sigma_m).reshape(T, -1)
+
+  def jacobian(frames, shape):
+    derivative = projection.jacobian(model, frames, shape) / sigma_m
+    return derivative.reshape(T, -1, derivative.shape[-1])
+
+  return fit_solver.step(residuals, jacobian, state, weights, free, free_shape, prior)

@@ -9,13 +9,12 @@ Shape letters: T frames (even), P unknowns per frame, S identity coefficients, R
 residuals per frame, N = T / 2 blocks of M = 2 P unknowns.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cholesky, solve_triangular
-
-_HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class Prior(NamedTuple):
@@ -62,12 +61,14 @@ def cost(residuals_TR, weights_TR, frames_TP, shape_S, prior: Prior):
   )
 
 
-def step(predict, state: State, weights_TR, free_P, free_shape, prior: Prior) -> State:
+def step(
+  predict, differentiate, state: State, weights_TR, free_P, free_shape, prior: Prior
+) -> State:
   """One damped Gauss-Newton step; kept only where it lowers the cost.
 
   Args:
-    predict: (frames_TP, shape_S, frame_index_T) -> residuals [T, R], in units of the
-      noise's sigma.
+    predict: (frames_TP, shape_S) -> residuals [T, R] in units of the noise's sigma.
+    differentiate: (frames_TP, shape_S) -> their Jacobian [T, R, P + S].
     state: where we are.
     weights_TR: 0 leaves a residual out.
     free_P: 1 for unknowns to solve for, 0 for frozen ones.
@@ -76,24 +77,15 @@ def step(predict, state: State, weights_TR, free_P, free_shape, prior: Prior) ->
   """
   T, P = state.frames_TP.shape
   S = state.shape_S.shape[0]
-
-  def frame(vector, frame_index):
-    frames = vector[None, :P]
-    return predict(frames, vector[P:], frame_index)[0]
-
-  every = jnp.concatenate(
-    [state.frames_TP, jnp.broadcast_to(state.shape_S, (T, S))], axis=1
-  )
-  index = jnp.arange(T)
-  residuals = predict(state.frames_TP, state.shape_S, index)
-  jacobian = jax.vmap(jax.jacfwd(frame))(every, index[:, None])
-  free = jnp.concatenate([free_P, jnp.full(S, free_shape)])
-  jacobian = jacobian * free
+  residuals = predict(state.frames_TP, state.shape_S)
+  jacobian = differentiate(state.frames_TP, state.shape_S)
   # Iteratively reweighted: the pseudo-Huber cost's own weight.
-  weights = weights_TR / jnp.sqrt(1.0 + residuals**2)
-  weighted = jacobian * weights[..., None]
-  hessian = jnp.einsum("tra,trb->tab", weighted, jacobian, precision=_HIGHEST)
-  gradient = jnp.einsum("tra,tr->ta", weighted, residuals, precision=_HIGHEST)
+  root = jnp.sqrt(weights_TR / jnp.sqrt(1.0 + residuals**2))
+  jacobian = jacobian * root[..., None]
+  free = jnp.concatenate([free_P, jnp.full(S, free_shape)])
+  matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+  hessian = matmul(jnp.swapaxes(jacobian, 1, 2), jacobian) * free * free[:, None]
+  gradient = matmul((residuals * root)[:, None], jacobian)[:, 0] * free
 
   frames_hessian = hessian[:, :P, :P] + free_P[:, None] * prior.frame_PP * free_P
   frames_gradient = gradient[:, :P] + free_P * (
@@ -120,7 +112,7 @@ def step(predict, state: State, weights_TR, free_P, free_shape, prior: Prior) ->
   frames = state.frames_TP - free_P * frames_step
   frames = jnp.clip(frames, prior.lower_P, prior.upper_P)
   shape = state.shape_S - free_shape * shape_step
-  residuals = predict(frames, shape, index)
+  residuals = predict(frames, shape)
   new_cost = cost(residuals, weights_TR, frames, shape, prior)
   better = new_cost < state.cost
   keep = lambda new, old: jnp.where(better, new, old)

@@ -10,7 +10,13 @@ Shape letters: V vertices.
 import numpy as np
 
 from tdmm_jax.face import head_curves, head_rig
-from tdmm_jax.face.head_anatomy import Anatomy, bump, left_side, slide_on_eyeballs
+from tdmm_jax.face.head_anatomy import (
+  Anatomy,
+  bump,
+  left_side,
+  slide_on_eyeballs,
+  smooth_step,
+)
 
 
 class _Sculptor:
@@ -35,6 +41,20 @@ class _Sculptor:
       field = field + self.anatomy.mirrored(field)
     return field
 
+  def fold(self, depth, first=0.0, last=1.0):
+    """The nasolabial fold: a groove beside the mouth and the cheek's roll over it."""
+    ala, end = np.array([1.75, -4.2]), np.array([3.5, -7.2])
+    axis = (end - ala) / np.linalg.norm(end - ala)
+    offset = self.points[:, :2] - ala
+    along = offset @ axis / np.linalg.norm(end - ala)
+    across = offset @ np.array([-axis[1], axis[0]])  # positive on the cheek
+    across = across - 0.25 * np.sin(np.pi * np.clip(along, 0, 1))
+    roll = np.exp(-(((across - 0.55) / 0.5) ** 2))
+    roll = roll - 0.8 * np.exp(-(((across + 0.1) / 0.3) ** 2))
+    window = smooth_step((along - first) / 0.3 + 0.5)
+    window = window * smooth_step((last - along) / 0.3 + 0.5) * (self.points[:, 2] > 4)
+    return np.outer(depth * roll * window * self.brow, [0.25, 0.0, 1.0])
+
   def one_side(self, *fields):
     """The sum of the fields, on the subject's left only."""
     return sum(fields) * self.left[:, None]
@@ -56,7 +76,7 @@ def _brow_actions(s):
   lids = head_rig.lid_shift
   a = s.anatomy
   return {
-    "inner_brow_raiser": s.push((1.3, 2.2, 9.2), (1.25, 1.3, 2.0), (0, 0.8, -0.1), s.brow)
+    "inner_brow_raiser": s.push((1.3, 2.2, 9.2), (1.25, 1.3, 2.0), (-0.05, 0.95, -0.1), s.brow)
     + s.push((1.4, 4.0, 9.0), (1.4, 1.0, 2.0), (0, 0.12, 0.06), s.brow),
     "outer_brow_raiser": s.push((4.1, 2.5, 7.9), (1.4, 1.3, 2.2), (0, 0.8, -0.2), s.brow)
     + lids(a, 0.04, 0.0),
@@ -82,17 +102,19 @@ def _nose_and_lip_actions(s):
     + s.push((1.2, 1.8, 9.2), (1.0, 0.9, 1.6), (-0.12, -0.35, 0.05), s.brow)
     + s.push((1.7, -6.2, 9.1), (1.0, 0.8, 1.5), (0, 0.25, 0.05), s.upper)
     + s.push((2.6, -1.8, 8.3), (0.9, 0.8, 1.4), (-0.05, 0.25, 0.12), s.brow)
+    + s.fold(0.2, last=0.45)
     + head_rig.lid_shift(s.anatomy, 0.0, 0.1),
     "upper_lip_raiser": s.push((1.3, -6.4, 9.3), (1.0, 0.9, 1.6), (0.05, 0.6, 0.1), s.upper)
     + s.push(fold, (0.9, 1.1, 1.5), (0.1, 0.35, 0.2), s.upper)
-    + s.push((1.35, -4.1, 9.5), (0.6, 0.6, 1.2), (0.08, 0.18, 0.0), s.upper),
+    + s.push((1.35, -4.1, 9.5), (0.6, 0.6, 1.2), (0.08, 0.18, 0.0), s.upper)
+    + s.fold(0.16, last=0.7),
     "nasolabial_deepener": s.push(fold, (0.7, 1.2, 1.4), (0.22, 0.3, 0.18), s.upper)
-    + s.push((2.0, -5.5, 9.0), (0.5, 0.9, 1.2), (0.1, 0.2, -0.2), s.upper)
+    + s.fold(0.28, last=0.8)
     + s.push((2.0, -6.6, 9.0), (0.7, 0.6, 1.4), (0.12, 0.22, 0.0), s.upper),
     "lip_corner_puller": s.push(CORNER, (1.2, 1.15, 2.2), (0.75, 0.85, -0.65))
     + s.push((1.3, -7.0, 9.0), (1.0, 1.1, 1.8), (0.18, 0.1, -0.12))
     + s.push((3.7, -3.9, 7.9), (1.2, 1.1, 2.0), (0.12, 0.42, 0.42), s.brow)
-    + s.push((2.6, -5.4, 8.6), (0.5, 0.9, 1.4), (0.1, 0.1, -0.15), s.upper)
+    + s.fold(0.26)
     + head_rig.lid_shift(s.anatomy, 0.0, 0.06),
     "sharp_lip_puller": s.push(CORNER, (0.8, 1.0, 2.0), (0.12, 0.9, -0.25))
     + s.push((3.1, -5.2, 8.3), (0.9, 0.9, 1.6), (0.1, 0.2, 0.35)),
@@ -125,7 +147,7 @@ def _jaw_share(s):
 
 def _mouth_actions(s):
   p, a = s.points, s.anatomy
-  mouth = bump(p, (0, -7.0, 9.0), (2.0, 1.5, 2.6)) * s.free
+  mouth = bump(p, (0, -7.0, 9.0), (2.4, 1.5, 2.8)) * s.free
   x = p[:, 0]
   contact = head_curves.lip_contact(x)
   above = (p[:, 1] - contact) * s.free
@@ -139,9 +161,11 @@ def _mouth_actions(s):
     + s.push((0, -7.6, 9.5), (1.8, 0.7, 2.0), (0, 0.4, 0.28), s.lower)
     + s.push((0, -6.6, 9.5), (1.8, 0.7, 2.0), (0, 0.22, 0.1), s.upper)
     + s.push(CORNER, (0.8, 0.8, 1.6), (0, -0.15, 0), mirror=True),
-    "lip_pucker": field(0.42 * narrow, 0.18 * above * s.red, 0.75 * mouth * (0.5 + 0.5 * flat)),
+    "lip_pucker": field(
+      0.58 * narrow, 0.25 * above * s.red, 0.9 * mouth * (0.35 + 0.65 * flat)
+    ),
     "lip_funneler": field(
-      0.26 * narrow,
+      0.36 * narrow,
       0.42 * mouth * flat * s.red * (1.0 - 2.0 * a.lower),
       0.6 * mouth * (0.4 + 0.6 * s.red),
     ),
@@ -154,7 +178,7 @@ def _mouth_actions(s):
     "lip_suck": field(0.03 * narrow, -0.75 * above * s.red, -0.5 * s.red * mouth),
     "upper_lip_press": s.upper[:, None] * field(0.0, -0.75 * above * s.red - 0.12 * s.red * flat * mouth, -0.4 * s.red * mouth),
     "lower_lip_press": s.lower[:, None] * field(0.0, -0.75 * above * s.red + 0.12 * s.red * flat * mouth, -0.4 * s.red * mouth),
-    "jaw_thrust": _jaw_share(s)[:, None] * [0, 0.05, 0.7],
+    "jaw_thrust": _jaw_share(s)[:, None] * [0, 0.05, 0.6],
     "cheek_suck": s.push((3.9, -6.2, 7.2), (1.3, 1.4, 2.0), (-0.55, 0, -0.5), mirror=True)
     + field(0.12 * narrow, 0.0, 0.2 * mouth),
     "nostril_dilator": s.push((1.5, -4.1, 9.6), (0.5, 0.6, 0.9), (0.28, 0.08, 0.0), mirror=True),

@@ -48,16 +48,22 @@ class Anatomy:
     return field_V3[self.mesh.mirror] * MIRROR_X
 
 
-def _opening(points_V3):
-  """How far below the mouth's line, in units of the local blend width: -1 .. 1."""
+def _below_mouth(points_V3, side_V=None):
+  """float64[V]: 0 above the mouth, 1 below; on the lips an opening's ellipse.
+
+  Args:
+    points_V3: cm.
+    side_V: -1 upper lip, 1 lower lip, 0 neither; by default from the points.
+  """
   x = np.abs(points_V3[:, 0])
-  corner_x, corner_y = head_curves.MOUTH_CORNER
-  beyond = smooth_step((x - 1.5) / 1.6)
-  behind = np.maximum(8.2 - points_V3[:, 2], 0.0) * beyond
+  across = np.minimum(x / head_curves.MOUTH_CORNER[0], 1.0)
+  behind = np.maximum(8.2 - points_V3[:, 2], 0.0) * smooth_step((x - 1.5) / 1.6)
   line = head_curves.lip_contact(x) + 0.62 * behind  # rises towards the condyle
-  width = 0.12 + 0.75 * beyond + 0.17 * behind
-  del corner_x, corner_y
-  return (line - points_V3[:, 1]) / width
+  below = line - points_V3[:, 1]
+  side = np.sign(below) if side_V is None else side_V
+  apart = (1.0 - across**2) ** 0.6
+  soft = smooth_step(np.abs(below) / (1.25 + 0.17 * behind))
+  return 0.5 + 0.5 * side * (apart + (1.0 - apart) * soft)
 
 
 def _ring_numbers(mesh, upper, lower):
@@ -81,14 +87,16 @@ def study(mesh: HeadMesh) -> Anatomy:
   gain[lip_ring >= 0] = fade[lip_ring[lip_ring >= 0]]
   lid = np.zeros(len(points))
   lid[lid_ring >= 0] = np.array([1, 1, 1, 0.95, 0.75, 0.4, 0.15])[lid_ring[lid_ring >= 0]]
-  lower = smooth_step(0.5 + 0.5 * _opening(points))
+  lower = _below_mouth(points)
   for name, sign in (("upper_lip", -1.0), ("lower_lip", 1.0)):
     grid = mesh.groups[name]
-    # on the lips, by the vermilion border of the same column; hard in the middle
-    border = points[grid[2]] + [0.0, -0.25 * sign, 0.0]
-    value = smooth_step(0.5 + 0.5 * _opening(border))
+    sides = np.full(grid.shape[1], sign)
+    for ring in range(3):
+      value = _below_mouth(points[grid[ring]], sides)
+      lower[grid[ring]], lower[mesh.mirror[grid[ring]]] = value, value
+    value = _below_mouth(points[grid[2]] * [1, 0, 1] + points[grid[5]] * [0, 1, 0], sides)
     value[-1] = 0.5
-    for ring in range(2, grid.shape[0]):
+    for ring in range(3, grid.shape[0]):
       lower[grid[ring]] = value
       lower[mesh.mirror[grid[ring]]] = value
       if ring > 5:

@@ -12,7 +12,7 @@ from tdmm_jax.face import head_surface
 
 NUM_LID = 14  # lid points from canthus to canthus, both included
 NUM_LIP = 11  # lip points from the midline to the corner, both included
-NUM_BROW = 10
+NUM_BROW = 13
 
 INNER_CANTHUS = np.array([-1.42, -0.12])  # from the eyeball's centre
 OUTER_CANTHUS = np.array([1.34, 0.10])
@@ -46,7 +46,7 @@ def over_eyeball(points_N2: np.ndarray, radius: float) -> np.ndarray:
   d = np.linalg.norm(points_N2, axis=-1)
   edge = 0.8 * radius
   sphere = np.sqrt(np.maximum(radius**2 - d**2, 0.0))
-  return np.where(d < edge, sphere, 0.6 * radius - (d - edge) * 0.8 / 0.6)
+  return np.where(d < edge, sphere, 0.6 * radius - 0.9 * (d - edge))
 
 
 def _outward(curve_N2, upper, offset, canthus_offset):
@@ -68,21 +68,24 @@ def lid_rings(upper: bool) -> np.ndarray:
   margin = lid_margin(upper)
   radius = head_surface.EYE_RADIUS
   rings = []
-  inside = 0.86 * margin
-  rings.append(np.column_stack([inside, over_eyeball(inside, radius * 0.9) - 0.12]))
+  inside = 0.88 * margin
+  ball = np.sqrt(np.maximum(radius**2 - (inside**2).sum(-1), 0.0))
+  rings.append(np.column_stack([inside, ball - 0.06]))
   rings.append(np.column_stack([margin, over_eyeball(margin, radius + 0.02)]))
   offsets = UPPER_LID_OFFSETS if upper else LOWER_LID_OFFSETS
-  for number, (offset, canthus) in enumerate(zip(offsets, CANTHUS_OFFSETS, strict=True)):
-    flat = _outward(margin, upper, offset, canthus)
-    shell = over_eyeball(flat, radius + LID_THICKNESS)
-    skin = head_surface.front_depth(flat + head_surface.EYE_CENTER[:2])
-    skin = skin - head_surface.EYE_CENTER[2]
-    if number < 2:
-      depth = shell
-    elif number == 2:
-      depth = np.minimum(skin, shell + 0.05) - (0.1 if upper else 0.02)
-    else:
-      depth = skin
+  flats = [
+    _outward(margin, upper, *pair) for pair in zip(offsets, CANTHUS_OFFSETS, strict=True)
+  ]
+  skin = head_surface.front_depth(np.concatenate(flats) + head_surface.EYE_CENTER[:2])
+  skin = skin.reshape(len(flats), -1) - head_surface.EYE_CENTER[2]
+  shell = [over_eyeball(flat, radius + LID_THICKNESS) for flat in flats]
+  crease = np.minimum(skin[2], shell[2] + 0.05) - (0.1 if upper else 0.02)
+  depths = [shell[0], shell[1], crease, skin[3], skin[4]]
+  at_canthus = np.abs(np.linspace(-1.0, 1.0, NUM_LID)) ** 4  # no crease there
+  for ring in (1, 2):
+    bridge = shell[0] + ring / 3.0 * (skin[3] - shell[0])
+    depths[ring] = depths[ring] + at_canthus * (bridge - depths[ring])
+  for flat, depth in zip(flats, depths, strict=True):
     rings.append(np.column_stack([flat, depth]))
   return np.stack(rings) + head_surface.EYE_CENTER
 
@@ -116,36 +119,51 @@ def lip_rings(upper: bool) -> np.ndarray:
   corner = side**3
   rings = []
   for offset in (0.85, 0.36, 0.0):
-    flat = np.column_stack(
-      [x + 0.7 * offset * corner, border_y + sign * offset * np.sqrt(1 - side**2)]
-    )
-    rings.append(np.column_stack([flat, head_surface.front_depth(flat)]))
+    reach = sign * offset * np.sqrt(1.0 - side**2)
+    rings.append(np.column_stack([x + 0.7 * offset * corner, border_y + reach]))
   for blend in (0.38, 0.74):
-    flat = np.column_stack([x, border_y + blend * (contact_y - border_y)])
-    rings.append(np.column_stack([flat, head_surface.front_depth(flat)]))
+    rings.append(np.column_stack([x, border_y + blend * (contact_y - border_y)]))
+  depth = head_surface.front_depth(np.concatenate(rings)).reshape(len(rings), -1)
+  rings = [np.column_stack(pair) for pair in zip(rings, depth, strict=True)]
   edge_z = rings[2][:, 2] + 0.02 - 0.06 * corner
   arch = np.sqrt(np.maximum(1.0 - (x / 3.3) ** 2, 0.0))  # the dental arch from above
-  rings.append(np.column_stack([x, contact_y + sign * 0.02, edge_z - 0.1]))
-  rings.append(np.column_stack([x * 0.98, contact_y + sign * 0.02, edge_z - 0.42]))
-  for spread, width, front in ((0.5, 1.0, 8.95), (1.4, 1.06, 8.5), (1.3, 0.95, 6.4)):
+  rings.append(np.column_stack([x, contact_y - sign * 0.012, edge_z - 0.1]))
+  rings.append(np.column_stack([x * 0.98, contact_y - sign * 0.02, edge_z - 0.42]))
+  for spread, width, front in ((0.5, 0.97, 8.9), (1.4, 0.96, 8.3), (1.3, 0.9, 6.4)):
     height = contact_y + sign * spread * (1.0 - 0.55 * corner)
     z = front - (front - 5.4) * (1.0 - arch) if front > 7 else np.full(NUM_LIP, front)
-    z = np.minimum(z, edge_z - 0.5 - 0.5 * (8.95 - front))
+    z = np.minimum(z, edge_z - 0.55 - 0.8 * (8.9 - front))
     rings.append(np.column_stack([x * width, height, z]))
   rings.append(np.column_stack([x * 0.7, contact_y + sign * 0.6, np.full(NUM_LIP, 4.2)]))
   return np.stack(rings)
 
 
-def brow_rows() -> np.ndarray:
-  """float64[3, N, 3]: lower edge, ridge and upper edge of the left eyebrow."""
+def brow_grid() -> np.ndarray:
+  """float64[5, N, 3]: the left eyebrow from below to above, inner end first.
+
+  A raised pad: its inner three rows, less their ends, are the hair.
+  """
   t = np.linspace(0.0, 1.0, NUM_BROW)
   knots = (0.0, 0.25, 0.5, 0.75, 1.0)
-  x = CubicSpline(knots, (1.15, 2.05, 3.1, 4.15, 5.05))(t)
-  y = CubicSpline(knots, (1.78, 2.1, 2.36, 2.34, 1.9))(t)
-  half_width = 0.36 * (1.0 - t) ** 0.5 * (0.55 + 0.45 * np.minimum(t / 0.12, 1.0)) + 0.07
-  rows = []
-  for side, relief in ((-1.0, 0.03), (0.1, 0.13), (1.0, 0.03)):
-    flat = np.column_stack([x, y + side * half_width])
-    depth = head_surface.front_depth(flat)
-    rows.append(np.column_stack([flat, depth + relief * (1.0 - 0.5 * t)]))
-  return np.stack(rows)
+  x = CubicSpline(knots, (1.05, 2.02, 3.08, 4.15, 5.1))(t)
+  y = CubicSpline(knots, (1.78, 2.1, 2.36, 2.33, 1.88))(t)
+  half_width = 0.1 + 0.28 * np.sqrt(1.0 - t) * smooth_rise(t / 0.15)
+  slope = np.gradient(y) / np.gradient(x)
+  normal = np.column_stack([-slope, np.ones(NUM_BROW)])
+  normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+  middle = np.column_stack([x, y])
+  flat = [
+    middle + normal * (side * half_width + np.sign(side) * margin)[:, None]
+    for side, margin in ((-1, 0.13), (-1, 0.0), (0.05, 0.0), (1, 0.0), (1, 0.13))
+  ]
+  flat = np.stack(flat)
+  depth = head_surface.front_depth(flat.reshape(-1, 2)).reshape(flat.shape[:2])
+  relief = np.array([0.0, 0.09, 0.13, 0.09, 0.0])[:, None] * (1.0 - 0.5 * t)
+  relief[:, [0, -1]] = 0.0
+  return np.concatenate([flat, (depth + relief)[..., None]], axis=-1)
+
+
+def smooth_rise(x):
+  """0.55 at 0 to 1 at 1, smooth."""
+  x = np.clip(x, 0.0, 1.0)
+  return 0.55 + 0.45 * x * x * (3.0 - 2.0 * x)

@@ -13,7 +13,15 @@ _LIP_OUTER_UPPER = ((0, 0), (267, 37), (269, 39), (270, 40), (409, 185), (291, 6
 _LIP_OUTER_LOWER = ((17, 17), (314, 84), (405, 181), (321, 91), (375, 146))
 _LIP_INNER_UPPER = ((13, 13), (312, 82), (311, 81), (310, 80), (415, 191), (308, 78))
 _LIP_INNER_LOWER = ((14, 14), (317, 87), (402, 178), (318, 88), (324, 95))
-_LIP_SHARES = (0.0, 0.2, 0.42, 0.64, 0.84, 1.0)  # of the way along the lip
+# shares of the way from the first to the last point of their row
+_LIP_OUTER_UPPER_SHARES = [0.0, 0.2, 0.42, 0.64, 0.84, 1.0]
+_LIP_OUTER_LOWER_SHARES = [0.0, 0.2, 0.42, 0.64, 0.84]
+_LIP_INNER_UPPER_SHARES = [0.0, 0.2, 0.42, 0.64, 0.84, 1.0]
+_LIP_INNER_LOWER_SHARES = [0.0, 0.2, 0.42, 0.64, 0.84]
+_LID_UPPER_SHARES = [0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0]
+_LID_LOWER_SHARES = [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875]
+_BROW_UPPER_SHARES = [0.05, 0.28, 0.52, 0.76, 1.0]
+_BROW_LOWER_SHARES = [0.05, 0.28, 0.52, 0.76, 1.0]
 
 # from the inner to the outer canthus
 _LID_UPPER = (
@@ -48,8 +56,10 @@ _PAIRED = (
   (377, 148, 0.9, -11.4), (400, 176, 1.6, -11.1), (378, 149, 2.4, -10.7),
 )  # fmt: skip
 
-_IRIS = ((473, 468, None), (474, 469, 0.0), (475, 470, 0.25), (476, 471, 0.5),
-         (477, 472, 0.75))  # fmt: skip
+# left and right number, share of a turn from the left eye's outer side
+_IRIS = (
+  (473, 468, None), (474, 471, 0.0), (475, 470, 0.25), (476, 469, 0.5), (477, 472, 0.75)
+)  # fmt: skip
 
 
 def build_landmarks(mesh: HeadMesh):
@@ -87,16 +97,16 @@ def _along(mesh, row, share, numbers):
 def _ring_landmarks(mesh):
   groups, found = mesh.groups, []
   for row, numbers, shares in (
-    (groups["upper_lip"][2], _LIP_OUTER_UPPER, _LIP_SHARES),
-    (groups["lower_lip"][2], _LIP_OUTER_LOWER, _LIP_SHARES),
-    (groups["upper_lip"][5], _LIP_INNER_UPPER, _LIP_SHARES),
-    (groups["lower_lip"][5], _LIP_INNER_LOWER, _LIP_SHARES),
-    (groups["upper_lid"][2], _LID_UPPER, np.linspace(0.0, 1.0, 9)),
-    (groups["lower_lid"][2], _LID_LOWER, np.linspace(0.0, 1.0, 9)[1:-1]),
-    (groups["brow"][2], _BROW_UPPER, np.linspace(0.05, 1.0, 5)),
-    (groups["brow"][0], _BROW_LOWER, np.linspace(0.05, 1.0, 5)),
+    (groups["upper_lip"][2], _LIP_OUTER_UPPER, _LIP_OUTER_UPPER_SHARES),
+    (groups["lower_lip"][2], _LIP_OUTER_LOWER, _LIP_OUTER_LOWER_SHARES),
+    (groups["upper_lip"][5], _LIP_INNER_UPPER, _LIP_INNER_UPPER_SHARES),
+    (groups["lower_lip"][5], _LIP_INNER_LOWER, _LIP_INNER_LOWER_SHARES),
+    (groups["upper_lid"][2], _LID_UPPER, _LID_UPPER_SHARES),
+    (groups["lower_lid"][2], _LID_LOWER, _LID_LOWER_SHARES),
+    (groups["brow"][-1], _BROW_UPPER, _BROW_UPPER_SHARES),
+    (groups["brow"][0], _BROW_LOWER, _BROW_LOWER_SHARES),
   ):
-    for pair, share in zip(numbers, shares, strict=False):
+    for pair, share in zip(numbers, shares, strict=True):
       found += _along(mesh, row, share, pair)
   return found
 
@@ -131,10 +141,10 @@ def _front_triangle(mesh, point_2):
 
 
 def _iris_landmarks(mesh):
-  """The iris' center and its edge: outer, upper, inner, lower point as seen."""
+  """The iris' center, and its edge's outer, upper, inner and lower point."""
   ball, found = mesh.groups["eyeball"], []
-  sides = (len(mesh.groups["iris"]) - 1) // 3
-  edge = ball[1 + 2 * sides : 1 + 3 * sides]
+  sides = len(mesh.groups["eye_equator"])
+  edge = mesh.groups["iris"][-sides:]
   for left_number, right_number, turn in _IRIS:
     if turn is None:
       row, weights = (ball[0], ball[1], ball[2]), (1.0, 0.0, 0.0)

@@ -20,7 +20,7 @@ from tdmm_jax.face import head_curves, head_parts, head_surface
 from tdmm_jax.face.head_parts import Part
 
 NECK_END_Y = -17.5
-NUM_FILL = 1150  # free skin vertices of one half, before the midline ones
+NUM_FILL = 1020  # free skin vertices of one half, before the midline ones
 RELAX_STEPS = 40
 
 
@@ -138,11 +138,11 @@ def _edge_length(points_P3):
   nose = np.linalg.norm((points_P3 - [0.5, -3.9, 10.2]) / [1, 0.9, 1.2], axis=-1) - 0.9
   brow = np.linalg.norm((points_P3 - [3.0, 2.2, 8.6]) / [2.2, 0.7, 1.4], axis=-1) - 1.0
   length = np.minimum(0.36 + 0.1 * np.maximum(eye, 0.0), 0.36 + 0.11 * np.maximum(mouth, 0))
-  length = np.minimum(length, 0.24 + 0.16 * np.maximum(nose, 0.0))
+  length = np.minimum(length, 0.22 + 0.16 * np.maximum(nose, 0.0))
   length = np.minimum(length, 0.36 + 0.16 * np.maximum(brow, 0.0))
   front = 1.0 / (1.0 + np.exp(-(points_P3[:, 2] - 3.5) / 0.8))
   front = front / (1.0 + np.exp((points_P3[:, 1] - 7.5) / 0.8))
-  return np.minimum(length, 0.62 * front + 1.35 * (1.0 - front))
+  return np.minimum(length, 0.66 * front + 1.5 * (1.0 - front))
 
 
 def _skin_half() -> tuple[Part, dict[str, np.ndarray]]:
@@ -152,7 +152,7 @@ def _skin_half() -> tuple[Part, dict[str, np.ndarray]]:
   groups["neck_end"] = len(fixed) + np.arange(len(rim))
   fixed = np.concatenate([fixed, rim])
   on_skin = np.concatenate(
-    [groups["eye_border"], groups["mouth_border"], groups["brow"].ravel(),
+    [groups["eye_border"], groups["mouth_border"], groups["brow_border"],
      groups["neck_end"]]
   )
   fill, triangles = _fill_skin(fixed[on_skin], groups, holes, fixed)
@@ -195,9 +195,15 @@ def _feature_rings():
       back = np.stack([upper_ids[-1], lower_ids[-1]])
       faces.append(_strip(back, True))
     holes.append(border)
-  brow = head_curves.brow_rows()
-  groups["brow"] = start + np.arange(brow.shape[0] * brow.shape[1]).reshape(brow.shape[:2])
+  brow = head_curves.brow_grid()
+  ids = start + np.arange(brow.shape[0] * brow.shape[1]).reshape(brow.shape[:2])
+  groups["brow"] = ids[1:-1, 1:-1]
+  groups["brow_border"] = np.concatenate(
+    [ids[0], ids[1:-1, -1], ids[-1, ::-1], ids[-2:0:-1, 0]]
+  )
+  holes.append(groups["brow_border"])
   vertices.append(brow.reshape(-1, 3))
+  faces.append(_strip(ids, False))
   faces = np.concatenate(faces)
   faces = faces[(np.diff(np.sort(faces, axis=1), axis=1) > 0).all(1)]
   return np.concatenate(vertices), faces, groups, holes

@@ -6,6 +6,7 @@ Units are centimetres (see `head_surface`). Shape letters: R rings, N points of 
 import dataclasses
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from tdmm_jax.face import head_surface
 
@@ -38,7 +39,7 @@ def eyeball() -> Part:
   pupil = np.arcsin(PUPIL_RADIUS / radius)
   iris = np.arcsin(IRIS_RADIUS / radius)
   polar = np.array(
-    [pupil, 0.5 * (pupil + iris), iris, iris + 0.12, 0.85, 1.12, 1.36, 0.5 * np.pi, 2.2]
+    [pupil, pupil + 0.03, iris - 0.03, iris, iris + 0.05, 0.8, 1.1, 0.5 * np.pi, 2.2]
   )
   around = 2.0 * np.pi * np.arange(NUM_EYE_SIDES) / NUM_EYE_SIDES
   rings = np.stack(
@@ -63,67 +64,85 @@ def eyeball() -> Part:
   )
   groups = {
     "pupil": np.arange(1 + NUM_EYE_SIDES),
-    "iris": np.arange(1 + 3 * NUM_EYE_SIDES),
+    "iris": np.arange(1 + 4 * NUM_EYE_SIDES),
     "eye_equator": 1 + 7 * NUM_EYE_SIDES + side,
   }
   return Part(vertices, faces, groups)
 
 
+_EAR_OUTLINE = (  # forward, up; from the helix' root over the top, back to the tragus
+  (0.85, 0.5), (0.9, 1.6), (0.35, 2.6), (-0.75, 3.0), (-1.75, 2.4), (-2.05, 1.1),
+  (-1.7, -0.4), (-1.05, -1.6), (-0.7, -2.5), (-0.1, -3.0), (0.5, -2.75), (0.65, -1.9),
+  (0.75, -0.7),
+)  # fmt: skip
+# towards the concha's middle, and lift off the ear's plane
+_EAR_RINGS = (
+  (0.14, -0.55), (0.34, -0.5), (0.46, -0.1), (0.57, 0.2), (0.68, 0.12), (0.79, -0.02),
+  (0.88, 0.2), (0.96, 0.24), (1.0, 0.08), (0.93, -0.22), (0.72, -0.6), (0.55, -1.2),
+)  # fmt: skip
+
+
 def ear() -> Part:
-  """The left ear: a shell with helix, concha and lobe, set against the skull."""
-  num, across = 26, 9
-  around = np.linspace(0.0, 2.0 * np.pi, num, endpoint=False)
-  # outline in the ear's own plane: u forward, v up, in cm
-  v = 3.0 * np.sin(around) - 0.15
-  u = -1.65 * np.cos(around) * (0.78 + 0.22 * np.sin(around)) - 0.25 * np.sin(around)
-  outline = np.column_stack([u, v])
-  # from the middle of the concha over antihelix and helix to the rim and behind it
-  scale = np.array([0.12, 0.3, 0.46, 0.6, 0.74, 0.86, 0.96, 0.96, 0.8, 0.5])
-  lift = np.array([-0.25, -0.2, 0.1, 0.42, 0.3, 0.62, 0.5, 0.2, -0.15, -0.6])
-  back = np.clip(0.5 - 0.5 * np.cos(around - 0.35), 0.0, 1.0)  # 1 at the rear edge
-  lobe = np.exp(-((np.sin(around) + 1.0) ** 2) / 0.12)
+  """The left ear: a shell with helix, antihelix, concha and lobe, set on the skull."""
+  num = 22
+  outline = np.array([*_EAR_OUTLINE, _EAR_OUTLINE[0]])
+  knots = np.linspace(0.0, 1.0, len(outline))
+  turn = np.arange(num) / num
+  outline = CubicSpline(knots, outline, bc_type="periodic")(turn)
+  middle = np.array([0.05, -0.15])
+  lobe = 1.0 / (1.0 + np.exp((outline[:, 1] + 1.7) / 0.25))  # 1 on the lobe
+  front = 1.0 / (1.0 + np.exp((0.35 - outline[:, 0]) / 0.15)) * (1.0 - lobe)
   rings = []
-  for s, h in zip(scale, lift, strict=True):
-    height = h * (0.35 + 0.65 * back) * (1.0 - 0.7 * lobe)
-    height = height + 0.9 * s * back**1.0 * (1 - 0.5 * lobe)  # the rear stands off
-    center = np.array([0.25, -0.25]) * (1.0 - s)
-    rings.append(np.column_stack([s * outline + center, height]))
-  rings = np.stack(rings)
-  del across
-  middle = rings[0].mean(0)
-  local = np.concatenate([[middle], rings.reshape(-1, 3)])
-  tilt = 0.26  # the top leans back
-  forward = np.array([0.0, np.sin(-tilt), np.cos(tilt)])
-  up = np.array([0.05, np.cos(tilt), np.sin(-tilt)])
-  outward = np.array([1.0, 0.0, 0.1])
-  origin = np.array([6.75, -1.35, -0.9])
+  for number, (scale, lift) in enumerate(_EAR_RINGS):
+    flat = middle + scale * (outline - middle)
+    height = np.full(num, lift)
+    if number <= 7:  # the lobe is a smooth pad, the front edge slopes to the cheek
+      height = height + lobe * (0.12 - lift) * np.clip(scale * 2 - 0.6, 0, 1)
+      height = height - front * np.clip(scale - 0.5, 0, 1) * 0.5
+      height = height + 0.35 * front * (number in (4, 5)) * (outline[:, 1] < 0.3)
+    standing = 0.42 * np.maximum(0.75 - flat[:, 0], 0.0)  # the rear edge stands off
+    rings.append(np.column_stack([flat, height + standing]))
+  local = np.concatenate([[np.append(middle, -0.25)], np.concatenate(rings)])
+  tilt = 0.16  # the top leans back
+  forward = np.array([0.1, np.sin(tilt), np.cos(tilt)])
+  up = np.array([0.12, np.cos(tilt), -np.sin(tilt)])
+  outward = np.array([1.0, 0.0, 0.0])
+  origin = np.array([6.95, -1.3, -0.9])
   vertices = origin + local @ np.stack([forward, up, outward])
   side = np.arange(num)
-  fan = np.column_stack([0 * side, 1 + side, 1 + (side + 1) % num])
-  faces = np.concatenate([fan, grid_faces(len(scale), num, True, start=1)])
-  return Part(vertices, faces, {})
+  fan = np.column_stack([0 * side, 1 + (side + 1) % num, 1 + side])
+  faces = grid_faces(len(_EAR_RINGS), num, True, start=1)[:, ::-1]
+  return Part(vertices, np.concatenate([fan, faces]), {})
+
+
+_TEETH_ROWS = (  # height above the biting edge, inward, depth of the gaps
+  (1.7, 0.12, 0.0), (1.15, 0.04, 0.3), (0.95, 0.0, 1.0), (0.45, -0.04, 1.0),
+  (0.06, 0.04, 0.9), (0.0, 0.16, 0.3), (0.25, 0.6, 0.0),
+)  # fmt: skip
 
 
 def teeth(upper: bool) -> Part:
-  """Half an arch of teeth: a relief on a dental arch, open at its back."""
+  """Half an arch of teeth with its gum: a relief, open at its back."""
   columns = 15
   s = np.linspace(0.0, 1.0, columns)
-  angle = s * 1.35
-  x = 2.55 * np.sin(angle)
-  z = 8.55 - 3.6 * (1.0 - np.cos(angle))
+  angle = 1.42 * s
+  x = 2.75 * np.sin(angle)
+  z = 8.6 - 4.0 * (1.0 - np.cos(angle))
   if not upper:
-    x, z = 0.95 * x, z - 0.18
-  edge = -7.1 if upper else -7.0
+    x, z = 0.95 * x, z - 0.2
+  edge = -7.12 if upper else -7.0
   sign = 1.0 if upper else -1.0
-  groove = np.abs(np.cos(np.pi * s * 7.0))  # teeth of equal width along the arch
+  gap = 1.0 - np.abs(np.sin(0.5 * np.pi * np.arange(columns)))  # a tooth: two columns
   rows = []
-  for height, inward, depth in ((1.3, 0.1, 0.0), (0.55, 0.0, 1.0), (0.12, 0.0, 0.8),
-                                (0.0, 0.12, 0.3), (0.25, 0.5, 0.0)):
-    sink = inward + 0.07 * depth * (1.0 - groove)
+  for height, inward, depth in _TEETH_ROWS:
+    sink = inward + 0.09 * depth * gap
+    lift = height + 0.05 * gap * (height < 0.1) + 0.18 * s
     rows.append(
-      np.column_stack([x * (1 - 0.3 * sink), 0 * x + edge + sign * height, z - sink])
+      np.column_stack([x * (1 - 0.3 * sink), edge + sign * lift, z - sink])
     )
   vertices = np.stack(rows).reshape(-1, 3)
-  vertices[vertices[:, 0] < 1e-9, 0] = 0.0
+  vertices[::columns, 0] = 0.0
   faces = grid_faces(len(rows), columns)
-  return Part(vertices, faces if upper else faces[:, ::-1], {})
+  name = "upper" if upper else "lower"
+  groups = {f"{name}_crowns": np.arange(2 * columns, len(vertices))}
+  return Part(vertices, faces if upper else faces[:, ::-1], groups)

@@ -101,10 +101,10 @@ def _neck(p):
 
 def _nose(p):
   """Bridge, side walls, tip, wings and columella."""
-  d = _rod(p, (0, 0.7, 8.0), (0, -3.3, 10.55), 0.6, 0.72)
+  d = _rod(p, (0, 0.7, 8.05), (0, -3.3, 10.65), 0.52, 0.62)
   d = _smooth_min(d, _rod(p, (0, -0.8, 8.4), (0, -3.6, 9.2), 0.9, 1.35), 0.8)
-  d = _smooth_min(d, _ellipsoid(p, (0, -3.75, 10.75), (0.95, 0.85, 0.95)), 0.5)
-  wing = _both_sides(_ellipsoid, p, 0.2, (1.2, -4.05, 9.75), (0.62, 0.68, 0.95))
+  d = _smooth_min(d, _ellipsoid(p, (0, -3.78, 10.75), (0.86, 0.82, 0.95)), 0.45)
+  wing = _both_sides(_ellipsoid, p, 0.2, (1.16, -4.08, 9.8), (0.58, 0.66, 0.92))
   d = _smooth_min(d, wing, 0.35)
   return _smooth_min(d, _rod(p, (0, -4.3, 10.9), (0, -4.75, 9.6), 0.36, 0.42), 0.3)
 
@@ -128,8 +128,8 @@ def signed_distance(points_P3: np.ndarray) -> np.ndarray:
   """float64[P]: about the distance to the skin in cm, negative inside the head."""
   p = points_P3
   d = _smooth_min(_skull(p), _jaw(p), 1.6)
-  temple = _both_sides(_ellipsoid, p, 0.5, (8.2, 1.4, 4.9), (1.7, 2.2, 2.2))
-  d = _smooth_cut(d, temple, 1.6)
+  temple = _both_sides(_ellipsoid, p, 0.5, (8.4, 1.5, 4.7), (1.7, 2.4, 2.4))
+  d = _smooth_cut(d, temple, 2.2)
   d = _smooth_min(d, _neck(p), 1.5)
   orbit = _both_sides(_ellipsoid, p, 0.3, (3.2, -0.1, 8.9), (1.95, 1.25, 1.75), -0.12)
   d = _smooth_cut(d, orbit, 1.1)

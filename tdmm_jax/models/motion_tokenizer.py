@@ -165,7 +165,7 @@ class MotionTokenizer(nn.Module):
     return outputs_BTP * self.params_std.value + self.params_mean.value
 
   def __call__(self, geometry_BTG, params_BTP, mask_BT, train: bool = False):
-    """Returns (motion vectors float32[B, T, P], codes int32[B, T], commitment loss)."""
+    """Returns (motion vectors float32[B, T, P], codes int32[B, T], quantiser loss)."""
     latents_BTC = self.latents(geometry_BTG, params_BTP, mask_BT)
-    quantized_BTC, codes_BT, commitment = self.quantize(latents_BTC, mask_BT, train)
-    return self._decode(quantized_BTC, mask_BT), codes_BT, commitment
+    quantized_BTC, codes_BT, loss = self.quantize(latents_BTC, mask_BT, train)
+    return self._decode(quantized_BTC, mask_BT), codes_BT, loss

@@ -5,7 +5,9 @@ Shapes: T frames, H and W the picture's height and width in pixels.
 
 import os
 import pathlib
-from collections.abc import Sequence
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
 
 import imageio_ffmpeg
 import numpy as np
@@ -29,24 +31,31 @@ def _check_frames(frames) -> np.ndarray:
   return frames
 
 
-def _write_mp4(path: pathlib.Path, frames: np.ndarray, fps: float):
-  writer = imageio_ffmpeg.write_frames(
-    str(path),
-    (frames.shape[2], frames.shape[1]),
-    fps=fps,
-    codec="libx264",
-    pix_fmt_out="yuv420p",
-    quality=None,
-    macro_block_size=1,
-    ffmpeg_log_level="error",
-    output_params=["-crf", "19", "-preset", "veryfast", "-movflags", "+faststart"],
+def _ffmpeg(arguments: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess:
+  """Runs ffmpeg on `data`; out come its output and its log.
+
+  Not through imageio's own reader and writer: they fork with Python code to run in the
+  child, which may hang beside JAX's threads. Ctrl-C is left to this process.
+  """
+  return subprocess.run(
+    [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", *arguments],
+    input=data,
+    capture_output=True,
+    start_new_session=True,
+    check=False,
   )
-  writer.send(None)  # starts ffmpeg
-  try:
-    for frame in frames:
-      writer.send(np.ascontiguousarray(frame))
-  finally:
-    writer.close()  # waits for ffmpeg
+
+
+def _write_mp4(path: pathlib.Path, frames: np.ndarray, fps: float):
+  raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-r", repr(fps)]
+  size = f"{frames.shape[2]}x{frames.shape[1]}"
+  codec = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "19"]
+  fast = ["-preset", "veryfast", "-movflags", "+faststart"]
+  done = _ffmpeg(
+    ["-y", *raw, "-s", size, "-i", "-", *codec, *fast, str(path)], frames.tobytes()
+  )
+  if done.returncode:
+    raise RuntimeError(f"ffmpeg: {done.stderr.decode(errors='replace')[-400:]}")
 
 
 def _write_gif(path: pathlib.Path, frames: np.ndarray, fps: float):
@@ -98,8 +107,10 @@ def write_video(
   try:
     with files.then_rename(path) as temporary:
       write(temporary, canvas, float(fps))
-  except PermissionError as error:
-    raise UserError(f"{path}: cannot be written; choose a folder of yours") from error
+  except OSError as error:
+    raise UserError(
+      f"{path}: cannot be written ({error.strerror}); choose another folder"
+    ) from error
   return path
 
 
@@ -118,22 +129,31 @@ def read_video(path: str | os.PathLike) -> tuple[np.ndarray, float]:
   path = pathlib.Path(path)
   if not path.is_file():
     raise UserError(f"{path}: no such video; check the path")
-  reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
-  try:
-    meta = next(reader)
-    width, height = meta["size"]
-    frames = [
-      np.frombuffer(data, np.uint8).reshape(height, width, 3) for data in reader
-    ]
-  except (OSError, RuntimeError, StopIteration, KeyError, ValueError) as error:
+  # PPM pictures say their own size; "./" keeps a name from being read as a protocol.
+  name = str(path) if path.is_absolute() else f"./{path}"
+  done = _ffmpeg(["-i", name, "-an", "-f", "image2pipe", "-c:v", "ppm", "-"])
+  fps = re.search(
+    r"Video: .*?([\d.]+) (?:fps|tbr)", done.stderr.decode(errors="replace")
+  )
+  frames = list(_split_ppm(done.stdout))
+  if not frames or fps is None or not float(fps[1]) > 0:
     raise UserError(
       f"{path}: cannot be read as a video; export it again, as mp4 for instance"
-    ) from error
-  finally:
-    reader.close()
-  if not frames:
-    raise UserError(f"{path}: holds no complete frame; export it again")
-  return np.stack(frames), float(meta["fps"])
+    )
+  return np.stack(frames), float(fps[1])
+
+
+def _split_ppm(data: bytes) -> Iterator[np.ndarray]:
+  """Yields the pictures uint8[H, W, 3] of binary PPM files laid end to end."""
+  position = 0
+  while header := re.match(rb"P6\s(\d+)\s(\d+)\s255\s", data[position : position + 32]):
+    width, height = int(header[1]), int(header[2])
+    position += header.end()
+    if len(data) < position + width * height * 3:
+      return
+    picture = np.frombuffer(data, np.uint8, width * height * 3, position)
+    yield picture.reshape(height, width, 3)
+    position += picture.size
 
 
 def beside(clips: Sequence[np.ndarray], height: int, gap: int = 8) -> np.ndarray:

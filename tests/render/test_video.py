@@ -9,11 +9,6 @@ import pytest
 from tdmm_jax.errors import UserError
 from tdmm_jax.render import caption, video
 
-# imageio-ffmpeg leaves the closing of its pipes to the garbage collector.
-pytestmark = pytest.mark.filterwarnings(
-  "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
 
 def clip(num_frames=12, height=64, width=96):
   """A grey bar that moves to the right, frame by frame."""
@@ -65,6 +60,12 @@ def test_odd_sides_are_padded_not_refused(tmp_path):
 def test_unknown_suffix_is_the_users_error(tmp_path):
   with pytest.raises(UserError, match=r"a\.avi.*\.mp4 or \.gif"):
     video.write_video(tmp_path / "a.avi", clip())
+
+
+def test_folder_that_cannot_be_is_the_users_error(tmp_path):
+  (tmp_path / "file").write_text("not a folder")
+  with pytest.raises(UserError, match=r"a\.mp4: cannot be written"):
+    video.write_video(tmp_path / "file" / "a.mp4", clip())
 
 
 def test_unreadable_videos_are_the_users_error(tmp_path):

@@ -1,0 +1,231 @@
+"""The `tdmm` command. Reads arguments, calls the library, prints; no logic of its own.
+
+Exit codes: 0 done, 1 a fault of the program, 2 the user's error, 130 interrupted.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+
+from tdmm_jax.errors import UserError
+
+DEFAULT_RUN = "runs/demo"
+
+
+def _run(args):
+  from tdmm_jax import inference  # imports JAX: seconds, so not for `--help`
+
+  directory = pathlib.Path(args.run or DEFAULT_RUN)
+  if args.run is None and not directory.is_dir():
+    raise UserError(
+      f"--run: not given and {DEFAULT_RUN} does not exist; run `make demo` first, or "
+      "name a run directory"
+    )
+  return inference.Run(directory)
+
+
+def _warn_unknown(prompt: str) -> None:
+  from tdmm_jax.language import lexicon
+
+  if not lexicon.known_word(prompt):
+    near = ", ".join(lexicon.nearest_words(prompt, 3))
+    print(
+      f"tdmm: warning: no word of {prompt!r} is in the lexicon; the nearest known words "
+      f"are: {near}",
+      file=sys.stderr,
+    )
+
+
+def _read_prompts(path: pathlib.Path, seconds: float) -> list[tuple[str, str, float]]:
+  """(clip_id, prompt, seconds) of each line of a prompt manifest."""
+  try:
+    lines = path.read_text().splitlines()
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(f"{path}: cannot be read ({error}); give JSON lines") from error
+  rows = {}
+  for number, line in enumerate(lines, start=1):
+    if not line.strip():
+      continue
+    try:
+      row = json.loads(line)
+      clip_id, prompt = str(row["clip_id"]), str(row["prompt"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+      raise UserError(
+        f"{path}:{number}: not a prompt ({error}); each line is JSON with clip_id and "
+        "prompt"
+      ) from error
+    if clip_id in rows or pathlib.Path(clip_id).name != clip_id or not clip_id:
+      raise UserError(
+        f"{path}:{number}: clip_id {clip_id!r} is a duplicate or no file name; rename it"
+      )
+    rows[clip_id] = (clip_id, prompt, float(row.get("seconds", seconds)))
+  if not rows:
+    raise UserError(f"{path}: no prompts in it; give JSON lines of clip_id and prompt")
+  return list(rows.values())
+
+
+def _generate(args) -> None:
+  if (args.prompt is None) == (args.prompts is None):
+    raise UserError("PROMPT: give one prompt in quotes, or --prompts FILE, not both")
+  if args.num < 1:
+    raise UserError(f"--num {args.num}: out of range; ask for at least 1")
+  if not 0 < args.top_p <= 1 or args.temperature < 0:
+    raise UserError("--top_p must be in (0, 1] and --temperature at least 0; see --help")
+  if args.prompts:
+    requests = _read_prompts(pathlib.Path(args.prompts), args.seconds)
+  elif args.num == 1:
+    requests = [("motion", args.prompt, args.seconds)]
+  else:
+    requests = [(f"motion_{i}", args.prompt, args.seconds) for i in range(args.num)]
+  run = _run(args)
+  for _, prompt, seconds in requests:
+    run.check_request(prompt, seconds)
+  for prompt in dict.fromkeys(prompt for _, prompt, _ in requests):
+    _warn_unknown(prompt)
+  from tdmm_jax.face.motion import save_motion
+
+  names, prompts, seconds = zip(*requests)
+  motions = run.generate(prompts, seconds, args.seed, args.temperature, args.top_p)
+  out = pathlib.Path(args.out)
+  out.mkdir(parents=True, exist_ok=True)
+  for name, motion in zip(names, motions, strict=True):
+    save_motion(out / f"{name}.npz", motion)
+    print(out / f"{name}.npz")
+
+
+def _describe(args) -> None:
+  from tdmm_jax.face import io
+
+  motion = io.load_motion(args.motion)
+  run = _run(args)
+  run.check_motion(motion, args.motion)
+  print(run.describe([motion], args.question)[0])
+
+
+def _render(args) -> None:
+  from tdmm_jax.face import face_model, io
+  from tdmm_jax.render import scene, video
+
+  motion = io.load_motion(args.motion)
+  face = face_model.load_face_model(args.face_model)
+  if motion.face_model != face.name:
+    raise UserError(
+      f"{args.motion}: its coefficients belong to '{motion.face_model}', not to "
+      f"'{face.name}'; give that model's file with --face_model"
+    )
+  if not 64 <= args.size <= 2048 or args.size % 2:
+    raise UserError(f"--size {args.size}: give an even number from 64 to 2048")
+  vertices = face_model.motion_vertices(face, motion, identity=args.identity)
+  frames = scene.render_frames(face, vertices, (args.size, args.size), args.view)
+  video.write_video(args.output, frames, motion.fps, args.caption)
+  print(args.output)
+
+
+def _evaluate(args) -> None:
+  from tdmm_jax import checkpoints, evaluate
+
+  run = _run(args)
+  directory = args.records or pathlib.Path(args.run or DEFAULT_RUN) / "records"
+  say = lambda text: print(f"tdmm: {text}", file=sys.stderr)
+  scores = evaluate.evaluate(
+    run, directory, args.split, args.max_clips, args.seed, say
+  )
+  if args.json:
+    checkpoints.write_json(args.json, scores)
+  for part in ("tokenizer", "m2l", "l2m"):
+    print(part)
+    for name, value in scores[part].items():
+      print(f"  {name:28} {value:.4g}" if isinstance(value, float) else
+            f"  {name:28} {value}")
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog="tdmm",
+    description="Facial motion as a language: text to 3D face motion, and back.",
+    epilog="Start with `make demo`; then: tdmm generate \"A woman smiles broadly, then "
+    "nods twice.\" --out out/ && tdmm render out/motion.npz -o clip.mp4",
+  )
+  commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+  def add(name, function, text):
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(function=function)
+    command.add_argument(
+      "--debug", action="store_true", help="show the traceback of an error"
+    )
+    return command
+
+  def add_run(command):
+    command.add_argument(
+      "--run", help=f"run directory with tokenizer/ and lm/ (default: {DEFAULT_RUN})"
+    )
+
+  generate = add("generate", _generate, "Turn a sentence into a face motion (npz).")
+  generate.add_argument("prompt", nargs="?", metavar="PROMPT", help="what the face does")
+  generate.add_argument(
+    "--prompts", metavar="FILE", help="JSON lines of clip_id, prompt[, seconds]"
+  )
+  generate.add_argument("--seconds", type=float, default=4.0, help="length (default: 4)")
+  generate.add_argument("--num", type=int, default=1, help="variants (default: 1)")
+  generate.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+  generate.add_argument(
+    "--temperature", type=float, default=1.0, help="0 is greedy (default: 1)"
+  )
+  generate.add_argument(
+    "--top_p", type=float, default=0.9, help="nucleus sampling (default: 0.9)"
+  )
+  generate.add_argument("--out", default=".", help="output directory (default: .)")
+  add_run(generate)
+
+  describe = add("describe", _describe, "Turn a face motion into a sentence.")
+  describe.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  describe.add_argument("--question", help="another instruction for the model")
+  add_run(describe)
+
+  render = add("render", _render, "Render a face motion to a video.")
+  render.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  render.add_argument("-o", "--output", required=True, help="clip.mp4 or clip.gif")
+  render.add_argument(
+    "--view", choices=("front", "three_quarter", "side"), default="front"
+  )
+  render.add_argument("--size", type=int, default=512, help="pixels (default: 512)")
+  render.add_argument("--caption", help="text above the picture")
+  render.add_argument(
+    "--identity", action="store_true", help="with the motion's own identity"
+  )
+  render.add_argument(
+    "--face_model",
+    default="default_v1",
+    help="default_v1, or the path of generic_model.pkl or flame2023.pkl",
+  )
+
+  evaluate = add("evaluate", _evaluate, "Score a run on records.")
+  add_run(evaluate)
+  evaluate.add_argument("--records", help="record directory (default: RUN/records)")
+  evaluate.add_argument("--split", choices=("valid", "test"), default="test")
+  evaluate.add_argument("--max_clips", type=int, help="score the first N clips only")
+  evaluate.add_argument("--seed", type=int, default=0)
+  evaluate.add_argument("--json", metavar="FILE", help="write the scores here too")
+  return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Runs one command; returns the exit code."""
+  args = _parser().parse_args(argv)
+  try:
+    args.function(args)
+  except UserError as error:
+    if args.debug:
+      raise
+    print(f"tdmm: error: {error}", file=sys.stderr)
+    return 2
+  except KeyboardInterrupt:
+    print("tdmm: interrupted", file=sys.stderr)
+    return 130
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())
