@@ -13,6 +13,7 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import re
 import sys
 import tempfile
 import time
@@ -137,6 +138,13 @@ def _check_request(out_dir: str, request: dict) -> dict:
   return held
 
 
+def _remove_leftovers(out_dir: str) -> None:
+  """Removes temporary files of a build that was killed."""
+  for name in os.listdir(out_dir):
+    if re.search(r"\.tmp\d*$", name):
+      os.unlink(os.path.join(out_dir, name))
+
+
 def _write_json(path: str, content: dict) -> None:
   handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".tmp")
   with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -173,12 +181,15 @@ def build_corpus(
     UserError: if the directory holds other records, of another version or request.
   """
   out_dir = os.path.abspath(os.fspath(out_dir))
+  prompts.check_request(num_clips, seconds)
   basis = simulate.head_basis()
   request = {"num_clips": num_clips, "seed": seed, "seconds": list(seconds)}
-  request |= {"shard_clips": shard_clips, "versions": versions(basis)}
+  request |= {"shard_clips": shard_clips, "suite": prompts.VERSION}
+  request["versions"] = versions(basis)
   held = _check_request(out_dir, request)
   if "stats" in held:
     return held["stats"]
+  _remove_leftovers(out_dir)
   started = time.monotonic()
   plans = prompts.make_suite(num_clips, seed, seconds)
   shards = _plan_shards(out_dir, plans, shard_clips, basis)

@@ -45,6 +45,11 @@ _HIDDEN_BY_LABEL = {"gaze_shift": ("nervous", "anxious", "bored", "thoughtful")}
 _MOUTH_ACTIONS = ("lip_press", "lip_bite", "pucker", "jaw_drop", "cheek_puff")
 _TWO_HEAD_MOTIONS = (("nod", "tilt"), ("shake", "look_down"), ("nod", "turn"))
 
+REVISION = 1  # raise it when the same seed gives another suite with the same tables
+VERSION = hashlib.sha1(
+  repr((REVISION, lexicon.VERSION, paraphrase.PATTERNS, _HIDDEN_BY_FAMILY)).encode()
+).hexdigest()[:12]
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipPlan:
@@ -130,6 +135,14 @@ def _labels_of_split(split: str, count: int, seed: int) -> list[str]:
   return labels[:count]
 
 
+def check_request(num_clips: int, seconds: tuple[float, float]) -> None:
+  """Raises UserError if no clip is asked for, or the durations make no sense."""
+  if num_clips < 1:
+    raise UserError(f"--num: {num_clips} clips asked for; give at least 1")
+  if not 0.4 <= seconds[0] <= seconds[1]:
+    raise UserError(f"durations: {seconds} s; give a shortest of at least 0.4 s first")
+
+
 def make_suite(
   num_clips: int,
   seed: int,
@@ -141,10 +154,7 @@ def make_suite(
   Raises:
     UserError: if no clip is asked for, or the durations make no sense.
   """
-  if num_clips < 1:
-    raise UserError(f"--num: {num_clips} clips asked for; give at least 1")
-  if not 0.4 <= seconds[0] <= seconds[1]:
-    raise UserError(f"durations: {seconds} s; give a shortest of at least 0.4 s first")
+  check_request(num_clips, seconds)
   ids = [f"sim_{seed}_{i:06d}" for i in range(num_clips)]
   splits = [split_of(clip_id) for clip_id in ids]
   labels = {s: iter(_labels_of_split(s, splits.count(s), seed)) for s in SPLITS}

@@ -168,7 +168,7 @@ def _envelope(segment, manner, times_T, end_s, tempo, rng) -> np.ndarray:
       level = np.minimum(0.3 * hold(times_T, start, end, onset, onset) + level, 1.0)
     else:
       # A first segment is under way when the clip begins; a last one may fade.
-      begun = rng.uniform(0.1, 0.5) if first else 0.0
+      begun = rng.uniform(0.05, 0.4) if first else 0.0
       rise = ramp(times_T - shift, start - onset * begun, onset)
       fade = rng.uniform(0.0, 0.5) if last else 1.0
       fall_s = rng.uniform(0.4, 0.7) / tempo
@@ -283,6 +283,7 @@ def _tracker_noise(num_frames: int, sizes_C, rng) -> np.ndarray:
 def _version() -> str:
   content = [REVISION, expressions.RECIPES, expressions.MICRO_RECIPES]
   content += [str(expressions.MANNERS), str(GENERATORS), TRACKERS, AMPLITUDES]
+  content += [speech.VOWELS, speech.SUNG_VOWELS, speech.CONSONANTS]
   text = json.dumps(content, sort_keys=True)
   return hashlib.sha1(text.encode()).hexdigest()[:12]
 

@@ -15,7 +15,7 @@ import numpy as np
 from data_prep import expressions
 
 # recipe, share of syllables
-_VOWELS = (
+VOWELS = (
   ("jaw=.17 25=.3", 0.24),  # a
   ("jaw=.10 20=.2 25=.3 12=.08", 0.22),  # e
   ("jaw=.05 20=.4 25=.25 12=.12", 0.16),  # i
@@ -23,14 +23,14 @@ _VOWELS = (
   ("jaw=.05 18=.65 22=.3", 0.10),  # u
   ("jaw=.07 25=.25", 0.12),  # neutral
 )
-_SUNG_VOWELS = (
+SUNG_VOWELS = (
   ("jaw=.30 25=.35", 0.38),
   ("jaw=.20 20=.3 25=.35", 0.20),
   ("jaw=.16 20=.4 25=.3", 0.10),
   ("jaw=.24 18=.35 22=.5", 0.24),
   ("jaw=.13 18=.7 22=.35", 0.08),
 )
-_CONSONANTS = (
+CONSONANTS = (
   ("jaw=.01 24=.5 lips_toward=.3", 0.24),  # p b m
   ("jaw=.03 lower_lip_press=.5 10=.2", 0.10),  # f v
   ("jaw=.03 25=.2", 0.42),  # t d n s l
@@ -42,7 +42,7 @@ _CONSONANTS = (
 @functools.cache
 def _table(name: str) -> tuple[np.ndarray, np.ndarray]:
   """(float32[N, C] shapes, cumulative shares)."""
-  rows = {"vowels": _VOWELS, "sung": _SUNG_VOWELS, "consonants": _CONSONANTS}[name]
+  rows = {"vowels": VOWELS, "sung": SUNG_VOWELS, "consonants": CONSONANTS}[name]
   shapes = np.stack([expressions.recipe_vector(text) for text, _ in rows])
   shares = np.cumsum([share for _, share in rows])
   return shapes, shares / shares[-1]

@@ -1,4 +1,4 @@
-"""Checkpoints: {model, optimiser, data iterator} saved as one. The only home of orbax."""
+"""Checkpoints of {model, optimiser, data iterator} as one. The only home of orbax."""
 
 import hashlib
 import json

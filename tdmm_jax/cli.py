@@ -31,8 +31,8 @@ def _warn_unknown(prompt: str) -> None:
   if not lexicon.known_word(prompt):
     near = ", ".join(lexicon.nearest_words(prompt, 3))
     print(
-      f"tdmm: warning: no word of {prompt!r} is in the lexicon; the nearest known words "
-      f"are: {near}",
+      f"tdmm: warning: no word of {prompt!r} is in the lexicon; the nearest known "
+      f"words are: {near}",
       file=sys.stderr,
     )
 
@@ -71,7 +71,9 @@ def _generate(args) -> None:
   if args.num < 1:
     raise UserError(f"--num {args.num}: out of range; ask for at least 1")
   if not 0 < args.top_p <= 1 or args.temperature < 0:
-    raise UserError("--top_p must be in (0, 1] and --temperature at least 0; see --help")
+    raise UserError(
+      "--top_p must be in (0, 1] and --temperature at least 0; see --help"
+    )
   if args.prompts:
     requests = _read_prompts(pathlib.Path(args.prompts), args.seconds)
   elif args.num == 1:
@@ -128,24 +130,25 @@ def _evaluate(args) -> None:
   run = _run(args)
   directory = args.records or pathlib.Path(args.run or DEFAULT_RUN) / "records"
   say = lambda text: print(f"tdmm: {text}", file=sys.stderr)
-  scores = evaluate.evaluate(
-    run, directory, args.split, args.max_clips, args.seed, say
-  )
+  scores = evaluate.evaluate(run, directory, args.split, args.max_clips, args.seed, say)
   if args.json:
     checkpoints.write_json(args.json, scores)
   for part in ("tokenizer", "m2l", "l2m"):
     print(part)
     for name, value in scores[part].items():
-      print(f"  {name:28} {value:.4g}" if isinstance(value, float) else
-            f"  {name:28} {value}")
+      print(
+        f"  {name:28} {value:.4g}"
+        if isinstance(value, float)
+        else f"  {name:28} {value}"
+      )
 
 
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="tdmm",
     description="Facial motion as a language: text to 3D face motion, and back.",
-    epilog="Start with `make demo`; then: tdmm generate \"A woman smiles broadly, then "
-    "nods twice.\" --out out/ && tdmm render out/motion.npz -o clip.mp4",
+    epilog='Start with `make demo`; then: tdmm generate "A woman smiles broadly, then '
+    'nods twice." --out out/ && tdmm render out/motion.npz -o clip.mp4',
   )
   commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -163,11 +166,15 @@ def _parser() -> argparse.ArgumentParser:
     )
 
   generate = add("generate", _generate, "Turn a sentence into a face motion (npz).")
-  generate.add_argument("prompt", nargs="?", metavar="PROMPT", help="what the face does")
+  generate.add_argument(
+    "prompt", nargs="?", metavar="PROMPT", help="what the face does"
+  )
   generate.add_argument(
     "--prompts", metavar="FILE", help="JSON lines of clip_id, prompt[, seconds]"
   )
-  generate.add_argument("--seconds", type=float, default=4.0, help="length (default: 4)")
+  generate.add_argument(
+    "--seconds", type=float, default=4.0, help="length (default: 4)"
+  )
   generate.add_argument("--num", type=int, default=1, help="variants (default: 1)")
   generate.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
   generate.add_argument(

@@ -99,7 +99,9 @@ def language_to_motion(run: inference.Run, clips, classifier, seed: int = 0) -> 
   }
 
 
-def token_accuracy(run: inference.Run, clips: list[dict], batch_size: int = 16) -> float:
+def token_accuracy(
+  run: inference.Run, clips: list[dict], batch_size: int = 16
+) -> float:
   """Teacher-forced accuracy on the motion tokens of Language2Motion."""
   codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
   template = instructions.L2M_TRAIN[0]  # the one `generate` uses

@@ -240,7 +240,10 @@ def _vocabulary(config, workdir, clips, num_codes: int) -> vocab_lib.Vocab:
   if (workdir / "vocab.json").exists():
     return vocab_lib.load(workdir)
   texts = [text for clip in clips for text in (clip["prompt"], *clip["captions"])]
-  texts = texts[: config.vocab_texts] + [*instructions.L2M_TRAIN, *instructions.M2L_TRAIN]
+  texts = texts[: config.vocab_texts] + [
+    *instructions.L2M_TRAIN,
+    *instructions.M2L_TRAIN,
+  ]
   vocab = vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
   vocab.save(workdir)
   return vocab
@@ -274,9 +277,7 @@ def _with_motion_embeddings(variables: dict, vocab, codec, rng) -> dict:
     new_KD += 0.3 * std * jax.random.normal(noise_rng, new_KD.shape)
     span = slice(vocab.motion_offset, vocab.motion_offset + codec.num_codes)
     where = (span, slice(None)) if axis == 0 else (slice(None), span)
-    return boxed.replace_boxed(
-      table.at[where].set(new_KD if axis == 0 else new_KD.T)
-    )
+    return boxed.replace_boxed(table.at[where].set(new_KD if axis == 0 else new_KD.T))
 
   rng_in, rng_out = jax.random.split(rng)
   embedder = params["token_embedder"]

@@ -39,9 +39,7 @@ def init_state(init_fn, tx: optax.GradientTransformation, mesh, rng) -> TrainSta
     return TrainState(jnp.zeros((), jnp.int32), params, variables, tx.init(params))
 
   shardings = sharding.state_shardings(jax.eval_shape(boxed_state, rng), mesh)
-  build = jax.jit(
-    lambda rng: sharding.unbox(boxed_state(rng)), out_shardings=shardings
-  )
+  build = jax.jit(lambda rng: sharding.unbox(boxed_state(rng)), out_shardings=shardings)
   return build(rng)
 
 

@@ -29,7 +29,7 @@ def _host_iterator(dataset: grain.MapDataset, batch_size: int):
 def motion_window(
   motion: dict[str, np.ndarray], window: int, start: int
 ) -> dict[str, np.ndarray]:
-  """Cuts [start, start + window) and pads short clips; mask 0 = padding or not valid."""
+  """Cuts [start, start + window), pads short clips; mask 0 = padding or not valid."""
   vectors = motion["vectors"][start : start + window]
   valid = motion["valid"][start : start + window]
   pad = window - len(vectors)
@@ -39,7 +39,9 @@ def motion_window(
   }
 
 
-def tokenizer_iterator(motions: Sequence[dict], window: int, batch_size: int, seed: int):
+def tokenizer_iterator(
+  motions: Sequence[dict], window: int, batch_size: int, seed: int
+):
   """Endless batches of random windows: params float32[B, W, P], mask float32[B, W].
 
   Args:

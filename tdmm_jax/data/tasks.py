@@ -1,7 +1,7 @@
 """The two tasks as token sequences. Pure numpy; one file to read.
 
-  l2m: [<l2m>] instruction with prompt and duration [eos] -> [<som>] motion [<eom>] [eos]
-  m2l: [<m2l>] instruction [<som>] motion [<eom>] [eos]   -> caption [eos]
+l2m: [<l2m>] instruction with prompt and duration [eos] -> [<som>] motion [<eom>] [eos]
+m2l: [<m2l>] instruction [<som>] motion [<eom>] [eos]   -> caption [eos]
 """
 
 import numpy as np
@@ -19,7 +19,9 @@ def motion_ids(vocab: Vocab, codes) -> np.ndarray:
   return np.concatenate([[vocab.som_id], ids, [vocab.eom_id, EOS_ID]]).astype(np.int32)
 
 
-def l2m_encoder(vocab: Vocab, prompt: str, num_frames: int, template: str | None = None):
+def l2m_encoder(
+  vocab: Vocab, prompt: str, num_frames: int, template: str | None = None
+):
   """Encoder tokens of Language2Motion; the default template is the first one."""
   template = template or instructions.L2M_TRAIN[0]
   text = instructions.l2m_text(prompt, num_frames / FPS, template)

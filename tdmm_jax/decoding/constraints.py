@@ -1,7 +1,7 @@
 """Which ids may follow, position by position: constraints that cannot be broken.
 
-A constraint is a pair of int32[B, L] arrays, `low` and `high`: at position l only ids in
-[low, high) may be drawn. Fixed tokens are ranges of one.
+A constraint is a pair of int32[B, L] arrays, `low` and `high`: at position l only ids
+in [low, high) may be drawn. Fixed tokens are ranges of one.
 """
 
 import numpy as np

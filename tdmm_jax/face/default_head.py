@@ -77,15 +77,17 @@ def _expression_basis():
   stacked = np.stack([fields[name] for name in ACTION_UNITS], axis=-1) * _METRES
   area = _vertex_areas(anatomy.mesh)
   weight = np.sqrt(area / area.sum())[:, None, None]
-  mixing = _usual_mixtures()
   weighted = (weight * stacked).reshape(-1, len(ACTION_UNITS))
-  left, scale, right = np.linalg.svd(weighted @ mixing, full_matrices=False)
-  # coefficients c = right_mixed a / std: for a = mixing e with e white, c is white
-  matrix = right @ np.linalg.inv(mixing)
-  directions = np.einsum("vau,ue->vae", stacked, np.linalg.inv(matrix))
-  sign = np.sign(matrix.sum(1))
-  del left, scale
-  return directions * sign, matrix * sign[:, None]
+  mixing = _usual_mixtures()
+  # activations are mixing @ white, so the directions of most movement are eigenvectors
+  # of this Gram matrix, and coefficients along them are white too
+  moved = weighted @ mixing
+  _, vectors = np.linalg.eigh(moved.T @ moved)
+  matrix = vectors[:, ::-1].T @ np.linalg.inv(mixing)
+  # the sign is free: fixed by weights under which left and right cannot cancel
+  matrix *= np.sign(matrix @ np.linspace(1.0, 2.0, len(ACTION_UNITS)))[:, None]
+  directions = np.einsum("vau,ue->vae", stacked, np.linalg.inv(matrix), optimize=True)
+  return directions, matrix
 
 
 def _usual_mixtures():

@@ -18,6 +18,10 @@ EYE_RADIUS = 1.28
 STAR_CENTER = np.array([0.0, -2.8, 0.0])  # the head's skin is star-shaped about it
 
 
+def _length(vectors_P3):
+  return np.sqrt(np.einsum("pi,pi->p", vectors_P3, vectors_P3))
+
+
 def _smooth_min(a, b, radius):
   """Union of two volumes whose seam is rounded with `radius` (polynomial blend)."""
   h = np.maximum(radius - np.abs(a - b), 0.0) / radius
@@ -36,8 +40,8 @@ def _ellipsoid(points_P3, center, radii, tilt=0.0):
     c, s = np.cos(tilt), np.sin(tilt)
     offset = offset @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
   scaled = offset / np.asarray(radii)
-  length = np.linalg.norm(scaled, axis=-1)
-  slope = np.linalg.norm(scaled / np.asarray(radii), axis=-1)
+  length = _length(scaled)
+  slope = _length(scaled / np.asarray(radii))
   return length * (length - 1.0) / np.maximum(slope, 1e-9)
 
 
@@ -48,15 +52,14 @@ def _rod(points_P3, start, end, start_radius, end_radius):
   along = np.clip((points_P3 - start) @ axis / (axis @ axis), 0.0, 1.0)
   nearest = start + along[:, None] * axis
   radius = start_radius + along * (end_radius - start_radius)
-  return np.linalg.norm(points_P3 - nearest, axis=-1) - radius
+  return _length(points_P3 - nearest) - radius
 
 
 def _both_sides(shape, points_P3, radius, *args, **kwargs):
   """A volume of the left side and its mirror image."""
-  mirrored = points_P3 * np.array([-1.0, 1.0, 1.0])
-  return _smooth_min(
-    shape(points_P3, *args, **kwargs), shape(mirrored, *args, **kwargs), radius
-  )
+  both = np.concatenate([points_P3, points_P3 * np.array([-1.0, 1.0, 1.0])])
+  distance = shape(both, *args, **kwargs)
+  return _smooth_min(*np.split(distance, 2), radius)
 
 
 def _skull(p):
@@ -159,19 +162,28 @@ def trace(origins_P3: np.ndarray, directions_P3: np.ndarray, far: float) -> np.n
     float64[P], distance along each ray in cm (the outermost crossing).
   """
   origins_P3 = np.broadcast_to(origins_P3, directions_P3.shape)
-  inside, outside = np.zeros(len(directions_P3)), np.full(len(directions_P3), far)
-  searching = np.arange(len(directions_P3))
+  count = len(directions_P3)
+  inside, outside = np.zeros(count), np.full(count, far)
+  depth_inside, depth_outside = np.full(count, -1.0), np.full(count, 1.0)
+  searching = np.arange(count)
   for distance in np.linspace(far, 0.0, 25)[1:-1]:
     points = origins_P3[searching] + distance * directions_P3[searching]
-    hit = signed_distance(points) < 0.0
-    inside[searching[hit]] = distance
-    searching = searching[~hit]
-    outside[searching] = distance
-  for _ in range(16):
-    middle = 0.5 * (inside + outside)
-    hit = signed_distance(origins_P3 + middle[:, None] * directions_P3) < 0.0
+    depth = signed_distance(points)
+    hit = depth < 0.0
+    inside[searching[hit]], depth_inside[searching[hit]] = distance, depth[hit]
+    searching, depth = searching[~hit], depth[~hit]
+    outside[searching], depth_outside[searching] = distance, depth
+  for step in range(10):  # false position, every third step a bisection
+    share = depth_outside / (depth_outside - depth_inside)
+    share = np.full(count, 0.5) if step % 3 == 2 else np.clip(share, 0.02, 0.98)
+    middle = outside + share * (inside - outside)
+    depth = signed_distance(origins_P3 + middle[:, None] * directions_P3)
+    hit = depth < 0.0
     inside, outside = np.where(hit, middle, inside), np.where(hit, outside, middle)
-  return 0.5 * (inside + outside)
+    depth_inside = np.where(hit, depth, depth_inside)
+    depth_outside = np.where(hit, depth_outside, depth)
+  share = depth_outside / (depth_outside - depth_inside)
+  return outside + share * (inside - outside)
 
 
 def front_depth(points_P2: np.ndarray) -> np.ndarray:

@@ -70,8 +70,8 @@ def load_motion(path, fps: float | None = None) -> FaceMotion:
     FaceMotion at 25 fps.
 
   Raises:
-    UserError: missing, damaged, unsafe, not a motion, a layout that is not read (named),
-      NaN, or mismatched lengths.
+    UserError: missing, damaged, unsafe, not a motion, a layout that is not read (which
+      is named), NaN, or mismatched lengths.
   """
   path = os.fspath(path)
   head = _first_bytes(path)
@@ -175,7 +175,7 @@ def _from_pickle(path, fps) -> FaceMotion:
     camera = np.stack([scale, 1 + scale * x, 1 - scale * y], axis=1) * half
   identity = tracks.get("identity", np.zeros((1, 0)))
   rate = content.get("fps", 25.0) if fps is None else fps
-  read = motion.zeros(max(length, 1), "flame2020").replace(
+  read = motion.zeros(length, "flame2020").replace(
     expression=tracks["expression"],
     jaw_pose=tracks["jaw"],
     head_pose=tracks["pose"],
@@ -217,15 +217,16 @@ def _from_cap4d(arrays, where) -> FaceMotion:
     raise UserError(f"{where}: 'expr' has shape {list(expr.shape)}, CAP4D's is [T, 65]")
   if "fps" not in arrays:
     raise UserError(f"{where}: no 'fps'; export the sequence with its frame rate")
-  eyes = arrays["eye_rot"]
-  _LOG.warning("%s: CAP4D's blink has no known unit; lids are left open", where)
-  if np.any(np.nan_to_num(arrays["rot"])):
-    _LOG.warning("%s: 'rot' turns about the origin; the head's place is rough", where)
-  read = motion.zeros(max(len(expr), 1), "flame2023").replace(
+  eyes = np.atleast_1d(arrays["eye_rot"])
+  read = motion.zeros(len(expr), "flame2023").replace(
     expression=expr[:, :-1],
     head_pose=arrays["rot"],
     eye_pose=np.concatenate([eyes, eyes], axis=-1),
     translation=arrays["tra"],
     fps=arrays["fps"],
   )
-  return motion.validate(read, where)
+  read = motion.validate(read, where)
+  _LOG.warning("%s: CAP4D's blink has no known unit; lids are left open", where)
+  if read.head_pose.any():
+    _LOG.warning("%s: 'rot' turns about the origin; the head's place is rough", where)
+  return read

@@ -70,7 +70,7 @@ class _Array(_StandIn):
 
 
 class _FromBuffer(_StandIn):
-  """numpy's protocol-5 array: args (buffer, dtype, shape, order)."""
+  """numpy's protocol-5 array: args (buffer, dtype, shape, order, axes for "K")."""
 
 
 class _Scalar(_StandIn):
@@ -104,7 +104,16 @@ class _Encode(metaclass=_Sealed):
     return text.encode("latin1")
 
 
+class _Bytes(metaclass=_Sealed):
+  """bytes(): how protocols 0 to 2 write none."""
+
+  def __new__(cls):
+    return b""
+
+
 _ADMITTED = {
+  ("builtins", "bytes"): _Bytes,
+  ("__builtin__", "bytes"): _Bytes,
   ("_codecs", "encode"): _Encode,
   ("copyreg", "_reconstructor"): _Reconstructor,
   ("copy_reg", "_reconstructor"): _Reconstructor,
@@ -187,12 +196,16 @@ def _convert(value, inner):
     _, shape, dtype, fortran, content = value.state
     return _array(inner(content), dtype, shape, "F" if fortran else "C")
   if isinstance(value, _FromBuffer):
-    content, dtype, shape, order = value.args
-    return _array(content, dtype, shape, order)
+    content, dtype, shape, order, *axes = value.args
+    if order != "K":
+      return _array(content, dtype, shape, order)
+    return _array(content, dtype, shape, "C").transpose(*axes)
   if isinstance(value, _Scalar):
     return _array(value.args[1], value.args[0], (), "C")[()]
   if isinstance(value, _Sparse):
     state = {key.lstrip("_"): item for key, item in value.state.items()}
+    if "coords" in state:  # newer coo
+      state["row"], state["col"] = state["coords"]
     data, *index = (inner(state[name]) for name in value.names)
     first = (data, tuple(index)) if isinstance(value, _Coo) else (data, *index)
     matrix = value.build(first, shape=tuple(inner(state["shape"])))

@@ -145,8 +145,9 @@ def _bind_intensities(items) -> dict[int, int]:
     after = next_item(i)
     if items[after][0] == "emotion":
       bound.setdefault(after, level)
-    elif i and may_follow and items[i - 1][0] == "emotion":
-      bound.setdefault(i - 1, level)
+    elif may_follow:
+      if i and items[i - 1][0] == "emotion":
+        bound.setdefault(i - 1, level)
     elif items[after][1] == "," and items[next_item(after)][0] == "emotion":
       bound.setdefault(next_item(after), level)  # "a soft, closed-mouth smile"
   return bound

@@ -18,7 +18,9 @@ def face_error_mm(p_TV3, g_TV3, areas_V, valid_T) -> float:
 
 def head_error_deg(p_T3, g_T3, valid_T) -> float:
   """Mean geodesic angle between head rotations (axis-angle, rad), degrees."""
-  delta = Rotation.from_rotvec(p_T3[valid_T]).inv() * Rotation.from_rotvec(g_T3[valid_T])
+  delta = Rotation.from_rotvec(p_T3[valid_T]).inv() * Rotation.from_rotvec(
+    g_T3[valid_T]
+  )
   return float(np.degrees(delta.magnitude()).mean())
 
 

@@ -104,7 +104,7 @@ class MotionTokenizer(nn.Module):
   dtype: Any = jnp.float32
 
   def setup(self):
-    zeros = lambda *shape: (lambda: jnp.zeros(shape, jnp.float32))
+    zeros = lambda *shape: lambda: jnp.zeros(shape, jnp.float32)
     self.geometry_mean = self.variable(
       "stats", "geometry_mean", zeros(self.num_geometry)
     )

@@ -1,0 +1,213 @@
+"""What the demo's report shows: sentences acted out, motions put into words."""
+
+import json
+import pathlib
+
+import numpy as np
+import tqdm
+
+from tdmm_jax import inference
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import fit, motion_vector
+from tdmm_jax.face.motion import save_motion
+from tdmm_jax.language import lexicon
+from tdmm_jax.render import contact_sheet, scene, video
+from tdmm_jax.render.report import Card, Section
+
+SECONDS = 4.0
+SIZE = 256
+NUM_TEST_MOTIONS = 6
+PROMPTS = pathlib.Path(__file__).with_name("prompts.jsonl")
+REAL_CLIPS = "open3dfacevid_clips"
+
+
+def _read_jsonl(path: pathlib.Path) -> list[dict]:
+  try:
+    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+  except (OSError, json.JSONDecodeError) as error:
+    raise UserError(f"{path}: cannot be read ({error}); restore it") from error
+
+
+def _real_rows(real_data: str | None) -> list[dict]:
+  path = pathlib.Path(real_data or "") / REAL_CLIPS / "prompts.jsonl"
+  return _read_jsonl(path) if real_data and path.exists() else []
+
+
+def fit_real_clips(run: inference.Run, real_data: str | None) -> list[dict]:
+  """Fits the face model to each real clip's landmarks and describes the motion."""
+  rows = _real_rows(real_data)
+  if not rows:
+    print("no real clips: set TDMM_REAL_DATA to a folder that has them")
+    return []
+  folder = pathlib.Path(real_data) / REAL_CLIPS
+  fitted = []
+  for row in tqdm.tqdm(rows, desc="fitting real clips", unit="clip"):
+    tracked = fit.read_landmarks(folder / row["landmarks"])
+    motion, diagnostics = fit.fit_landmarks(run.codec.face, **tracked)
+    fitted.append(row | {"motion": motion, "tracked": tracked, "fit": diagnostics})
+  codes = run.codec.encode([clip["motion"] for clip in fitted])
+  says = run.describe_codes(codes)
+  for clip, code, text in zip(fitted, codes, says, strict=True):
+    clip |= {"codes": code, "says": text}
+  return fitted
+
+
+def real_scores(fitted: list[dict], real_data: str | None) -> dict:
+  """The summary's `real`: counts and mean landmark errors; None without real clips."""
+  mean = lambda key: (
+    float(np.mean([clip["fit"][key] for clip in fitted])) if fitted else None
+  )
+  return {
+    "prompts": len(_real_rows(real_data)),
+    "clips": len(fitted),
+    "landmark_error": mean("landmark_error"),
+    "frozen_landmark_error": mean("frozen_landmark_error"),
+    "num_landmarks": fitted[0]["fit"]["num_landmarks"] if fitted else None,
+  }
+
+
+class _Studio:
+  """Renders clips of one face model into a folder, with a progress bar."""
+
+  def __init__(self, face, run_dir: pathlib.Path, num_frames: int):
+    self.face, self.folder = face, run_dir / "media"
+    self.folder.mkdir(exist_ok=True)
+    self.bar = tqdm.tqdm(total=num_frames, desc="rendering", unit="frame")
+
+  def draw(self, motion, identity: bool = False) -> np.ndarray:
+    vertices = face_lib.motion_vertices(self.face, motion, identity=identity)
+    size = (SIZE, SIZE)
+    return scene.render_frames(self.face, vertices, size, progress=self.bar.update)
+
+  def save(self, name: str, caption: str, frames, extra=None, label="", fps=25.0):
+    """Writes video and sheet; `extra` are named clips shown beside and above."""
+    extra = extra or {}
+    beside = video.beside([*extra.values(), frames], SIZE) if extra else frames
+    movie, sheet = self.folder / f"{name}.mp4", self.folder / f"{name}.png"
+    video.write_video(movie, beside, fps, caption)
+    contact_sheet.contact_sheet(
+      frames, sheet, caption, label=label, extra_rows=extra, fps=fps
+    )
+    return {"sheet": f"media/{sheet.name}", "video": f"media/{movie.name}"}
+
+
+def _tags(attributes: dict) -> dict:
+  return {
+    "emotion": f"{attributes['emotion']} ({attributes['family']})",
+    "intensity": attributes["intensity"],
+    "head": ", ".join(attributes["head_motion"]) or "still",
+    "micro-actions": ", ".join(attributes["micro_actions"]) or "none",
+    "voice": attributes["speaking"],
+  }
+
+
+def _generated(run, studio, rows: list[dict], prefix: str) -> list[Card]:
+  """Acts prompts out, and lets the model describe its own motions: the loop."""
+  prompts = [row["prompt"] for row in rows]
+  codes = run.generate_codes(prompts, [SECONDS] * len(prompts))
+  says = run.describe_codes(codes)
+  cards = []
+  for row, code, motion, text in zip(rows, codes, run.codec.decode(codes), says):
+    name = f"{prefix}_{row['clip_id']}"
+    save_motion(studio.folder / f"{name}.npz", motion)
+    media = studio.save(name, row["prompt"], studio.draw(motion))
+    asked, heard = lexicon.parse(row["prompt"]), lexicon.parse(text)
+    kept = "kept" if asked["family"] == heard["family"] else "lost"
+    note = f"emotion family {kept} in the loop"
+    cards.append(
+      Card(row["prompt"], **media, says=text, tokens=code.tolist(),
+           attributes=_tags(asked), notes=[note])
+    )  # fmt: skip
+  return cards
+
+
+def _described(run, studio, clips: list[dict]) -> list[Card]:
+  """Held-out test motions: truth beside the tokenizer's reconstruction, and caption."""
+  codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
+  says = run.describe_codes(codes)
+  cards = []
+  for clip, code, decoded, text in zip(clips, codes, run.codec.decode(codes), says):
+    truth = motion_vector.to_motion(clip["vectors"], clip["face_model"])
+    extra = {"truth": studio.draw(truth)}
+    name = f"test_{clip['clip_id']}"
+    media = studio.save(name, text, studio.draw(decoded), extra, "decoded")
+    cards.append(
+      Card(text, **media, says=text, reference=clip["prompt"], tokens=code.tolist(),
+           attributes=_tags(clip["attributes"]))
+    )  # fmt: skip
+  return cards
+
+
+def _real(studio, fitted: list[dict], folder: pathlib.Path) -> list[Card]:
+  """Real videos beside the fitted face, with the caption the model gives."""
+  cards = []
+  for clip in fitted:
+    frames, fps = video.read_video(folder / clip["video"])
+    points = np.where(
+      clip["tracked"]["detected"][:, None, None],
+      clip["tracked"]["landmarks_px"],
+      np.nan,
+    )
+    frames = video.crop_to_points(frames, points)
+    drawn = studio.draw(clip["motion"], identity=True)
+    # The fit is at 25 fps; the video is shown at the same instants.
+    times = np.arange(len(drawn)) * fps / clip["motion"].fps
+    frames = frames[np.minimum(np.round(times).astype(int), len(frames) - 1)]
+    name = f"real_{clip['clip_id']}"
+    media = studio.save(name, clip["prompt"], drawn, {"video": frames}, "fitted")
+    error, frozen = (
+      clip["fit"][key] for key in ("landmark_error", "frozen_landmark_error")
+    )
+    note = f"landmark error {error:.4f}; with a frozen face {frozen:.4f}"
+    cards.append(
+      Card(clip["clip_id"], **media, says=clip["says"], reference=clip["prompt"],
+           tokens=clip["codes"].tolist(), notes=[note])
+    )  # fmt: skip
+  return cards
+
+
+def sections(
+  run, test_clips, fitted, real_data, run_dir: pathlib.Path
+) -> list[Section]:
+  """All sections of the report; renders everything they show into `run_dir/media`."""
+  prompts, real_prompts = _read_jsonl(PROMPTS), _real_rows(real_data)
+  test_clips = test_clips[:NUM_TEST_MOTIONS]
+  num_generated = (len(prompts) + len(real_prompts)) * round(SECONDS * 25)
+  num_shown = sum(2 * len(clip["vectors"]) for clip in test_clips)
+  num_real = sum(clip["motion"].num_frames for clip in fitted)
+  studio = _Studio(run.codec.face, run_dir, num_generated + num_shown + num_real)
+  result = [
+    Section(
+      "Sentences acted out",
+      "Each motion is generated from its prompt alone; below it stands the caption "
+      "that the same model gives its own motion.",
+      _generated(run, studio, prompts, "demo"),
+    ),
+    Section(
+      "Motions put into words",
+      "Held-out test motions, described from their tokens. Left: the truth; right: what "
+      "the tokens decode to.",
+      _described(run, studio, test_clips),
+    ),
+  ]
+  if real_prompts:
+    result.append(
+      Section(
+        "Real prompts acted out",
+        "Prompts written for real video generators; nothing like them was trained on.",
+        _generated(run, studio, real_prompts, "prompt"),
+      )
+    )
+  if fitted:
+    folder = pathlib.Path(real_data) / REAL_CLIPS
+    result.append(
+      Section(
+        "Real clips put into words",
+        "Landmarks of real video clips, fitted with the face model, tokenised and "
+        "described. The model was trained on simulated motion only.",
+        _real(studio, fitted, folder),
+      )
+    )
+  studio.bar.close()
+  return result

@@ -1,0 +1,291 @@
+"""What a face model is made of: its arrays, the constructor, subsets of vertices.
+
+Shape letters: V vertices, S identity and E expression coefficients, F triangles, L
+landmarks, K rows of the motion basis (E + 2 + 36). The bases are planar ([3, V]), as
+the forward map in `face_model` wants them.
+"""
+
+import dataclasses
+import hashlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tdmm_jax.errors import UserError
+
+JOINTS = ("root", "neck", "jaw", "left_eye", "right_eye")
+PARENTS = (-1, 0, 1, 1, 1)
+NUM_POSE_FEATURES = 36  # R - I of neck, jaw, left eye, right eye
+
+
+class Regions(dict):
+  """Region name -> vertex ids; a region that is not there is the user's to add."""
+
+  def __missing__(self, name):
+    known = ", ".join(sorted(self)) or "none"
+    raise UserError(
+      f"face model: no region '{name}' (known: {known}); "
+      "put FLAME_masks.pkl beside the model file"
+    )
+
+
+class _Static:
+  """What jit treats as constant. Equal where the version is: nothing else is compared,
+  so a rebuilt model hits the compilation cache."""
+
+  FIELDS = (
+    "faces",
+    "regions",
+    "landmark_ids",
+    "landmark_triangles",
+    "landmark_barycentric",
+    "name",
+    "version",
+  )
+
+  def __init__(self, model):
+    self.values = {name: getattr(model, name) for name in self.FIELDS}
+    self.key = (model.name, model.version)
+
+  def __hash__(self):
+    return hash(self.key)
+
+  def __eq__(self, other):
+    return isinstance(other, _Static) and self.key == other.key
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FaceModel:
+  """A face model; arrays are pytree leaves, the rest is static under jit.
+
+  Attributes:
+    v_template: float32[V, 3], m.
+    shape_basis: float32[S, 3 * V], planar; see `shapedirs`.
+    motion_basis: float32[K, 3 * V], planar rows: E expressions, 2 eyelids (m at 1 =
+      closed), 36 pose correctives (neck, jaw, left eye, right eye: R - I, row-major).
+    lbs_weights: float32[V, 5], rows sum to 1.
+    joint_template, joint_shapedirs, joint_exprdirs: float32[5, 3], [5, 3, S] and
+      [5, 3, E]: the joint regressor already applied, so that a subset of vertices
+      keeps its joints.
+    vertex_areas: float32[V], m^2, a third of the adjacent triangles.
+    faces: int32[F, 3].
+    regions: name -> int32 vertex ids; at least lips, upper_face, face where known.
+    landmark_ids: int32[L], mediapipe's numbers, 0 .. 477.
+    landmark_triangles: int32[L, 3], vertex ids.
+    landmark_barycentric: float32[L, 3].
+    name: the basis: default_v1, flame2020, flame2023.
+    version: 12 hex digits, hash of the contents.
+  """
+
+  v_template: jax.Array
+  shape_basis: jax.Array
+  motion_basis: jax.Array
+  lbs_weights: jax.Array
+  joint_template: jax.Array
+  joint_shapedirs: jax.Array
+  joint_exprdirs: jax.Array
+  vertex_areas: jax.Array
+  faces: np.ndarray
+  regions: Regions
+  landmark_ids: np.ndarray
+  landmark_triangles: np.ndarray
+  landmark_barycentric: np.ndarray
+  name: str
+  version: str
+
+  @property
+  def num_vertices(self) -> int:
+    return self.v_template.shape[0]
+
+  @property
+  def num_shape(self) -> int:
+    return self.shape_basis.shape[0]
+
+  @property
+  def num_expression(self) -> int:
+    return self.motion_basis.shape[0] - 2 - NUM_POSE_FEATURES
+
+  @property
+  def shapedirs(self):
+    """float32[V, 3, S], m per unit coefficient."""
+    return _interleave(self.shape_basis)
+
+  @property
+  def exprdirs(self):
+    """float32[V, 3, E], m per unit coefficient."""
+    return _interleave(self.motion_basis[: self.num_expression])
+
+  @property
+  def eyelid_dirs(self):
+    """float32[V, 3, 2], m at 1 = closed; left, right."""
+    e = self.num_expression
+    return _interleave(self.motion_basis[e : e + 2])
+
+  @property
+  def posedirs(self):
+    """float32[36, V, 3], m per unit of R - I."""
+    return jnp.moveaxis(_interleave(self.motion_basis[-NUM_POSE_FEATURES:]), -1, 0)
+
+
+_LEAVES = tuple(
+  field.name
+  for field in dataclasses.fields(FaceModel)
+  if field.name not in _Static.FIELDS
+)
+
+
+def _flatten(model):
+  keys = [(jax.tree_util.GetAttrKey(n), getattr(model, n)) for n in _LEAVES]
+  return keys, _Static(model)
+
+
+def _unflatten(static, leaves):
+  return FaceModel(**dict(zip(_LEAVES, leaves)), **static.values)
+
+
+jax.tree_util.register_pytree_with_keys(FaceModel, _flatten, _unflatten)
+
+
+def _planar(dirs_V3C):
+  """[V, 3, C] -> [C, 3 * V]."""
+  dirs = np.asarray(dirs_V3C, np.float32)
+  return np.ascontiguousarray(dirs.transpose(2, 1, 0).reshape(dirs.shape[2], -1))
+
+
+def _interleave(basis):
+  """[C, 3 * V] -> [V, 3, C]."""
+  return basis.reshape(basis.shape[0], 3, -1).transpose(2, 1, 0)
+
+
+def from_arrays(
+  *,
+  v_template,
+  shapedirs,
+  exprdirs,
+  eyelid_dirs,
+  posedirs,
+  lbs_weights,
+  J_regressor,
+  faces,
+  regions,
+  landmark_ids,
+  landmark_triangles,
+  landmark_barycentric,
+  name,
+) -> FaceModel:
+  """The one constructor: regresses the joints, measures areas, names the version.
+
+  Args:
+    v_template: [V, 3], m. shapedirs: [V, 3, S]. exprdirs: [V, 3, E].
+    eyelid_dirs: [V, 3, 2]. posedirs: [36, V, 3]. lbs_weights: [V, 5].
+    J_regressor: [5, V]. faces: [F, 3]. regions: name -> vertex ids.
+    landmark_ids: [L]. landmark_triangles: [L, 3] vertex ids.
+    landmark_barycentric: [L, 3].
+    name: the basis.
+
+  Raises:
+    ValueError: shapes disagree, or skinning weights do not sum to 1.
+  """
+  template = np.asarray(v_template, np.float64)
+  faces = np.asarray(faces, np.int32)
+  V = len(template)
+  expected = {
+    "shapedirs": (np.shape(shapedirs), (V, 3, np.shape(shapedirs)[-1])),
+    "exprdirs": (np.shape(exprdirs), (V, 3, np.shape(exprdirs)[-1])),
+    "eyelid_dirs": (np.shape(eyelid_dirs), (V, 3, 2)),
+    "posedirs": (np.shape(posedirs), (NUM_POSE_FEATURES, V, 3)),
+    "lbs_weights": (np.shape(lbs_weights), (V, len(JOINTS))),
+    "J_regressor": (np.shape(J_regressor), (len(JOINTS), V)),
+  }
+  for field, (actual, wanted) in expected.items():
+    if tuple(actual) != wanted:
+      raise ValueError(f"{name}: '{field}' has shape {actual}, not {wanted}")
+  if np.abs(np.sum(lbs_weights, axis=1) - 1).max() > 1e-3:
+    raise ValueError(f"{name}: skinning weights do not sum to 1")
+  if faces.size and not (faces.min() >= 0 and faces.max() < V):
+    raise ValueError(f"{name}: a triangle names a vertex that is not there")
+  regress = lambda dirs: np.einsum(
+    "jv,vac->jac", np.asarray(J_regressor, np.float64), dirs
+  ).astype(np.float32)
+  basis = [exprdirs, eyelid_dirs, np.moveaxis(np.asarray(posedirs), 0, -1)]
+  arrays = {
+    "v_template": template.astype(np.float32),
+    "shape_basis": _planar(shapedirs),
+    "motion_basis": np.concatenate([_planar(dirs) for dirs in basis]),
+    "lbs_weights": np.asarray(lbs_weights, np.float32),
+    "joint_template": regress(template[:, :, None])[..., 0],
+    "joint_shapedirs": regress(shapedirs),
+    "joint_exprdirs": regress(exprdirs),
+    "vertex_areas": _vertex_areas(template, faces),
+  }
+  static = {
+    "faces": faces,
+    "regions": Regions({k: np.asarray(v, np.int32) for k, v in regions.items()}),
+    "landmark_ids": np.asarray(landmark_ids, np.int32),
+    "landmark_triangles": np.asarray(landmark_triangles, np.int32).reshape(-1, 3),
+    "landmark_barycentric": np.asarray(landmark_barycentric, np.float32).reshape(-1, 3),
+    "name": name,
+  }
+  version = _hash(arrays, static)
+  arrays = {key: jnp.asarray(value) for key, value in arrays.items()}
+  return FaceModel(**arrays, **static, version=version)
+
+
+def _vertex_areas(vertices, faces):
+  areas = np.zeros(len(vertices))
+  if len(faces):
+    a, b, c = (vertices[faces[:, i]] for i in range(3))
+    triangle = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    for corner in faces.T:
+      np.add.at(areas, corner, triangle / 3)
+  return areas.astype(np.float32)
+
+
+def _hash(arrays, static) -> str:
+  """Content hash; numbers to 1e-6, so that a last bit does not make another model."""
+  digest = hashlib.sha256(static["name"].encode())
+  items = {**arrays, **static, **static["regions"]}
+  for key in sorted(items):
+    if isinstance(items[key], np.ndarray):
+      value = items[key]
+      if value.dtype.kind == "f":
+        value = np.rint(value.astype(np.float64) * 1e6).astype(np.int32)
+      digest.update(f"{key}{value.shape}".encode() + value.tobytes())
+  return digest.hexdigest()[:12]
+
+
+def vertex_subset(model: FaceModel, ids) -> FaceModel:
+  """A model of these vertices only, at the same places as in the full model.
+
+  Joints and vertex areas are the full model's. Regions are cut to the subset;
+  triangles and landmarks stay where all their vertices do.
+
+  Args:
+    model: FaceModel.
+    ids: int[N], distinct vertex ids; the order becomes the new order.
+  """
+  ids = np.asarray(ids)
+  remap = np.full(model.num_vertices, -1, np.int32)
+  remap[ids] = np.arange(len(ids), dtype=np.int32)
+  take = lambda basis: basis.reshape(len(basis), 3, -1)[:, :, ids].reshape(
+    len(basis), -1
+  )
+  kept = (remap[model.landmark_triangles] >= 0).all(axis=1)
+  faces = remap[model.faces]
+  regions = {name: remap[region] for name, region in model.regions.items()}
+  digest = hashlib.sha256(model.version.encode() + ids.astype(np.int64).tobytes())
+  return dataclasses.replace(
+    model,
+    v_template=model.v_template[ids],
+    shape_basis=take(model.shape_basis),
+    motion_basis=take(model.motion_basis),
+    lbs_weights=model.lbs_weights[ids],
+    vertex_areas=model.vertex_areas[ids],
+    faces=faces[(faces >= 0).all(axis=1)],
+    regions=Regions({name: region[region >= 0] for name, region in regions.items()}),
+    landmark_ids=model.landmark_ids[kept],
+    landmark_triangles=remap[model.landmark_triangles[kept]],
+    landmark_barycentric=model.landmark_barycentric[kept],
+    version=digest.hexdigest()[:12],
+  )

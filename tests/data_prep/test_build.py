@@ -1,0 +1,198 @@
+"""Record directories: complete, resumable, versioned, and read without TensorFlow."""
+
+import collections
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from data_prep import build, expressions, prompts, records, simulate
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import motion as motion_lib
+
+BASIS = simulate.HeadBasis("standin00000", 5, np.eye(expressions.NUM_ACTION_UNITS))
+NUM = 90
+SMALL = {"seconds": (0.8, 1.2), "shard_clips": 32, "progress": False}
+
+
+@pytest.fixture(autouse=True)
+def stand_in_head(monkeypatch):
+  monkeypatch.setattr(simulate, "head_basis", lambda: BASIS)
+
+
+def make(path, num=NUM, seed=0, workers=1, **changes):
+  return build.build_corpus(path, num, seed, workers, **(SMALL | changes))
+
+
+def read(path):
+  """clip_id -> record, over all splits."""
+  builder = tfds.builder_from_directory(path)
+  rows = {}
+  for split in builder.info.splits:
+    for row in builder.as_data_source(split):
+      rows[row["clip_id"].decode()] = row | {"split": split}
+  return rows
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+  path = tmp_path_factory.mktemp("corpus") / "records"
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(simulate, "head_basis", lambda: BASIS)
+    stats = make(path)
+  return path, stats
+
+
+def test_every_clip_is_there_once_in_its_split(corpus):
+  path, stats = corpus
+  rows = read(path)
+  plans = prompts.make_suite(NUM, 0, SMALL["seconds"])
+  assert set(rows) == {plan.clip_id for plan in plans}
+  for plan in plans:
+    row = rows[plan.clip_id]
+    assert row["split"] == plan.split == prompts.split_of(plan.clip_id)
+    assert row["prompt"].decode() == plan.prompt
+    assert [caption.decode() for caption in row["captions"]] == plan.captions
+    assert json.loads(row["attributes"]) == plan.attributes
+  splits = collections.Counter(plan.split for plan in plans)
+  assert stats["splits"] == dict(splits) and stats["clips"] == NUM
+  assert stats["frames"] == sum(len(row["expression"]) for row in rows.values())
+
+
+def test_a_record_is_its_motion(corpus):
+  rows = read(corpus[0])
+  plan = prompts.make_suite(NUM, 0, SMALL["seconds"])[4]
+  row, again = rows[plan.clip_id], build.example_of(plan, BASIS)
+  for name in ("expression", "shape", "valid", *records.FRAME_WIDTHS):
+    assert row[name].dtype == again[name].dtype
+    np.testing.assert_array_equal(row[name], again[name])
+  fields = {f.name for f in dataclasses.fields(motion_lib.FaceMotion)} - {"camera"}
+  assert fields <= set(row)
+  motion = motion_lib.FaceMotion(
+    **{n: row[n] for n in fields - {"face_model"}}, face_model="default_v1"
+  )
+  motion_lib.validate(motion, "record")
+  assert row["fps"] == 25.0
+  assert row["generator"].decode() in simulate.GENERATORS
+  assert row["tracker"].decode() in simulate.TRACKERS
+  versions = {name: value.decode() for name, value in row["versions"].items()}
+  assert versions == build.versions(BASIS)
+
+
+def shard_bytes(path):
+  return {p.name: p.read_bytes() for p in path.iterdir() if "array_record" in p.name}
+
+
+def test_workers_do_not_change_the_content(corpus, tmp_path):
+  make(tmp_path / "two", workers=2)
+  one, two = read(corpus[0]), read(tmp_path / "two")
+  assert set(one) == set(two)
+  for clip_id, row in one.items():
+    np.testing.assert_array_equal(row["expression"], two[clip_id]["expression"])
+    assert row["prompt"] == two[clip_id]["prompt"]
+
+
+def test_interrupted_build_goes_on(tmp_path, monkeypatch):
+  path = tmp_path / "records"
+  real, count = build.example_of, iter(range(10**6))
+
+  def dies(plan, basis):
+    if next(count) == 50:
+      raise KeyboardInterrupt
+    return real(plan, basis)
+
+  monkeypatch.setattr(build, "example_of", dies)
+  with pytest.raises(KeyboardInterrupt):
+    make(path)
+  names = sorted(p.name for p in path.iterdir())
+  assert len(names) == 2 and "build.json" in names, "one whole shard, no leftovers"
+  before = shard_bytes(path)
+  assert not (path / "dataset_info.json").exists(), "unreadable until complete"
+  (path / "simulated_faces-train.array_record-00001-of-00003.tmp17").write_bytes(b"x")
+  monkeypatch.setattr(build, "example_of", real)
+  make(path)
+  assert shard_bytes(path).items() >= before.items(), "the whole shard was kept"
+  assert len(read(path)) == NUM
+  assert not [p for p in path.iterdir() if "tmp" in p.name]
+
+
+def test_done_is_done(corpus, monkeypatch):
+  path, stats = corpus
+
+  def never(*args):
+    raise AssertionError("simulated again")
+
+  monkeypatch.setattr(prompts, "make_suite", never)
+  assert make(path) == stats
+
+
+def test_other_version_is_refused(corpus, monkeypatch):
+  path, _ = corpus
+  monkeypatch.setattr(simulate, "VERSION", "feedfacecafe")
+  with pytest.raises(UserError) as error:
+    make(path)
+  message = str(error.value)
+  assert "feedfacecafe" in message and build.versions(BASIS)["lexicon"] not in message
+  assert json.loads((path / "build.json").read_text())["request"]["versions"][
+    "simulator"
+  ] in (message)
+
+
+@pytest.mark.parametrize(
+  "num,seed,message", [(NUM + 1, 0, "num_clips 90, not 91"), (NUM, 1, "seed 0, not 1")]
+)
+def test_other_request_is_refused(corpus, num, seed, message):
+  with pytest.raises(UserError, match=message):
+    make(corpus[0], num, seed)
+
+
+def test_strange_directories_are_refused(tmp_path):
+  (tmp_path / "photo.jpg").write_bytes(b"x")
+  with pytest.raises(UserError, match="not empty"):
+    make(tmp_path)
+  broken = tmp_path / "broken"
+  broken.mkdir()
+  (broken / "build.json").write_text('{"requ')
+  with pytest.raises(UserError, match="unreadable"):
+    make(broken)
+
+
+def test_reading_needs_no_tensorflow(corpus):
+  code = (
+    "import sys, tensorflow_datasets as tfds\n"
+    "source = tfds.builder_from_directory(sys.argv[1]).as_data_source('train')\n"
+    "assert source[0]['expression'].shape[1] == 50 and len(source) > 50\n"
+    "assert 'tensorflow' not in sys.modules\n"
+  )
+  subprocess.run([sys.executable, "-c", code, str(corpus[0])], check=True)
+
+
+def test_writing_needs_no_tensorflow(tmp_path):
+  code = (
+    "import sys, numpy as np\n"
+    "from data_prep import build, simulate\n"
+    "basis = simulate.HeadBasis('h', 5, np.eye(50))\n"
+    "simulate.head_basis = lambda: basis\n"
+    "build.build_corpus(sys.argv[1], 12, 0, 1, False, (0.8, 1.0), 8)\n"
+    "assert 'tensorflow' not in sys.modules and 'jax' not in sys.modules\n"
+  )
+  root = os.path.dirname(os.path.dirname(build.__file__))
+  subprocess.run(
+    [sys.executable, "-c", code, str(tmp_path / "r")], check=True, cwd=root
+  )
+
+
+def test_command_line(tmp_path, capsys):
+  out = tmp_path / "records"
+  args = ["--num", "6", "--workers", "1", "--out", str(out)]
+  assert build.main(args) == 0
+  assert json.loads(capsys.readouterr().out)["clips"] == 6
+  assert build.main([*args[:1], "7", *args[2:]]) == 2
+  assert "not 7" in capsys.readouterr().err
+  assert build.main(["--num", "0", "--out", str(tmp_path / "none")]) == 2
+  assert not (tmp_path / "none").exists()

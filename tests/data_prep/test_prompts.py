@@ -1,0 +1,159 @@
+"""The suite is even, true, reproducible, and shares no pattern between splits."""
+
+import collections
+import itertools
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from data_prep import paraphrase, prompts
+from tdmm_jax.language import lexicon
+
+NUM = 3_000
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def suite():
+  return prompts.make_suite(NUM, seed=0)
+
+
+def texts(plan):
+  return [plan.prompt, *plan.captions]
+
+
+def test_parser_recovers_every_attribute(suite):
+  wrong = [
+    text
+    for plan in suite
+    for text in texts(plan)
+    if not paraphrase.same_attributes(text, plan.attributes)
+  ]
+  assert len(wrong) <= 0.005 * NUM * 4, wrong[:10]
+
+
+def test_truth_check_can_fail(suite):
+  plan = next(p for p in suite if p.attributes["speaking"] == "speaking")
+  changed = plan.attributes | {"speaking": "silent"}
+  assert not paraphrase.same_attributes(plan.prompt, changed)
+  changed = plan.attributes | {"micro_actions": ["wink", "blink", "squint"]}
+  assert not paraphrase.same_attributes(plan.prompt, changed)
+
+
+def test_labels_are_even_in_every_split(suite):
+  for split in prompts.SPLITS:
+    counts = collections.Counter(
+      plan.attributes["emotion"] for plan in suite if plan.split == split
+    )
+    everything = [counts[label] for label in lexicon.LABELS]
+    assert max(everything) - min(everything) <= 1, split
+
+
+def test_attributes_are_spread(suite):
+  attributes = [plan.attributes for plan in suite]
+  levels = collections.Counter(
+    a["intensity"] for a in attributes if a["emotion"] != lexicon.NEUTRAL
+  )
+  assert max(levels.values()) < 1.3 * min(levels.values())
+  share = lambda test: sum(map(test, attributes)) / NUM
+  assert 0.45 < share(lambda a: not a["head_motion"]) < 0.55
+  assert 0.15 < share(lambda a: paraphrase.structure(a) == "then") < 0.25
+  assert 0.01 < share(lambda a: paraphrase.structure(a) == "both") < 0.07
+  for mode in lexicon.SPEAKING_MODES:
+    assert share(lambda a, mode=mode: a["speaking"] == mode) > 0.08
+  for name in lexicon.MICRO_ACTIONS:
+    assert share(lambda a, name=name: name in a["micro_actions"]) > 0.01
+  for name in lexicon.HEAD_MOTIONS:
+    assert share(lambda a, name=name: name in a["head_motion"]) > 0.05
+
+
+def test_splits(suite):
+  counts = collections.Counter(plan.split for plan in suite)
+  assert 0.87 < counts["train"] / NUM < 0.93
+  assert counts["valid"] > 0.03 * NUM and counts["test"] > 0.03 * NUM
+  seeds = [plan.seed for plan in suite]
+  assert len(set(seeds)) == NUM
+  assert {seed[1] for seed in seeds} == {0, 1, 2}  # a space of seeds for each split
+
+
+def test_no_pattern_is_shared_between_splits():
+  for one, other in itertools.combinations(prompts.SPLITS, 2):
+    for kind in ("single", "then", "both"):
+      shared = set(paraphrase.PATTERNS[one][kind]) & set(
+        paraphrase.PATTERNS[other][kind]
+      )
+      assert not shared
+  train, test = paraphrase.PATTERNS["train"], paraphrase.PATTERNS["test"]
+  assert len(train["single"]) >= 8 and len(test["single"]) >= 3
+
+
+def test_captions_are_several_short_and_of_one_person(suite):
+  words = []
+  for plan in suite:
+    assert len(set(texts(plan))) == 4
+    heard = {w for text in texts(plan) for w in text.lower().strip(".").split()}
+    masculine = heard & {"he", "his", "him", "man", "boy", "gentleman", "actor"}
+    feminine = heard & {"she", "her", "woman", "girl", "lady", "actress"}
+    assert not (masculine and feminine), texts(plan)
+    words += [len(text.split()) for text in texts(plan)]
+  assert np.mean(words) < 15 and np.percentile(words, 97) <= 25
+
+
+def test_prompts_are_mostly_unique(suite):
+  assert len({plan.prompt for plan in suite}) >= 0.99 * NUM
+
+
+def test_same_seed_same_suite(suite):
+  assert prompts.make_suite(50, seed=7) == prompts.make_suite(50, seed=7)
+  assert prompts.make_suite(50, seed=7) != prompts.make_suite(50, seed=8)
+  # A longer suite begins with the shorter one's texts wherever labels agree.
+  assert prompts.make_suite(40, seed=0)[:5] == suite[:5]
+
+
+def test_micro_actions_can_be_seen(suite):
+  for plan in suite:
+    families = {s["family"] for s in plan.attributes["segments"]}
+    if "surprise" in families:
+      assert "brow_raise" not in plan.attributes["micro_actions"]
+    if plan.attributes["speaking"] != "silent":
+      assert not set(plan.attributes["micro_actions"]) & {"pucker", "lip_bite"}
+
+
+def test_command_line(tmp_path, capsys):
+  out = tmp_path / "new" / "prompts.jsonl"
+  assert prompts.main(["--num", "20", "--out", str(out)]) == 0
+  rows = [json.loads(line) for line in out.read_text().splitlines()]
+  assert len(rows) == 20
+  assert {"clip_id", "prompt", "attributes", "captions"} <= set(rows[0])
+  assert [path.name for path in out.parent.iterdir()] == ["prompts.jsonl"]
+  capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+  "args,message",
+  [
+    (["--num", "0"], "give at least 1"),
+    (["--num", "5", "--seconds", "6", "4"], "give a shortest"),
+  ],
+)
+def test_bad_arguments(args, message, tmp_path, capsys):
+  assert prompts.main([*args, "--out", str(tmp_path / "p.jsonl")]) == 2
+  assert message in capsys.readouterr().err
+  assert not list(tmp_path.iterdir())
+
+
+def test_demo_prompts_say_what_their_attributes_say():
+  rows = [json.loads(s) for s in (ROOT / "demo/prompts.jsonl").read_text().splitlines()]
+  assert len(rows) >= 12
+  assert len({row["clip_id"] for row in rows}) == len(rows)
+  for row in rows:
+    assert lexicon.parse(row["prompt"], 4.0) == row["attributes"]
+  seen = [row["attributes"] for row in rows]
+  assert len({a["family"] for a in seen}) >= 10
+  assert {a["intensity"] for a in seen} == {1, 2, 3, 4, 5}
+  assert {a["speaking"] for a in seen} == set(lexicon.SPEAKING_MODES)
+  assert {"nod", "shake"} <= {name for a in seen for name in a["head_motion"]}
+  assert "blink" in {name for a in seen for name in a["micro_actions"]}
+  assert any(paraphrase.structure(a) == "then" for a in seen)
