@@ -4,6 +4,8 @@ A caption says everything that is not default (neutral, intensity 3, still, sile
 nothing that is not so; `lexicon.parse` reads the attributes back. Patterns are
 partitioned: those of "valid" and "test" occur nowhere in "train"; words are shared.
 
+  python -m data_prep.paraphrase prompts.jsonl --num 5 --out more.jsonl
+
 Slots of a pattern: {S} subject ("A man"), {s} the same mid-sentence, {o} as object,
 {s's} and {poss} possessives, {he} pronoun; per emotion i: {adj_i} "slightly sad",
 {np_i} "a slight smile", {look_i} "a slight sad look", {Look_i}/{Np_i} at a start;
@@ -11,9 +13,15 @@ Slots of a pattern: {S} subject ("A man"), {s} the same mid-sentence, {o} as obj
 what is left to say.
 """
 
+import argparse
 import dataclasses
 import re
+import sys
 
+import numpy as np
+
+from data_prep import manifest
+from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon, motion_words
 
 
@@ -254,4 +262,46 @@ def comparable(attributes: dict) -> tuple:
   )
 
 
-__all__ = ["PATTERNS", "captions", "comparable", "fill", "same_attributes", "structure"]
+def add_captions(row: dict, count: int, seed) -> dict:
+  """The manifest row with `count` captions that say what its attributes say.
+
+  Attributes that the row lacks are read from its prompt.
+  """
+  attributes = row.get("attributes") or lexicon.parse(row["prompt"])
+  split = row.get("split", "train")
+  rng = np.random.default_rng(seed)
+  texts = captions(attributes, split, count + 1, rng)
+  fresh = [text for text in texts if text != row["prompt"]][:count]
+  return row | {"attributes": attributes, "captions": fresh}
+
+
+def main(argv=None) -> int:
+  parser = argparse.ArgumentParser(
+    prog="python -m data_prep.paraphrase",
+    description="Give every prompt of a manifest true paraphrases, offline.",
+  )
+  parser.add_argument("manifest", help="JSON lines of clip_id, prompt[, attributes]")
+  parser.add_argument(
+    "--num", type=int, default=5, help="captions a prompt (default 5)"
+  )
+  parser.add_argument("--seed", type=int, default=0)
+  parser.add_argument("--out", required=True, help="the JSON-lines file to write")
+  args = parser.parse_args(argv)
+  try:
+    if args.num < 1:
+      raise UserError(f"--num: {args.num} captions asked for; give at least 1")
+    rows = manifest.read(args.manifest)
+    done = [add_captions(row, args.num, (args.seed, i)) for i, row in enumerate(rows)]
+    manifest.write(args.out, done)
+  except UserError as error:
+    print(error, file=sys.stderr)
+    return 2
+  except OSError as error:
+    print(f"{args.out}: {error.strerror}; choose another --out", file=sys.stderr)
+    return 2
+  print(f"{args.out}: {len(done)} prompts, {args.num} captions each")
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -11,14 +11,11 @@ except through its label. Splits are 90/5/5 by hash of clip_id.
 import argparse
 import dataclasses
 import hashlib
-import json
-import os
 import sys
-import tempfile
 
 import numpy as np
 
-from data_prep import paraphrase
+from data_prep import manifest, paraphrase
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon
 
@@ -172,22 +169,6 @@ def make_suite(
   return plans
 
 
-def write_jsonl(path, plans) -> None:
-  """Writes the suite under a temporary name, then renames it."""
-  path = os.fspath(path)
-  folder = os.path.dirname(os.path.abspath(path))
-  os.makedirs(folder, exist_ok=True)
-  handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-  try:
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-      file.writelines(json.dumps(dataclasses.asdict(plan)) + "\n" for plan in plans)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
-  except BaseException:
-    os.unlink(temporary)
-    raise
-
-
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.prompts",
@@ -212,7 +193,7 @@ def main(argv=None) -> int:
   args = _parser().parse_args(argv)
   try:
     plans = make_suite(args.num, args.seed, tuple(args.seconds))
-    write_jsonl(args.out, plans)
+    manifest.write(args.out, map(dataclasses.asdict, plans))
   except UserError as error:
     print(error, file=sys.stderr)
     return 2

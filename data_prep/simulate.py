@@ -165,7 +165,7 @@ def _envelope(segment, manner, times_T, end_s, tempo, rng) -> np.ndarray:
       length = (end - start) / manner.pulses
       centres = start + length * (np.arange(manner.pulses) + rng.uniform(0.4, 0.6))
       level = bump(times_T - shift, centres, 0.34 * length, onset).sum(1)
-      level = np.minimum(0.3 * hold(times_T, start, end, onset, onset) + level, 1.0)
+      level = np.minimum(0.4 * hold(times_T, start, end, onset, onset) + level, 1.0)
     else:
       # A first segment is under way when the clip begins; a last one may fade.
       begun = rng.uniform(0.05, 0.4) if first else 0.0

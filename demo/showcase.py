@@ -144,11 +144,9 @@ def _real(studio, fitted: list[dict], folder: pathlib.Path) -> list[Card]:
   cards = []
   for clip in fitted:
     frames, fps = video.read_video(folder / clip["video"])
-    points = np.where(
-      clip["tracked"]["detected"][:, None, None],
-      clip["tracked"]["landmarks_px"],
-      np.nan,
-    )
+    tracked = clip["tracked"]
+    found = tracked["detected"][:, None, None]
+    points = np.where(found, tracked["landmarks_px"], np.nan)
     frames = video.crop_to_points(frames, points)
     drawn = studio.draw(clip["motion"], identity=True)
     # The fit is at 25 fps; the video is shown at the same instants.

@@ -57,7 +57,8 @@ def _read_prompts(path: pathlib.Path, seconds: float) -> list[tuple[str, str, fl
       ) from error
     if clip_id in rows or pathlib.Path(clip_id).name != clip_id or not clip_id:
       raise UserError(
-        f"{path}:{number}: clip_id {clip_id!r} is a duplicate or no file name; rename it"
+        f"{path}:{number}: clip_id {clip_id!r} is a duplicate or no file name; "
+        "rename it"
       )
     rows[clip_id] = (clip_id, prompt, float(row.get("seconds", seconds)))
   if not rows:

@@ -94,8 +94,8 @@ class MotionCodec:
       )
     if motion.num_expression != self.face.num_expression:
       raise UserError(
-        f"motion: {motion.num_expression} expression coefficients, this run was trained "
-        f"with {self.face.num_expression}; export it again with that many"
+        f"motion: {motion.num_expression} expression coefficients, this run was "
+        f"trained with {self.face.num_expression}; export it again with that many"
       )
 
   def encode_vectors(self, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:

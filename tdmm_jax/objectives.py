@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from tdmm_jax import losses, motion_codec, vocab as vocab_lib
+from tdmm_jax import losses, motion_codec
+from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import pipeline, records
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib

@@ -1,6 +1,7 @@
 """Trains the tokenizer or the language model: one loop, one entry.
 
-  python -m tdmm_jax.train --config configs/tokenizer_demo.py --workdir runs/my/tokenizer
+  python -m tdmm_jax.train --config configs/tokenizer_demo.py \
+      --workdir runs/my/tokenizer
   python -m tdmm_jax.train --config configs/lm_demo.py --workdir runs/my/lm \
       --config.tokenizer_dir runs/my/tokenizer --config.total_steps 2000
 
@@ -18,8 +19,15 @@ from absl import app, flags
 from clu import parameter_overview
 from ml_collections import config_flags
 
-from tdmm_jax import checkpoints, metric_logging, motion_codec, objectives, optim
-from tdmm_jax import sharding, train_step
+from tdmm_jax import (
+  checkpoints,
+  metric_logging,
+  motion_codec,
+  objectives,
+  optim,
+  sharding,
+  train_step,
+)
 from tdmm_jax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")

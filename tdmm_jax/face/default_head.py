@@ -131,6 +131,7 @@ def regions(anatomy: head_anatomy.Anatomy) -> dict[str, np.ndarray]:
     "pupil": mesh.both("pupil"),
     "eyebrows": mesh.both("brow"),
     "teeth": mesh.both("upper_crowns", "lower_crowns"),
+    "tongue": mesh.both("tongue"),
     "inner_mouth": ids(inner),
     "ears": mesh.both("ear"),
     "neck": ids(skin & (p[:, 1] < -11.0 + 0.5 * np.maximum(2.0 - p[:, 2], 0))),

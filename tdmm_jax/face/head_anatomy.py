@@ -80,7 +80,7 @@ def study(mesh: HeadMesh) -> Anatomy:
   """Reads the masks off the neutral mesh."""
   points = mesh.vertices.copy()
   gain = np.ones(len(points))
-  gain[mesh.both("eyeball", "upper_teeth", "lower_teeth")] = 0.0
+  gain[mesh.both("eyeball", "upper_teeth", "lower_teeth", "tongue")] = 0.0
   lip_ring = _ring_numbers(mesh, "upper_lip", "lower_lip")
   lid_ring = _ring_numbers(mesh, "upper_lid", "lower_lid")
   fade = np.array([1, 1, 1, 1, 1, 1, 1, 0.85, 0.35, 0.1, 0.0])
@@ -97,6 +97,9 @@ def study(mesh: HeadMesh) -> Anatomy:
     value = _below_mouth(points[grid[2]] * [1, 0, 1] + points[grid[5]] * [0, 1, 0], sides)
     value[-1] = 0.5
     for ring in range(3, grid.shape[0]):
+      if ring > 6:  # the mouth's floor goes with the jaw, its roof with the skull
+        value = value + (0.5, 0.8, 1.0, 1.0)[ring - 7] * (0.5 + 0.5 * sign - value)
+        value[-1] = 0.5
       lower[grid[ring]] = value
       lower[mesh.mirror[grid[ring]]] = value
       if ring > 5:

@@ -127,14 +127,16 @@ def lip_rings(upper: bool) -> np.ndarray:
   rings = [np.column_stack(pair) for pair in zip(rings, depth, strict=True)]
   edge_z = rings[2][:, 2] + 0.02 - 0.06 * corner
   arch = np.sqrt(np.maximum(1.0 - (x / 3.3) ** 2, 0.0))  # the dental arch from above
-  rings.append(np.column_stack([x, contact_y - sign * 0.012, edge_z - 0.1]))
-  rings.append(np.column_stack([x * 0.98, contact_y - sign * 0.02, edge_z - 0.42]))
-  for spread, width, front in ((0.5, 0.97, 8.9), (1.4, 0.96, 8.3), (1.3, 0.9, 6.4)):
+  # the upper lip hangs a little in front of the lower one, so that no light gets in
+  lap = (1.0 - corner) * np.array([-0.03, 0.05] if upper else [0.012, -0.05])[:, None]
+  rings.append(np.column_stack([x, contact_y + lap[0], edge_z - 0.1 + lap[1]]))
+  rings.append(np.column_stack([x * 0.98, contact_y + lap[0], edge_z - 0.42]))
+  for spread, width, front in ((0.5, 0.97, 8.9), (1.4, 0.96, 8.3), (1.3, 1.15, 6.4)):
     height = contact_y + sign * spread * (1.0 - 0.55 * corner)
     z = front - (front - 5.4) * (1.0 - arch) if front > 7 else np.full(NUM_LIP, front)
     z = np.minimum(z, edge_z - 0.55 - 0.8 * (8.9 - front))
     rings.append(np.column_stack([x * width, height, z]))
-  rings.append(np.column_stack([x * 0.7, contact_y + sign * 0.6, np.full(NUM_LIP, 4.2)]))
+  rings.append(np.column_stack([x * 1.05, contact_y + sign * 0.8, np.full(NUM_LIP, 4.0)]))
   return np.stack(rings)
 
 

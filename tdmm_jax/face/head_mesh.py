@@ -16,7 +16,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 from scipy.spatial import Delaunay
 
-from tdmm_jax.face import head_curves, head_parts, head_surface
+from tdmm_jax.face import head_curves, head_parts, head_surface, mesh_smoothing
 from tdmm_jax.face.head_parts import Part
 
 NECK_END_Y = -17.5
@@ -56,6 +56,7 @@ def build_head_mesh() -> HeadMesh:
     "ear": head_parts.ear(),
     "upper_teeth": head_parts.teeth(upper=True),
     "lower_teeth": head_parts.teeth(upper=False),
+    "tongue": head_parts.tongue(),
   }
   vertices, faces, start = [], [], 0
   for name, part in parts.items():
@@ -264,7 +265,12 @@ def _fill_skin(anchors_P3, groups, holes, fixed):
   directions = _from_chart(chart)
   radius = head_surface.trace(head_surface.STAR_CENTER, directions, 22.0)
   points = head_surface.STAR_CENTER + radius[:, None] * directions
-  return points, triangles
+  every = np.concatenate([anchors_P3, points])
+  free = np.arange(len(every)) >= num_anchors
+  on_midline = np.concatenate([anchors[:, 0], chart[:, 0]]) < 1e-9
+  every[on_midline, 0] = 0.0
+  every, triangles = mesh_smoothing.even_out(every, triangles, free, on_midline)
+  return every[num_anchors:], triangles
 
 
 def _keep_borders(anchors, chart, polygons):
@@ -284,6 +290,8 @@ def _keep_borders(anchors, chart, polygons):
           continue  # the midline closes the mouth's half
         if tuple(sorted((start + i, start + j))) not in present:
           drop.append(np.argmin(((chart - ends.mean(0)) ** 2).sum(-1)))
+    used = np.isin(np.arange(len(every)), triangles)[len(anchors) :]
+    drop += list(np.flatnonzero(~used))  # strayed into a hole
     if not drop:
       break
     chart = np.delete(chart, np.unique(drop), axis=0)

@@ -125,12 +125,12 @@ def teeth(upper: bool) -> Part:
   """Half an arch of teeth with its gum: a relief, open at its back."""
   columns = 15
   s = np.linspace(0.0, 1.0, columns)
-  angle = 1.42 * s
+  angle = (1.42 if upper else 1.25) * s
   x = 2.75 * np.sin(angle)
   z = 8.6 - 4.0 * (1.0 - np.cos(angle))
   if not upper:
     x, z = 0.95 * x, z - 0.2
-  edge = -7.12 if upper else -7.0
+  edge = -7.12 if upper else -6.88
   sign = 1.0 if upper else -1.0
   gap = 1.0 - np.abs(np.sin(0.5 * np.pi * np.arange(columns)))  # a tooth: two columns
   rows = []
@@ -146,3 +146,18 @@ def teeth(upper: bool) -> Part:
   name = "upper" if upper else "lower"
   groups = {f"{name}_crowns": np.arange(2 * columns, len(vertices))}
   return Part(vertices, faces if upper else faces[:, ::-1], groups)
+
+
+def tongue() -> Part:
+  """Half a tongue at rest behind the lower teeth: a dome over the mouth's floor."""
+  rows, columns = 7, 6
+  back = np.linspace(0.0, 1.0, rows)[:, None]
+  turn = 0.5 * np.pi * np.linspace(0.0, 1.0, columns)
+  side = np.sin(turn)
+  tip = np.sqrt(1.0 - (1.0 - back) ** 2)
+  x = 1.6 * side * tip
+  y = -8.35 + np.cos(turn) * tip * (0.75 + 0.2 * back) - 0.1 * (1.0 - side) ** 2
+  z = 7.8 - 3.2 * back + 0.0 * side
+  vertices = np.stack([x, y, z - 0.35 * side**2], axis=-1).reshape(-1, 3)
+  vertices[::columns, 0] = 0.0
+  return Part(vertices, grid_faces(rows, columns)[:, ::-1], {})

@@ -73,8 +73,8 @@ def _skull(p):
   d = _smooth_min(d, arch, 1.4)
   brow = _both_sides(_rod, p, 1.0, (1.2, 1.75, 8.1), (4.3, 1.8, 6.6), 0.75, 0.65)
   d = _smooth_min(d, brow, 1.6)
-  rim = _both_sides(_rod, p, 0.5, (4.65, 1.4, 6.45), (4.75, -1.6, 6.35), 0.75, 0.75)
-  d = _smooth_min(d, rim, 1.0)
+  rim = _both_sides(_rod, p, 0.5, (4.6, 1.5, 6.3), (4.75, -1.6, 6.3), 0.7, 0.7)
+  d = _smooth_min(d, rim, 1.8)
   return _smooth_min(d, _ellipsoid(p, (0, 2.2, 7.9), (1.3, 1.3, 1.55)), 1.4)
 
 
@@ -131,7 +131,7 @@ def signed_distance(points_P3: np.ndarray) -> np.ndarray:
   """float64[P]: about the distance to the skin in cm, negative inside the head."""
   p = points_P3
   d = _smooth_min(_skull(p), _jaw(p), 1.6)
-  temple = _both_sides(_ellipsoid, p, 0.5, (8.4, 1.5, 4.7), (1.7, 2.4, 2.4))
+  temple = _both_sides(_ellipsoid, p, 0.5, (8.4, 1.5, 4.7), (1.55, 2.4, 2.4))
   d = _smooth_cut(d, temple, 2.2)
   d = _smooth_min(d, _neck(p), 1.5)
   orbit = _both_sides(_ellipsoid, p, 0.3, (3.2, -0.1, 8.9), (1.95, 1.25, 1.75), -0.12)

@@ -139,22 +139,24 @@ class MultiHeadAttention(nn.Module):
     self.out = dense(self.emb_dim, None, "heads", "embed", dtype=self.dtype)
     self.dropout = nn.Dropout(self.dropout_rate)
 
-  def _split(self, x):
-    return x.reshape(*x.shape[:-1], self.num_heads, self.head_dim)
+  def _split(self, x_BLD):
+    """[B, L, H * K] -> [B, H, L, K]: heads beside the batch make fast products."""
+    x_BLHK = x_BLD.reshape(*x_BLD.shape[:-1], self.num_heads, self.head_dim)
+    return sharding.constrain(
+      jnp.swapaxes(x_BLHK, 1, 2), "act_batch", "act_heads", "act_length", "act_kv"
+    )
 
   def project_kv(self, x_BMD):
-    """Keys and values, float[B, M, H, K] each; what a decoding cache holds."""
+    """Keys and values, float[B, H, M, K] each; what a decoding cache holds."""
     return self._split(self.key(x_BMD)), self._split(self.value(x_BMD))
 
-  def __call__(self, x_BLD, key_BMHK, value_BMHK, bias_BHLM, deterministic=True):
-    query_BLHK = self._split(self.query(x_BLD))
-    query_BLHK = sharding.constrain(
-      query_BLHK, "act_batch", "act_length", "act_heads", "act_kv"
-    )
-    logits_BHLM = jnp.einsum("BLHK,BMHK->BHLM", query_BLHK, key_BMHK)
+  def __call__(self, x_BLD, key_BHMK, value_BHMK, bias_BHLM, deterministic=True):
+    query_BHLK = self._split(self.query(x_BLD))
+    logits_BHLM = jnp.einsum("BHLK,BHMK->BHLM", query_BHLK, key_BHMK)
     weights_BHLM = jax.nn.softmax(logits_BHLM.astype(jnp.float32) + bias_BHLM)
     weights_BHLM = self.dropout(
       weights_BHLM.astype(self.dtype), deterministic=deterministic
     )
-    x_BLHK = jnp.einsum("BHLM,BMHK->BLHK", weights_BHLM, value_BMHK)
+    x_BHLK = jnp.einsum("BHLM,BHMK->BHLK", weights_BHLM, value_BHMK)
+    x_BLHK = jnp.swapaxes(x_BHLK, 1, 2)
     return self.out(x_BLHK.reshape(*x_BLD.shape[:-1], -1))

@@ -26,7 +26,7 @@ def _dense(features, name, *axes, dtype=jnp.float32, scale=1.0):
 
 
 def _neighbours(x_BTD, dilation: int):
-  """float[B, T, 3D]: each frame beside those `dilation` before and after, zeros outside."""
+  """float[B, T, 3D]: each frame beside those `dilation` away, zeros outside."""
   length = x_BTD.shape[1]
   padded = jnp.pad(x_BTD, ((0, 0), (dilation, dilation), (0, 0)))
   copies = [padded[:, k * dilation :][:, :length] for k in range(3)]

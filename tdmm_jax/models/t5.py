@@ -99,7 +99,7 @@ class DecoderLayer(nn.Module):
     """One token with a cache; returns (x_B1D, cache with this token's key, value)."""
     y_B1D = self.pre_self_attention_layer_norm(x_B1D)
     key, value = self.self_attention.project_kv(y_B1D)
-    at = (0, index, 0, 0)
+    at = (0, 0, index, 0)
     key = jax.lax.dynamic_update_slice(cache["cached_key"], key, at)
     value = jax.lax.dynamic_update_slice(cache["cached_value"], value, at)
     cache = {**cache, "cached_key": key, "cached_value": value}
@@ -156,11 +156,11 @@ class Decoder(nn.Module):
     return self.dropout(self.decoder_norm(x_BLD), deterministic=deterministic)
 
   def init_cache(self, encoded_BMD, max_decode_length: int):
-    """An empty cache: per layer keys and values, and the cross-attention's, made once."""
+    """An empty cache; the cross-attention's keys and values are made here, once."""
     shape = (
       encoded_BMD.shape[0],
-      max_decode_length,
       self.layer["num_heads"],
+      max_decode_length,
       self.layer["head_dim"],
     )
     caches = []
@@ -179,7 +179,7 @@ class Decoder(nn.Module):
 
   def step(self, x_B1D, cache, cross_bias):
     index = cache["cache_index"]
-    positions = jnp.arange(cache["layers"][0]["cached_key"].shape[1])
+    positions = jnp.arange(cache["layers"][0]["cached_key"].shape[2])
     bias = self.relpos_bias(index[None], positions)
     bias = bias + jnp.where(positions <= index, 0.0, layers.NEG_INF)
     new_caches = []

@@ -114,8 +114,12 @@ def test_interrupted_build_goes_on(tmp_path, monkeypatch):
   before = shard_bytes(path)
   assert not (path / "dataset_info.json").exists(), "unreadable until complete"
   (path / "simulated_faces-train.array_record-00001-of-00003.tmp17").write_bytes(b"x")
-  monkeypatch.setattr(build, "example_of", real)
+  again = []
+  monkeypatch.setattr(
+    build, "example_of", lambda plan, basis: again.append(plan) or real(plan, basis)
+  )
   make(path)
+  assert len(again) == NUM - SMALL["shard_clips"], "a whole shard is not made twice"
   assert shard_bytes(path).items() >= before.items(), "the whole shard was kept"
   assert len(read(path)) == NUM
   assert not [p for p in path.iterdir() if "tmp" in p.name]

@@ -1,0 +1,59 @@
+"""Prompt manifests: JSON lines of clip_id, prompt, captions and attributes."""
+
+import json
+import os
+import tempfile
+
+from tdmm_jax.errors import UserError
+
+
+def read(path) -> list[dict]:
+  """The rows of a manifest.
+
+  Raises:
+    UserError: names the file and line that is not a JSON object with clip_id and
+      prompt, or the clip_id that comes twice.
+  """
+  rows, seen = [], set()
+  try:
+    with open(path, encoding="utf-8") as file:
+      for number, line in enumerate(file, 1):
+        if line.strip():
+          rows.append(_row(line, f"{path}:{number}", seen))
+  except (OSError, UnicodeDecodeError) as error:
+    reason = getattr(error, "strerror", None) or "is not text in UTF-8"
+    raise UserError(f"{path}: {reason}; give a prompt manifest (JSON lines)") from error
+  if not rows:
+    raise UserError(f"{path}: no prompts in it; give a prompt manifest (JSON lines)")
+  return rows
+
+
+def _row(line: str, where: str, seen: set) -> dict:
+  try:
+    row = json.loads(line)
+  except ValueError as error:
+    raise UserError(f"{where}: not JSON ({error}); mend or remove the line") from error
+  if not isinstance(row, dict) or not all(
+    isinstance(row.get(key), str) for key in ("clip_id", "prompt")
+  ):
+    raise UserError(f"{where}: needs texts 'clip_id' and 'prompt'; add them")
+  if row["clip_id"] in seen:
+    raise UserError(f"{where}: clip_id '{row['clip_id']}' comes twice; rename one")
+  seen.add(row["clip_id"])
+  return row
+
+
+def write(path, rows) -> None:
+  """Writes the rows under a temporary name, then renames it."""
+  path = os.fspath(path)
+  folder = os.path.dirname(os.path.abspath(path))
+  os.makedirs(folder, exist_ok=True)
+  handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+  try:
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+      file.writelines(json.dumps(row) + "\n" for row in rows)
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+  except BaseException:
+    os.unlink(temporary)
+    raise

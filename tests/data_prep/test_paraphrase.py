@@ -1,0 +1,86 @@
+"""Paraphrases are true, distinct and reproducible; bad manifests are named."""
+
+import json
+
+import numpy as np
+import pytest
+
+from data_prep import paraphrase
+from tdmm_jax.language import lexicon
+
+
+@pytest.mark.parametrize("split", paraphrase.PATTERNS)
+def test_every_pattern_says_what_is_so(split):
+  rng = np.random.default_rng(0)
+  spans = {
+    "single": [("furious", 5, 0, 4)],
+    "then": [("sad", 1, 0, 2.5), ("smiling", 4, 2.5, 4)],
+    "both": [("guilty", 2, 0, 4), ("bored", 3, 0, 4)],
+  }
+  subjects = (paraphrase.SUBJECTS[0], paraphrase.SUBJECTS[-1])
+  for kind, patterns in paraphrase.PATTERNS[split].items():
+    for mode in lexicon.SPEAKING_MODES:
+      attributes = lexicon.make_attributes(
+        spans[kind], ("wink", "gaze_shift"), ("tilt",), mode
+      )
+      for pattern in patterns:
+        for subject in subjects:
+          text = paraphrase.fill(pattern, attributes, subject, rng)
+          assert paraphrase.same_attributes(text, attributes), text
+          assert "{" not in text and "~" not in text and "  " not in text
+          assert text[0].isupper() and text.endswith(".")
+
+
+def test_neutral_still_and_silent_need_no_words():
+  attributes = lexicon.make_attributes([("neutral", 3, 0, 4)])
+  rng = np.random.default_rng(0)
+  for text in paraphrase.captions(attributes, "train", 12, rng):
+    assert paraphrase.same_attributes(text, attributes), text
+
+
+def write(path, lines):
+  path.write_text("\n".join(lines) + "\n")
+  return path
+
+
+def test_command_line(tmp_path, capsys):
+  rows = [
+    {"clip_id": "a", "prompt": "A man smiles slightly, nodding."},
+    {"clip_id": "b", "prompt": "She is sad, then furious.", "split": "test"},
+  ]
+  path = write(tmp_path / "in.jsonl", map(json.dumps, rows))
+  out = tmp_path / "out.jsonl"
+  for _ in range(2):
+    assert paraphrase.main([str(path), "--num", "4", "--out", str(out)]) == 0
+    done = [json.loads(line) for line in out.read_text().splitlines()]
+    for before, after in zip(rows, done):
+      assert after["prompt"] == before["prompt"]
+      assert len(set(after["captions"])) == 4
+      for text in after["captions"]:
+        assert paraphrase.same_attributes(text, lexicon.parse(before["prompt"]))
+  capsys.readouterr()
+
+
+BROKEN = [
+  (['{"clip_id": "a", "prompt": "x"}', '{"clip_id'], ":2: not JSON"),
+  (['{"clip_id": "a"}'], "needs texts 'clip_id' and 'prompt'"),
+  (["[1]"], "needs texts"),
+  (['{"clip_id": "a", "prompt": "x"}'] * 2, "comes twice"),
+  ([""], "no prompts in it"),
+]
+
+
+@pytest.mark.parametrize("lines,message", BROKEN)
+def test_broken_manifests(lines, message, tmp_path, capsys):
+  path = write(tmp_path / "in.jsonl", lines)
+  out = tmp_path / "out.jsonl"
+  assert paraphrase.main([str(path), "--out", str(out)]) == 2
+  error = capsys.readouterr().err
+  assert message in error and "in.jsonl" in error and error.count("\n") == 1
+  assert not out.exists()
+
+
+def test_missing_manifest(tmp_path, capsys):
+  missing = str(tmp_path / "none.jsonl")
+  assert paraphrase.main([missing, "--out", str(tmp_path / "o")]) == 2
+  assert "none.jsonl: No such file" in capsys.readouterr().err

@@ -1,0 +1,93 @@
+"""A corpus and two models small enough to be made in seconds; and fake devices."""
+
+import importlib
+import os
+import pathlib
+import subprocess
+import sys
+
+from tdmm_jax import train
+from tdmm_jax.data import records
+
+REPO = pathlib.Path(__file__).parents[1]
+NUM_CLIPS = 120
+CLIP_SECONDS = (0.8, 1.6)  # 20 to 40 frames
+
+
+def shrink(config, run_dir, **overrides):
+  """A config of configs/ at the size of a test, on the records of `run_dir`."""
+  config.records_dir = str(run_dir / "records")
+  config.tensorboard = False
+  for key, value in {
+    "total_steps": 12,
+    "batch_size": 4,
+    "log_every": 4,
+    "eval_every": 12,
+    "eval_batches": 1,
+    "save_every": 6,
+    "warmup_steps": 2,
+  }.items():
+    config[key] = value
+  model = config.model
+  if config.objective == "tokenizer":
+    config.window = 32
+    model.emb_dim, model.mlp_dim, model.dilations = 16, 32, (1, 2)
+    model.levels, model.num_codes, model.code_dim = (4, 3, 3), 32, 4
+    model.num_features, model.num_vertices = 12, 48
+  else:
+    config.tokenizer_dir = str(run_dir / "tokenizer")
+    config.num_pieces = 420
+    config.encoder_length, config.decoder_length = 192, 128
+    config.max_frames, config.max_prompt_pieces, config.max_caption_pieces = 40, 80, 32
+    model.emb_dim, model.num_heads, model.head_dim, model.mlp_dim = 32, 4, 8, 48
+    model.num_encoder_layers = model.num_decoder_layers = 1
+  for key, value in overrides.items():
+    config[key] = value
+  return config
+
+
+def config_of(name: str, run_dir, **overrides):
+  """`configs/NAME.py`, shrunk."""
+  module = importlib.import_module(f"configs.{name}")
+  return shrink(module.get_config(), run_dir, **overrides)
+
+
+def make_run(run_dir: pathlib.Path) -> pathlib.Path:
+  """Records, a tokenizer and a language model, each trained for a dozen steps."""
+  from data_prep import build
+
+  build.build_corpus(
+    run_dir / "records",
+    NUM_CLIPS,
+    num_workers=1,
+    progress=False,
+    seconds=CLIP_SECONDS,
+    shard_clips=64,
+  )
+  for name in ("tokenizer", "lm"):
+    config = config_of(f"{name}_demo", run_dir)
+    train.train(config, run_dir / name, progress=False)
+  return run_dir
+
+
+def first_motion(run_dir, split: str = "test"):
+  """The FaceMotion of a split's first record."""
+  return records.to_motion(records.open_split(run_dir / "records", split)[0])
+
+
+def run_python(code: str, *args, devices: int = 1, timeout: int = 300) -> str:
+  """Runs `code` in a process of its own with so many CPU devices; its stdout."""
+  env = os.environ | {
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    "PYTHONPATH": os.pathsep.join([str(REPO), str(REPO / "tests")]),
+  }
+  done = subprocess.run(
+    [sys.executable, "-c", code, *map(str, args)],
+    env=env,
+    capture_output=True,
+    text=True,
+    timeout=timeout,
+  )
+  assert done.returncode == 0, done.stderr[-3000:]
+  return done.stdout
