@@ -184,8 +184,8 @@ def sections(
     ),
     Section(
       "Motions put into words",
-      "Held-out test motions, described from their tokens. Left: the truth; right: what "
-      "the tokens decode to.",
+      "Held-out test motions, described from their tokens. Left: the truth; right: "
+      "what the tokens decode to.",
       _described(run, studio, test_clips),
     ),
   ]

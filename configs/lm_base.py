@@ -1,0 +1,37 @@
+"""T5.1.1 base in both directions, for a TPU slice.
+
+Run: python -m tdmm_jax.train --config configs/lm_base.py --workdir DIR \\
+       --config.records_dir RECORDS --config.tokenizer_dir TOKENIZER
+Expect: not run yet.
+"""
+
+import ml_collections
+
+from configs import lm_demo
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = lm_demo.get_config()
+  config.batch_size = 256
+  config.total_steps = 100_000
+  config.warmup_steps = 2_000
+  config.learning_rate = 5e-4
+  config.eval_every = 1_000
+  config.save_every = 1_000
+  config.tensorboard = True
+  config.num_pieces = 4_000
+  config.vocab_texts = 1_000_000
+  config.encoder_length = 512
+  config.decoder_length = 512
+  config.max_frames = 250
+
+  model = config.model
+  model.emb_dim = 768
+  model.num_heads = 12
+  model.head_dim = 64
+  model.mlp_dim = 2_048
+  model.num_encoder_layers = 12
+  model.num_decoder_layers = 12
+  model.dropout_rate = 0.1
+  model.dtype = "bfloat16"
+  return config
