@@ -5,6 +5,8 @@ import json
 import pathlib
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from grain import checkpoint as grain_checkpoint
 
@@ -76,10 +78,10 @@ def has_checkpoint(workdir) -> bool:
 
 
 def restore_model(workdir) -> dict:
-  """Parameters and collections of the newest checkpoint, on the default device.
+  """Parameters and collections of the newest checkpoint, whatever mesh saved them.
 
   Returns:
-    {"params", "collections", "step"}.
+    {"params", "collections", "step"}; uncommitted arrays, usable under any mesh.
 
   Raises:
     UserError: no checkpoint there.
@@ -88,12 +90,13 @@ def restore_model(workdir) -> dict:
     raise UserError(f"{workdir}: no checkpoint here; train into it first (make demo)")
   with manager(workdir) as mngr:
     step = mngr.latest_step()
-    item = ocp.args.StandardRestore()
-    restored = mngr.restore(step, args=ocp.args.Composite(model=item))["model"]
-  device = jax.devices()[0]
-  return jax.tree.map(lambda x: jax.device_put(x, device), dict(restored)) | {
-    "step": step
-  }
+    folder = pathlib.Path(mngr.directory) / str(step) / "model"
+  with ocp.PyTreeCheckpointer() as reader:
+    shapes = reader.metadata(folder).item_metadata.tree
+    # As numpy: the file remembers the devices it was saved on, which may not be here.
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
+    restored = reader.restore(folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+  return jax.tree.map(jnp.asarray, dict(restored)) | {"step": step}
 
 
 def write_json(path, content: dict) -> None:

@@ -30,20 +30,20 @@ _METRES = 0.01  # per cm, the unit the head is sculpted in
 @functools.cache
 def build_default_head() -> face_model.FaceModel:
   """The default head; deterministic, about two seconds once per process."""
-  anatomy = _anatomy()
+  parts = anatomy()
   directions, _ = _expression_basis()
-  shape = head_identity.identity_fields(anatomy)
-  triangles = head_landmarks.build_landmarks(anatomy.mesh)
+  shape = head_identity.identity_fields(parts)
+  triangles = head_landmarks.build_landmarks(parts.mesh)
   return face_model.from_arrays(
-    v_template=anatomy.mesh.vertices * _METRES,
+    v_template=parts.mesh.vertices * _METRES,
     shapedirs=np.moveaxis(shape, 0, -1) * _METRES,
     exprdirs=directions,
-    eyelid_dirs=head_rig.eyelid_directions(anatomy) * _METRES,
-    posedirs=head_rig.pose_correctives(anatomy) * _METRES,
-    lbs_weights=head_rig.skinning_weights(anatomy),
-    J_regressor=head_rig.joint_regressor(anatomy),
-    faces=anatomy.mesh.faces,
-    regions=regions(anatomy),
+    eyelid_dirs=head_rig.eyelid_directions(parts) * _METRES,
+    posedirs=head_rig.pose_correctives(parts) * _METRES,
+    lbs_weights=head_rig.skinning_weights(parts),
+    J_regressor=head_rig.joint_regressor(parts),
+    faces=parts.mesh.faces,
+    regions=regions(parts),
     landmark_ids=triangles[0],
     landmark_triangles=triangles[1],
     landmark_barycentric=triangles[2],
@@ -57,7 +57,8 @@ def activation_matrix() -> np.ndarray:
 
 
 @functools.cache
-def _anatomy() -> head_anatomy.Anatomy:
+def anatomy() -> head_anatomy.Anatomy:
+  """The neutral mesh in cm, with its masks."""
   return head_anatomy.study(head_mesh.build_head_mesh())
 
 
@@ -72,10 +73,10 @@ def _expression_basis():
   Returns:
     float64[V, 3, E] metres per unit coefficient; float64[E, U].
   """
-  anatomy = _anatomy()
-  fields = head_actions.action_fields(anatomy)
+  parts = anatomy()
+  fields = head_actions.action_fields(parts)
   stacked = np.stack([fields[name] for name in ACTION_UNITS], axis=-1) * _METRES
-  area = _vertex_areas(anatomy.mesh)
+  area = _vertex_areas(parts.mesh)
   weight = np.sqrt(area / area.sum())[:, None, None]
   weighted = (weight * stacked).reshape(-1, len(ACTION_UNITS))
   mixing = _usual_mixtures()
@@ -110,17 +111,17 @@ def _vertex_areas(mesh):
   return np.bincount(mesh.faces.ravel(), np.repeat(area, 3), len(mesh.vertices))
 
 
-def regions(anatomy: head_anatomy.Anatomy) -> dict[str, np.ndarray]:
+def regions(parts: head_anatomy.Anatomy) -> dict[str, np.ndarray]:
   """Named sets of vertex ids."""
-  mesh = anatomy.mesh
+  mesh = parts.mesh
   p = mesh.vertices
   skin = np.zeros(len(p), bool)
   skin[mesh.both("skin")] = True
-  inner = anatomy.lip_ring >= 7
-  pocket = anatomy.lid_ring == 0
-  frontal = skin & ~inner & ~pocket & (p[:, 2] > 2.2) & (p[:, 1] < 7.6)
+  inner = parts.lip_ring >= 6
+  pocket = parts.lid_ring == 0
+  frontal = skin & (parts.lip_ring < 7) & ~pocket & (p[:, 2] > 2.2) & (p[:, 1] < 7.6)
   frontal &= p[:, 1] > -9.2 - 0.33 * p[:, 2]  # down to the jaw's edge
-  red = (anatomy.lip_ring >= 2) & ~inner
+  red = (parts.lip_ring >= 2) & (parts.lip_ring <= 6)
   ids = np.flatnonzero
   return {
     "lips": ids(red),

@@ -29,9 +29,10 @@ NUM_POINTS = 478
 CANTHI = (33, 263)  # outer corners of the right and the left eye
 _MIN_LANDMARKS = 20
 _BUCKET = 50  # clips are padded to a multiple of this: one compilation for many lengths
-_NOISE = 0.012  # sigma of a landmark, of the distance between the canthi
+_NOISE = 0.015  # sigma of a landmark, of the distance between the canthi
+_SHAPE_SIGMA = 2.0  # wide: the neutral face is the identity's, not the expression's
 _STEPS_RIGID, _STEPS_FULL, _STEPS_FROZEN = 8, 16, 8  # at most
-_CONVERGED = 2e-4  # relative drop of the cost that ends a stage
+_CONVERGED = 1e-3  # relative drop of the cost that ends a stage
 
 
 class Unknown(NamedTuple):
@@ -54,7 +55,7 @@ class Unknown(NamedTuple):
 def _unknowns(num_expression: int) -> tuple[Unknown, ...]:
   """One frame's vector, laid out as `projection` takes it."""
   return (
-    Unknown("expression", num_expression, 1.0, 0.3, -4.0, 4.0),
+    Unknown("expression", num_expression, 1.0, 0.2, -4.0, 4.0),
     Unknown("eyelids", 2, 0.5, 0.3, 0.0, 1.0),
     Unknown("jaw_open", 1, 0.2, 0.05, -0.02, 0.6),
     Unknown("jaw_side", 2, 0.03, 0.01, -0.2, 0.2),
@@ -352,7 +353,7 @@ def _prior(unknowns, num_shape, fps) -> fit_solver.Prior:
     frame_P=per_group(lambda u: u.sigma**-2),
     frame_PP=jnp.asarray(pairs),
     acceleration_P=per_group(lambda u: (u.sigma_acceleration * slow) ** -2),
-    shape_S=jnp.ones(num_shape),
+    shape_S=jnp.full(num_shape, _SHAPE_SIGMA**-2),
     lower_P=per_group(lambda u: u.lower),
     upper_P=per_group(lambda u: u.upper),
   )

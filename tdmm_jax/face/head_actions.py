@@ -76,12 +76,18 @@ def _brow_actions(s):
   lids = head_rig.lid_shift
   a = s.anatomy
   return {
-    "inner_brow_raiser": s.push((1.3, 2.2, 9.2), (1.25, 1.3, 2.0), (-0.05, 0.95, -0.1), s.brow)
+    "inner_brow_raiser": s.push(
+      (1.3, 2.2, 9.2), (1.25, 1.3, 2.0), (-0.05, 0.95, -0.1), s.brow
+    )
     + s.push((1.4, 4.0, 9.0), (1.4, 1.0, 2.0), (0, 0.12, 0.06), s.brow)
     + s.push((2.2, 0.9, 8.3), (0.8, 0.6, 1.3), (0, 0.22, 0.05)),
-    "outer_brow_raiser": s.push((4.1, 2.5, 7.9), (1.4, 1.3, 2.2), (0, 0.8, -0.2), s.brow)
+    "outer_brow_raiser": s.push(
+      (4.1, 2.5, 7.9), (1.4, 1.3, 2.2), (0, 0.8, -0.2), s.brow
+    )
     + lids(a, 0.04, 0.0),
-    "brow_lowerer": s.push((1.7, 2.1, 9.0), (1.7, 1.1, 2.0), (-0.28, -0.6, 0.06), s.brow)
+    "brow_lowerer": s.push(
+      (1.7, 2.1, 9.0), (1.7, 1.1, 2.0), (-0.28, -0.6, 0.06), s.brow
+    )
     + s.push((0.6, 2.2, 9.5), (0.5, 0.9, 1.5), (0, -0.1, 0.12), s.brow)
     + s.push((2.2, 1.2, 8.4), (1.3, 0.6, 1.5), (0, -0.15, 0.1))
     + lids(a, -0.06, 0.0),
@@ -105,7 +111,9 @@ def _nose_and_lip_actions(s):
     + s.push((2.6, -1.8, 8.3), (0.9, 0.8, 1.4), (-0.05, 0.25, 0.12), s.brow)
     + s.fold(0.2, last=0.45)
     + head_rig.lid_shift(s.anatomy, 0.0, 0.1),
-    "upper_lip_raiser": s.push((1.3, -6.4, 9.3), (1.0, 0.9, 1.6), (0.05, 0.6, 0.1), s.upper)
+    "upper_lip_raiser": s.push(
+      (1.3, -6.4, 9.3), (1.0, 0.9, 1.6), (0.05, 0.6, 0.1), s.upper
+    )
     + s.push(fold, (0.9, 1.1, 1.5), (0.1, 0.35, 0.2), s.upper)
     + s.push((1.35, -4.1, 9.5), (0.6, 0.6, 1.2), (0.08, 0.18, 0.0), s.upper)
     + s.fold(0.16, last=0.7),
@@ -125,7 +133,9 @@ def _nose_and_lip_actions(s):
     "lip_corner_depressor": s.push(CORNER, (1.0, 1.0, 2.0), (0.12, -0.85, -0.2))
     + s.push((1.4, -7.4, 9.0), (0.9, 0.8, 1.6), (0.08, -0.18, 0.0), s.lower)
     + s.push((2.7, -9.0, 7.9), (0.8, 0.8, 1.5), (0.05, -0.15, 0.25)),
-    "lower_lip_depressor": s.push((1.2, -7.5, 9.2), (0.95, 0.9, 1.7), (0.12, -0.62, 0.05), s.lower)
+    "lower_lip_depressor": s.push(
+      (1.2, -7.5, 9.2), (0.95, 0.9, 1.7), (0.12, -0.62, 0.05), s.lower
+    )
     + s.push((1.4, -9.2, 8.6), (1.0, 0.8, 1.6), (0.08, -0.2, 0.15), s.lower),
     "lip_stretcher": s.push(CORNER, (1.3, 1.0, 2.2), (0.85, -0.25, -0.6))
     + s.push((1.3, -7.0, 9.0), (1.0, 0.9, 1.8), (0.22, 0.0, -0.2))
@@ -175,15 +185,29 @@ def _mouth_actions(s):
     + s.push((0, -8.6, 8.9), (1.8, 0.5, 1.6), (0, 0.1, 0.16), s.lower)
     + s.push((0, -5.6, 9.3), (1.8, 0.4, 1.6), (0, -0.05, 0.12), s.upper),
     "lips_part": field(0.0, flat * mouth * (0.2 - 0.6 * a.lower), 0.0),
-    "lips_toward": field(0.04 * narrow, flat * mouth * (-0.35 + 1.05 * a.lower), 0.12 * mouth),
+    "lips_toward": field(
+      0.04 * narrow, flat * mouth * (-0.35 + 1.05 * a.lower), 0.12 * mouth
+    ),
     "lip_suck": field(0.03 * narrow, -0.75 * above * s.red, -0.5 * s.red * mouth),
-    "upper_lip_press": s.upper[:, None] * field(0.0, -0.75 * above * s.red - 0.12 * s.red * flat * mouth, -0.4 * s.red * mouth),
-    "lower_lip_press": s.lower[:, None] * field(0.0, -0.75 * above * s.red + 0.12 * s.red * flat * mouth, -0.4 * s.red * mouth),
+    "upper_lip_press": s.upper[:, None]
+    * field(
+      0.0, -0.75 * above * s.red - 0.12 * s.red * flat * mouth, -0.4 * s.red * mouth
+    ),
+    "lower_lip_press": s.lower[:, None]
+    * field(
+      0.0, -0.75 * above * s.red + 0.12 * s.red * flat * mouth, -0.4 * s.red * mouth
+    ),
     "jaw_thrust": _jaw_share(s)[:, None] * [0, 0.05, 0.6],
-    "cheek_suck": s.push((3.9, -6.2, 7.2), (1.3, 1.4, 2.0), (-0.55, 0, -0.5), mirror=True)
+    "cheek_suck": s.push(
+      (3.9, -6.2, 7.2), (1.3, 1.4, 2.0), (-0.55, 0, -0.5), mirror=True
+    )
     + field(0.12 * narrow, 0.0, 0.2 * mouth),
-    "nostril_dilator": s.push((1.5, -4.1, 9.6), (0.5, 0.6, 0.9), (0.28, 0.08, 0.0), mirror=True),
-    "nostril_compressor": s.push((1.4, -4.0, 9.8), (0.5, 0.7, 0.9), (-0.25, -0.1, 0.0), mirror=True)
+    "nostril_dilator": s.push(
+      (1.5, -4.1, 9.6), (0.5, 0.6, 0.9), (0.28, 0.08, 0.0), mirror=True
+    ),
+    "nostril_compressor": s.push(
+      (1.4, -4.0, 9.8), (0.5, 0.7, 0.9), (-0.25, -0.1, 0.0), mirror=True
+    )
     + s.push((0, -3.8, 11.3), (0.6, 0.6, 0.9), (0, -0.1, 0.0)),
   }
 
@@ -192,7 +216,7 @@ BOTH_SIDED = ("jaw_sideways", "mouth")  # reach across the midline
 
 
 def action_fields(anatomy: Anatomy) -> dict[str, np.ndarray]:
-  """float64[V, 3] in cm at activation 1, by the names of `action_units.ACTION_UNITS`."""
+  """float64[V, 3], cm at activation 1, by the names in `action_units.ACTION_UNITS`."""
   s = _Sculptor(anatomy)
   fields = {}
   for name, field in (_brow_actions(s) | _nose_and_lip_actions(s)).items():

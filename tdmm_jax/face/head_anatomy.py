@@ -28,7 +28,7 @@ class Anatomy:
     points: float64[V, 3]; where a smooth field is read for this vertex: its own place,
       except that the mouth's inside follows the lips' edge.
     gain: float64[V]; how much of a smooth field of the skin the vertex takes: 1 on
-      skin, fading out inside the mouth, 0 on eyeballs, teeth and ears' anchors.
+      skin, fading out inside the mouth, 0 on eyeballs, teeth and tongue.
     lid: float64[V]; 1 on the lids' edges, fading over the orbit to 0.
     lower: float64[V]; 0 above the mouth, 1 below, smooth beyond its corners.
     lip_ring: int32[V]; ring of `head_curves.lip_rings`, -1 elsewhere.
@@ -83,10 +83,9 @@ def study(mesh: HeadMesh) -> Anatomy:
   gain[mesh.both("eyeball", "upper_teeth", "lower_teeth", "tongue")] = 0.0
   lip_ring = _ring_numbers(mesh, "upper_lip", "lower_lip")
   lid_ring = _ring_numbers(mesh, "upper_lid", "lower_lid")
-  fade = np.array([1, 1, 1, 1, 1, 1, 1, 0.85, 0.35, 0.1, 0.0])
-  gain[lip_ring >= 0] = fade[lip_ring[lip_ring >= 0]]
-  lid = np.zeros(len(points))
-  lid[lid_ring >= 0] = np.array([1, 1, 1, 0.95, 0.75, 0.4, 0.15])[lid_ring[lid_ring >= 0]]
+  gain *= np.array([1, 1, 1, 1, 1, 1, 1, 0.85, 0.35, 0.1, 0.0, 1.0])[lip_ring]
+  by_ring = np.array([1, 1, 1, 0.95, 0.75, 0.4, 0.15, 0])  # the last for no ring
+  lid = by_ring[lid_ring]
   lower = _below_mouth(points)
   for name, sign in (("upper_lip", -1.0), ("lower_lip", 1.0)):
     grid = mesh.groups[name]
@@ -94,7 +93,9 @@ def study(mesh: HeadMesh) -> Anatomy:
     for ring in range(3):
       value = _below_mouth(points[grid[ring]], sides)
       lower[grid[ring]], lower[mesh.mirror[grid[ring]]] = value, value
-    value = _below_mouth(points[grid[2]] * [1, 0, 1] + points[grid[5]] * [0, 1, 0], sides)
+    value = _below_mouth(
+      points[grid[2]] * [1, 0, 1] + points[grid[5]] * [0, 1, 0], sides
+    )
     value[-1] = 0.5
     for ring in range(3, grid.shape[0]):
       if ring > 6:  # the mouth's floor goes with the jaw, its roof with the skull

@@ -54,7 +54,10 @@ def _outward(curve_N2, upper, offset, canthus_offset):
   s = np.linspace(-1.0, 1.0, len(curve_N2))
   middle = np.sqrt(np.maximum(1.0 - s**2, 0.0))
   shift = np.column_stack(
-    [canthus_offset * np.sign(s) * np.abs(s) ** 2.5, (1 if upper else -1) * offset * middle]
+    [
+      canthus_offset * np.sign(s) * np.abs(s) ** 2.5,
+      (1 if upper else -1) * offset * middle,
+    ]
   )
   return curve_N2 + shift
 
@@ -74,7 +77,8 @@ def lid_rings(upper: bool) -> np.ndarray:
   rings.append(np.column_stack([margin, over_eyeball(margin, radius + 0.02)]))
   offsets = UPPER_LID_OFFSETS if upper else LOWER_LID_OFFSETS
   flats = [
-    _outward(margin, upper, *pair) for pair in zip(offsets, CANTHUS_OFFSETS, strict=True)
+    _outward(margin, upper, *pair)
+    for pair in zip(offsets, CANTHUS_OFFSETS, strict=True)
   ]
   skin = head_surface.front_depth(np.concatenate(flats) + head_surface.EYE_CENTER[:2])
   skin = skin.reshape(len(flats), -1) - head_surface.EYE_CENTER[2]
@@ -97,7 +101,8 @@ _CONTACT_Y = np.array([-6.95, -6.91, -6.93, -6.99, -6.98])
 
 
 def _lip_columns():
-  return 2.5 * np.sin(0.5 * np.pi * np.linspace(0.0, 1.0, NUM_LIP))
+  x = np.sin(0.45 * np.pi * np.linspace(0.0, 1.0, NUM_LIP))
+  return MOUTH_CORNER[0] / x[-1] * x
 
 
 def lip_contact(x: np.ndarray) -> np.ndarray:
@@ -122,21 +127,29 @@ def lip_rings(upper: bool) -> np.ndarray:
     reach = sign * offset * np.sqrt(1.0 - side**2)
     rings.append(np.column_stack([x + 0.7 * offset * corner, border_y + reach]))
   for blend in (0.38, 0.74):
-    rings.append(np.column_stack([x, border_y + blend * (contact_y - border_y)]))
+    rings.append(
+      np.column_stack(
+        [x - 0.08 * blend * corner, border_y + blend * (contact_y - border_y)]
+      )
+    )
   depth = head_surface.front_depth(np.concatenate(rings)).reshape(len(rings), -1)
   rings = [np.column_stack(pair) for pair in zip(rings, depth, strict=True)]
-  edge_z = rings[2][:, 2] + 0.02 - 0.06 * corner
+  edge_z = rings[2][:, 2] + (0.02 if upper else 0.2 * (1.0 - corner)) - 0.06 * corner
   arch = np.sqrt(np.maximum(1.0 - (x / 3.3) ** 2, 0.0))  # the dental arch from above
   # the upper lip hangs a little in front of the lower one, so that no light gets in
   lap = (1.0 - corner) * np.array([-0.03, 0.05] if upper else [0.012, -0.05])[:, None]
-  rings.append(np.column_stack([x, contact_y + lap[0], edge_z - 0.1 + lap[1]]))
+  rings.append(
+    np.column_stack([x - 0.1 * corner, contact_y + lap[0], edge_z - 0.1 + lap[1]])
+  )
   rings.append(np.column_stack([x * 0.98, contact_y + lap[0], edge_z - 0.42]))
   for spread, width, front in ((0.5, 0.97, 8.9), (1.4, 0.96, 8.3), (1.3, 1.15, 6.4)):
     height = contact_y + sign * spread * (1.0 - 0.55 * corner)
     z = front - (front - 5.4) * (1.0 - arch) if front > 7 else np.full(NUM_LIP, front)
     z = np.minimum(z, edge_z - 0.55 - 0.8 * (8.9 - front))
     rings.append(np.column_stack([x * width, height, z]))
-  rings.append(np.column_stack([x * 1.05, contact_y + sign * 0.8, np.full(NUM_LIP, 4.0)]))
+  rings.append(
+    np.column_stack([x * 1.05, contact_y + sign * 0.8, np.full(NUM_LIP, 4.0)])
+  )
   return np.stack(rings)
 
 

@@ -10,7 +10,7 @@ Shape letters: V vertices.
 import numpy as np
 
 from tdmm_jax.face import head_surface
-from tdmm_jax.face.head_anatomy import MIRROR_X, Anatomy, bump, smooth_step
+from tdmm_jax.face.head_anatomy import Anatomy, bump, smooth_step
 
 # center, radii, x, y, z at one standard deviation; mirrored to the other side
 _PROPORTIONS = (
@@ -84,11 +84,15 @@ def _lip_thickness(anatomy: Anatomy):
   ring = anatomy.lip_ring
   share = np.zeros(len(ring))
   on_lip = ring >= 0
-  share[on_lip] = np.array([0.35, 0.75, 1.0, 0.62, 0.26, 0, 0, 0, 0, 0, 0])[ring[on_lip]]
+  share[on_lip] = np.array([0.35, 0.75, 1.0, 0.62, 0.26, 0, 0, 0, 0, 0, 0])[
+    ring[on_lip]
+  ]
   x = np.abs(anatomy.points[:, 0])
   tall = share * np.sqrt(np.maximum(1.0 - (x / 2.5) ** 2, 0.0)) * 0.18
   zero = np.zeros(len(ring))
-  upper = np.column_stack([zero, tall * (1.0 - anatomy.lower), 0.3 * tall * (1 - anatomy.lower)])
+  upper = np.column_stack(
+    [zero, tall * (1.0 - anatomy.lower), 0.3 * tall * (1 - anatomy.lower)]
+  )
   lower = np.column_stack([zero, -tall * anatomy.lower, 0.3 * tall * anatomy.lower])
   return [upper, lower]
 
@@ -137,7 +141,9 @@ def identity_fields(anatomy: Anatomy) -> np.ndarray:
   brow = bump(p, (3.0, 2.2, 8.5), (2.0, 0.9, 2.0))[:, None] * [0, 0.1, 0]
   fields.append(brow - anatomy.mirrored(brow))
   fields = [_with_rigid_parts(anatomy, field) for field in fields]
-  fields += _lip_thickness(anatomy) + [_eyes_fixed(anatomy, f) for f in _eye_shape(anatomy)]
+  fields += _lip_thickness(anatomy) + [
+    _eyes_fixed(anatomy, f) for f in _eye_shape(anatomy)
+  ]
   return np.stack(fields)
 
 
@@ -161,6 +167,3 @@ def _with_rigid_parts(anatomy, field_V3):
     rigid[ball] = 1.0
     field += rigid[:, None] * (shift - field)
   return field
-
-
-__all__ = ["MIRROR_X", "identity_fields"]

@@ -83,7 +83,9 @@ def build_landmarks(mesh: HeadMesh):
 def _along(mesh, row, share, numbers):
   """The points a share of the length along a row of vertices, on both sides."""
   points = mesh.vertices[row]
-  length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+  length = np.concatenate(
+    [[0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
+  )
   where = np.interp(share, length / length[-1], np.arange(len(row)))
   first = min(int(where), len(row) - 2)
   weights = (1.0 - (where - first), where - first, 0.0)

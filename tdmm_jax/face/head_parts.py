@@ -125,7 +125,7 @@ def teeth(upper: bool) -> Part:
   """Half an arch of teeth with its gum: a relief, open at its back."""
   columns = 15
   s = np.linspace(0.0, 1.0, columns)
-  angle = (1.42 if upper else 1.25) * s
+  angle = (1.42 if upper else 1.05) * s
   x = 2.75 * np.sin(angle)
   z = 8.6 - 4.0 * (1.0 - np.cos(angle))
   if not upper:
@@ -136,10 +136,8 @@ def teeth(upper: bool) -> Part:
   rows = []
   for height, inward, depth in _TEETH_ROWS:
     sink = inward + 0.09 * depth * gap
-    lift = height + 0.05 * gap * (height < 0.1) + 0.18 * s
-    rows.append(
-      np.column_stack([x * (1 - 0.3 * sink), edge + sign * lift, z - sink])
-    )
+    lift = height + 0.05 * gap * (height < 0.1) + (0.18 if upper else 0.0) * s
+    rows.append(np.column_stack([x * (1 - 0.3 * sink), edge + sign * lift, z - sink]))
   vertices = np.stack(rows).reshape(-1, 3)
   vertices[::columns, 0] = 0.0
   faces = grid_faces(len(rows), columns)
@@ -151,12 +149,12 @@ def teeth(upper: bool) -> Part:
 def tongue() -> Part:
   """Half a tongue at rest behind the lower teeth: a dome over the mouth's floor."""
   rows, columns = 7, 6
-  back = np.linspace(0.0, 1.0, rows)[:, None]
+  back = np.linspace(0.06, 1.0, rows)[:, None]
   turn = 0.5 * np.pi * np.linspace(0.0, 1.0, columns)
   side = np.sin(turn)
   tip = np.sqrt(1.0 - (1.0 - back) ** 2)
-  x = 1.6 * side * tip
-  y = -8.35 + np.cos(turn) * tip * (0.75 + 0.2 * back) - 0.1 * (1.0 - side) ** 2
+  x = 2.0 * side * tip
+  y = -8.35 + np.cos(turn) * tip * (0.6 + 0.2 * back) - 0.1 * (1.0 - side) ** 2
   z = 7.8 - 3.2 * back + 0.0 * side
   vertices = np.stack([x, y, z - 0.35 * side**2], axis=-1).reshape(-1, 3)
   vertices[::columns, 0] = 0.0

@@ -6,7 +6,7 @@ Units are centimetres (see `head_surface`). Shape letters: V vertices.
 import numpy as np
 
 from tdmm_jax.face import head_curves, head_surface
-from tdmm_jax.face.head_anatomy import MIRROR_X, Anatomy, bump, smooth_step
+from tdmm_jax.face.head_anatomy import Anatomy, bump, smooth_step
 
 JAW_JOINT = np.array([0.0, -1.7, 0.9])  # between the condyles
 NECK_JOINT = np.array([0.0, -6.5, -1.8])
@@ -39,7 +39,9 @@ def joint_regressor(anatomy: Anatomy) -> np.ndarray:
   """float64[5, V]: joints as weighted means of vertices; rows sum to 1."""
   mesh = anatomy.mesh
   p = mesh.vertices
-  distance = lambda center: np.linalg.norm((np.abs(p) * [1, 0, 0] + p * [0, 1, 1]) - center, axis=-1)
+  distance = lambda center: np.linalg.norm(
+    (np.abs(p) * [1, 0, 0] + p * [0, 1, 1]) - center, axis=-1
+  )
   skin = np.zeros(len(p), bool)
   skin[mesh.both("skin")] = True
   skin &= anatomy.lip_ring < 0
@@ -67,13 +69,10 @@ def _weights_for(points_P3, target):
   return even + np.linalg.pinv(rows) @ (wanted - rows @ even)
 
 
-def _lid_columns(grid, ring, vertices):
-  return vertices[grid[ring]] - head_surface.EYE_CENTER
-
-
 def _elevation(points):
-  """Angle in rad above the horizontal plane through the eye, and distance from its axis."""
-  return np.arctan2(points[..., 1], points[..., 2]), np.hypot(points[..., 1], points[..., 2])
+  """Angle in rad about the eye's lateral axis, 0 ahead, and distance from that axis."""
+  y, z = points[..., 1], points[..., 2]
+  return np.arctan2(y, z), np.hypot(y, z)
 
 
 def _lid_turn(vertices, grid, angle_RN, lift_RN):
@@ -95,8 +94,8 @@ def left_lid_closing(anatomy: Anatomy) -> np.ndarray:
   vertices, groups = anatomy.mesh.vertices, anatomy.mesh.groups
   upper, lower = groups["upper_lid"], groups["lower_lid"]
   span = np.sin(np.pi * np.linspace(0.0, 1.0, head_curves.NUM_LID))
-  lower_edge, _ = _elevation(_lid_columns(lower, 2, vertices))
-  upper_edge, _ = _elevation(_lid_columns(upper, 2, vertices))
+  lower_edge, _ = _elevation(vertices[lower[2]] - head_surface.EYE_CENTER)
+  upper_edge, _ = _elevation(vertices[upper[2]] - head_surface.EYE_CENTER)
   gap = upper_edge - lower_edge  # rad, 0 at the canthi
   lift = np.array([0.0, 0.07, 0.06, 0.06, 0.03, 0.0, 0.0])[:, None] * span
   field = np.zeros_like(vertices)
@@ -150,7 +149,3 @@ def pose_correctives(anatomy: Anatomy) -> np.ndarray:
   directions[9 + 7] = 0.5 * field
   directions[9 + 5] = -0.5 * field
   return directions
-
-
-__all__ = ["MIRROR_X", "eyelid_directions", "joint_regressor", "lid_shift",
-           "pose_correctives", "skinning_weights"]

@@ -25,7 +25,7 @@ def even_out(vertices_V3, faces_F3, free_V, midline_V, rounds=3, steps=4):
   vertices, faces = vertices_V3.copy(), faces_F3.copy()
   for _ in range(rounds):
     faces = _flip_edges(vertices, faces)
-    edges = np.unique(_edges(faces), axis=0)
+    edges = edges_of(faces)
     i, j = edges.T
     count = np.bincount(edges.ravel(), minlength=len(vertices))
     for _ in range(steps):
@@ -41,8 +41,10 @@ def even_out(vertices_V3, faces_F3, free_V, midline_V, rounds=3, steps=4):
   return vertices, faces
 
 
-def _edges(faces_F3):
-  return np.sort(faces_F3[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+def edges_of(faces_F3):
+  """int[E, 2]: each edge once, the smaller id first."""
+  sides = np.sort(faces_F3[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+  return np.unique(sides, axis=0)
 
 
 def _onto_skin(points_P3, midline_P, reach=1e-3):
@@ -76,17 +78,18 @@ def _flip_edges(vertices_V3, faces_F3):
     wide = _angle(vertices_V3, a, b, c) + _angle(vertices_V3, a, b, d)
     also = _angle(vertices_V3, b, a, c) + _angle(vertices_V3, b, a, d)
     better = (angle > np.pi + 0.05) & (wide < np.pi - 0.1) & (also < np.pi - 0.1)
-    touched, flipped = set(), 0
+    touched, new = set(), set()
     for k in np.flatnonzero(better)[np.argsort(-angle[better], kind="stable")]:
       one, two = int(left[k]), int(right[k])
-      exists = (c[k], d[k]) in owners or (d[k], c[k]) in owners
+      diagonal = (min(c[k], d[k]), max(c[k], d[k]))
+      exists = diagonal in owners or diagonal[::-1] in owners or diagonal in new
       if one in touched or two in touched or exists:
         continue
       touched |= {one, two}
+      new.add(diagonal)
       faces[one] = (a[k], d[k], c[k])
       faces[two] = (d[k], b[k], c[k])
-      flipped += 1
-    if not flipped:
+    if not new:
       break
   return faces
 

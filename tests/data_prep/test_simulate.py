@@ -227,7 +227,7 @@ def test_version_guard():
   np.testing.assert_allclose(found, GOLDEN, rtol=2e-3, err_msg="raise REVISION")
 
 
-GOLDEN = [0.085308, 0.162955, 0.084207, 0.067594, 0.110154, 0.029392]
+GOLDEN = [0.087188, 0.164817, 0.084207, 0.067594, 0.110154, 0.029392]
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):

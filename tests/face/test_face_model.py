@@ -9,6 +9,8 @@ from scipy.spatial.transform import Rotation
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model, motion
 
+posed_vertices = jax.jit(face_model.posed_vertices)
+head_fixed_vertices = jax.jit(face_model.head_fixed_vertices)
 FIXED = ("expression", "jaw_pose", "eyelids", "eye_pose", "shape")
 
 
@@ -18,7 +20,7 @@ def model():
 
 
 def head_fixed(model, pose):
-  return face_model.head_fixed_vertices(model, **{name: pose[name] for name in FIXED})
+  return head_fixed_vertices(model, **{name: pose[name] for name in FIXED})
 
 
 def loop_vertices(arrays, pose):
@@ -50,7 +52,7 @@ def loop_vertices(arrays, pose):
 def test_forward_map_equals_the_formula_written_out(model):
   arrays = random_head.random_arrays(60, 4, 6)
   pose = random_head.random_pose(model, (5,), scale=0.6)
-  ours = face_model.posed_vertices(model, **pose)
+  ours = posed_vertices(model, **pose)
   for t in range(5):
     expected = loop_vertices(arrays, {name: track[t] for name, track in pose.items()})
     np.testing.assert_allclose(ours[t], expected, atol=1e-6)
@@ -59,7 +61,7 @@ def test_forward_map_equals_the_formula_written_out(model):
 def test_head_fixed_is_posed_with_root_and_neck_at_rest(model):
   pose = random_head.random_pose(model, (2, 3))
   rest = {n: 0 * pose[n] for n in ("neck_pose", "head_pose", "translation")}
-  posed = face_model.posed_vertices(model, **{**pose, **rest})
+  posed = posed_vertices(model, **{**pose, **rest})
   np.testing.assert_allclose(head_fixed(model, pose), posed, atol=1e-6)
 
 
@@ -68,8 +70,8 @@ def test_constant_identity_broadcasts_over_frames(model):
   repeated = {**pose, "shape": np.repeat(pose["shape"][:1], 3, axis=0)}
   constant = {**pose, "shape": pose["shape"][0]}
   np.testing.assert_allclose(
-    face_model.posed_vertices(model, **constant),
-    face_model.posed_vertices(model, **repeated),
+    posed_vertices(model, **constant),
+    posed_vertices(model, **repeated),
     atol=1e-6,
   )
 
@@ -79,8 +81,8 @@ def test_subset_gives_identical_vertices_and_keeps_what_is_whole(model):
   ids = np.union1d(ids, model.landmark_triangles[0])[::-1]
   subset = face_model.vertex_subset(model, ids)
   pose = random_head.random_pose(model, (4,))
-  full = face_model.posed_vertices(model, **pose)
-  ours = face_model.posed_vertices(subset, **pose)
+  full = posed_vertices(model, **pose)
+  ours = posed_vertices(subset, **pose)
   # The same sums, but the matrix product may be blocked otherwise: 1 ulp of 0.3 m.
   np.testing.assert_allclose(ours, full[:, ids], atol=1e-7)
   np.testing.assert_array_equal(
@@ -101,8 +103,8 @@ def test_subset_gives_identical_vertices_and_keeps_what_is_whole(model):
 
 def test_gradients_are_finite_at_rest_and_right_elsewhere(model):
   zero = {n: 0 * v for n, v in random_head.random_pose(model, (2,)).items()}
-  loss = lambda pose: (face_model.posed_vertices(model, **pose) ** 2).sum()
-  for gradient in jax.tree.leaves(jax.grad(loss)(zero)):
+  loss = lambda pose: (posed_vertices(model, **pose) ** 2).sum()
+  for gradient in jax.tree.leaves(jax.jit(jax.grad(loss))(zero)):
     assert np.isfinite(gradient).all()
   pose = jax.tree.map(jnp.asarray, random_head.random_pose(model, (2,)))
   jax.test_util.check_grads(loss, (pose,), order=1, modes=("rev",), eps=1e-2, rtol=2e-2)
@@ -146,12 +148,12 @@ def test_clip_vertices_are_chunked_without_a_seam(model, monkeypatch):
   pose = random_head.random_pose(model, (150,))
   clip = motion.zeros(150, "random", 6, num_shape=4)
   clip = clip.replace(**{**pose, "shape": pose["shape"][0]})
-  expected = face_model.posed_vertices(model, **{**pose, "shape": pose["shape"][0]})
+  expected = posed_vertices(model, **{**pose, "shape": pose["shape"][0]})
   np.testing.assert_allclose(
     face_model.motion_vertices(model, clip), expected, atol=1e-6
   )
   plain = {**{n: pose[n] for n in FIXED}, "shape": None}
-  expected = face_model.head_fixed_vertices(model, **plain)
+  expected = head_fixed_vertices(model, **plain)
   ours = face_model.motion_vertices(model, clip, head_fixed=True, identity=False)
   np.testing.assert_allclose(ours, expected, atol=1e-6)
 
