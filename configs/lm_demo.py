@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.learning_rate = 2e-3
   config.tensorboard = False
 
-  config.num_pieces = 640
+  config.num_pieces = 1_500
   config.num_extra_ids = 100
   config.vocab_texts = 20_000
   # One row holds one example of each direction at least.
@@ -29,7 +29,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.max_prompt_pieces = 96
   config.max_caption_pieces = 64
   config.l2m_weight = 1.0
-  config.m2l_weight = 1.0
+  config.m2l_weight = 3.0  # a caption has a quarter of the tokens of a motion
   config.z_loss = 1e-4
 
   model = config.model = ml_collections.ConfigDict()

@@ -1,4 +1,4 @@
-"""Geometry tokenizer of `make demo`: FSQ, 1,000 codes, one token per frame.
+"""Geometry tokenizer of `make demo`: FSQ, 1,024 codes, one token per frame.
 
 Run: python -m tdmm_jax.train --config configs/tokenizer_demo.py --workdir DIR
 """
@@ -25,8 +25,9 @@ def get_config() -> ml_collections.ConfigDict:
   model.mlp_dim = 256
   model.dilations = (1, 2, 4, 8, 1)
   model.quantizer = "fsq"  # or "ema_vq"
-  model.levels = (8, 5, 5, 5)  # FSQ: 1,000 codes
-  model.num_codes = 1_024  # EMA-VQ
+  model.num_phases = 4  # times 256 codes: 1,024
+  model.levels = (4, 4, 4, 4)  # FSQ
+  model.codes_per_phase = 256  # EMA-VQ
   model.code_dim = 16  # EMA-VQ
   model.decay = 0.99  # EMA-VQ
   model.space = "geometry"  # or "params", the ablation
@@ -39,10 +40,10 @@ def get_config() -> ml_collections.ConfigDict:
     {
       "face_mm": 1.0,
       "face_velocity_mm": 0.5,
-      "head_deg": 1.0,
+      "features_l1": 1.0,
+      "head_deg": 1.5,
       "head_velocity_deg": 0.3,
       "gaze_deg": 0.05,
-      "params_l1": 0.1,
     }
   )
   config.quantizer_loss_weight = 0.25  # VQ: commitment; FSQ: spread of the latents

@@ -95,7 +95,9 @@ def restore_model(workdir) -> dict:
     shapes = reader.metadata(folder).item_metadata.tree
     # As numpy: the file remembers the devices it was saved on, which may not be here.
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
-    restored = reader.restore(folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+    restored = reader.restore(
+      folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy)
+    )
   return jax.tree.map(jnp.asarray, dict(restored)) | {"step": step}
 
 

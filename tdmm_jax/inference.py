@@ -86,7 +86,7 @@ class Run:
       for prompt, n in zip(prompts, frames, strict=True)
     ]
     length = self.config.max_frames + tasks.NUM_MOTION_SPECIALS
-    limits = constraints.exact_motion(self.vocab, frames, length)
+    limits = constraints.exact_motion(self.vocab, frames, length, self.codec.num_phases)
     tokens = self._decode(encoders, limits, seed, temperature, top_p)
     return [
       self.vocab.ids_to_motion(row[1 : n + 1])

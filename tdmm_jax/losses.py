@@ -72,6 +72,16 @@ def motion_errors(predicted_BTG, geometry_BTG, predicted_BTP, params_BTP, mask_B
   }
 
 
+def feature_errors(projection_GN, error_BTG, mask_BT):
+  """Geometry error along its principal directions, each scaled to unit spread.
+
+  Millimetres alone let the jaw, which moves most, take every bit; a raised brow is
+  small in millimetres and large in meaning.
+  """
+  error_BTN = error_BTG @ projection_GN
+  return {"features_l1": _masked_mean(jnp.abs(error_BTN).mean(-1), mask_BT)}
+
+
 def parameter_errors(model_std_P, predicted_BTP, params_BTP, mask_BT):
   """The ablation's loss (`space = "params"`): normalised coefficients, no face."""
   error_BTP = (predicted_BTP - params_BTP) / model_std_P

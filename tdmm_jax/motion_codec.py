@@ -54,7 +54,8 @@ class MotionCodec:
 
   Attributes:
     face: the full FaceModel the coefficients belong to.
-    num_codes: codebook size.
+    num_codes: codebook size; frame t's code lies in the share of phase
+      t mod num_phases.
     version: identifies the trained tokenizer; stored by language models.
   """
 
@@ -64,11 +65,14 @@ class MotionCodec:
     ids = training_vertices(face, config.model.num_vertices, config.model.lip_weight)
     self.subset = face_lib.vertex_subset(face, ids)
     self.model = build_model(config, face.num_expression)
-    self.num_codes = (
-      int(np.prod(config.model.levels))
-      if config.model.quantizer == "fsq"
-      else config.model.num_codes
+    quantizer = config.model
+    per_phase = (
+      int(np.prod(quantizer.levels))
+      if quantizer.quantizer == "fsq"
+      else quantizer.codes_per_phase
     )
+    self.num_phases = quantizer.num_phases
+    self.num_codes = per_phase * self.num_phases
     self._encode = jax.jit(functools.partial(_encode, self.model))
     self._decode = jax.jit(functools.partial(_decode, self.model))
 

@@ -80,14 +80,19 @@ def _tokenizer_loss(config, model, subset, params, collections, batch, rng):
     rngs={"codebook": rng} if train else None,
   )
   del codes
+  predicted_geometry = losses.geometry_of(subset, predicted)
   errors = losses.motion_errors(
-    losses.geometry_of(subset, predicted),
+    predicted_geometry,
     geometry,
     predicted,
     batch["params"],
     batch["mask"],
   )
   std = collections["stats"]["params_std"]
+  projection = collections["stats"]["geometry_projection"]
+  errors |= losses.feature_errors(
+    projection, predicted_geometry - geometry, batch["mask"]
+  )
   errors |= losses.parameter_errors(std, predicted, batch["params"], batch["mask"])
   loss = losses.weighted_sum(errors, config.loss_weights)
   loss = loss + config.quantizer_loss_weight * quantizer_loss
@@ -126,7 +131,7 @@ def _normalisation(motions: list[dict], subset, num_features: int) -> dict:
   covariance_GG = centred_NG.T @ centred_NG / len(centred_NG)
   values, vectors = np.linalg.eigh(covariance_GG)
   values, vectors = values[::-1][:num_features], vectors[:, ::-1][:, :num_features]
-  scale = 1.0 / np.sqrt(np.maximum(values, values[0] * 1e-4))
+  scale = 1.0 / np.sqrt(np.maximum(values, values[0] * 1e-3))
   return {
     "geometry_mean": jnp.asarray(mean_G, jnp.float32),
     "geometry_projection": jnp.asarray(vectors * scale, jnp.float32),
@@ -253,18 +258,15 @@ def _vocabulary(config, workdir, clips, num_codes: int) -> vocab_lib.Vocab:
 def _with_motion_embeddings(variables: dict, vocab, codec, rng) -> dict:
   """Starts the motion tokens' rows from what their codes decode to.
 
-  Codes that look alike start alike: rows are random projections of the latents, plus
-  a little noise, at the scale of the other rows.
+  Codes that look alike start alike: rows are random projections of what the tokenizer's
+  decoder is given for them, plus a little noise, at the scale of the other rows.
   """
-  latents_KC = codec.model.apply(
-    codec.variables,
-    jnp.arange(codec.num_codes),
-    method=lambda module, codes: module.quantize.codes_to_latents(codes),
+  x_KN = codec.model.apply(
+    codec.variables, jnp.arange(codec.num_codes), method="code_vectors"
   )
-  scale_C = latents_KC.std(0) + 1e-6
-  x_KC = (latents_KC - latents_KC.mean(0)) / scale_C
-  frequencies = jnp.concatenate([0.5 * x_KC, 1.0 * x_KC, 2.0 * x_KC], axis=-1)
-  features_KN = jnp.concatenate([x_KC, jnp.sin(frequencies), jnp.cos(frequencies)], -1)
+  used_KN = (x_KN != 0).astype(jnp.float32)  # latents of other phases stay silent
+  waves = [jnp.sin(3 * x_KN), jnp.cos(3 * x_KN) * used_KN]
+  features_KN = jnp.concatenate([x_KN, *waves], axis=-1)
   params = dict(variables["params"])
 
   def rows(boxed, rng, axis):

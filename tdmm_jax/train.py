@@ -59,7 +59,8 @@ def train(config: ml_collections.ConfigDict, workdir, progress: bool = True) -> 
   """Trains to `config.total_steps`, from the last checkpoint if there is one.
 
   Returns:
-    the last evaluation's metrics on the validation split.
+    the last evaluation's metrics on the validation split; empty if nothing was left
+    to train.
 
   Raises:
     FloatingPointError: the loss became NaN or infinite; names step and loss.
@@ -86,13 +87,12 @@ def train(config: ml_collections.ConfigDict, workdir, progress: bool = True) -> 
       evaluate = lambda state: train_step.merge(
         [eval_fn(state, sharding.to_global(b, mesh)) for b in objective.eval_batches]
       )
-      _loop(config, state, step_fn, evaluate, objective, mesh, mngr, logger, progress)
+      scores = _loop(
+        config, state, step_fn, evaluate, objective, mesh, mngr, logger, progress
+      )
       mngr.wait_until_finished()
     logger.close()
-  curve = {}
-  for name in ("loss", "total_loss"):
-    curve |= {name: metric_logging.read_curve(workdir, "valid", name)[-1:]}
-  return curve
+  return scores
 
 
 def _loop(config, state, step_fn, evaluate, objective, mesh, mngr, logger, progress):
@@ -107,6 +107,7 @@ def _loop(config, state, step_fn, evaluate, objective, mesh, mngr, logger, progr
     file=sys.stderr,
     mininterval=0.5,
   )
+  scores = {}
   pending = []  # metrics are read after the next steps are dispatched
   for step in range(start, config.total_steps):
     batch = sharding.to_global(next(objective.train_iter), mesh)
@@ -121,13 +122,14 @@ def _loop(config, state, step_fn, evaluate, objective, mesh, mngr, logger, progr
       logger.write(done, "train", scalars)
       bar.set_postfix(loss=f"{scalars['total_loss']:.3f}")
     if done % config.eval_every == 0 or done == config.total_steps:
-      logger.write(done, "valid", evaluate(state))
+      scores = evaluate(state)
+      logger.write(done, "valid", scores)
     checkpoints.save(
       mngr, done, state, objective.train_iter, force=done == config.total_steps
     )
     bar.update()
   bar.close()
-  return state
+  return scores
 
 
 def main(argv) -> None:

@@ -1,20 +1,35 @@
-"""Fixtures that several folders share."""
+"""Fixtures that several folders share, and one compilation cache for all workers."""
 
 import fcntl
 import os
 
+import jax
 import pytest
 import tiny
 
 from tdmm_jax import inference
 
 
+def _common(tmp_path_factory):
+  """A folder that all workers of this session see."""
+  base = tmp_path_factory.getbasetemp()
+  return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory):
+  """Most of these tests' time is compilation, and many compile the same programs."""
+  jax.config.update(
+    "jax_compilation_cache_dir", str(_common(tmp_path_factory) / "compiled")
+  )
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+  jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
   """A run directory (records/, tokenizer/, lm/), made once for all workers. Read only."""
-  base = tmp_path_factory.getbasetemp()
-  if "PYTEST_XDIST_WORKER" in os.environ:
-    base = base.parent  # the workers' common folder
+  base = _common(tmp_path_factory)
   run_dir, done = base / "tiny_run", base / "tiny_run.done"
   with (base / "tiny_run.lock").open("w") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)

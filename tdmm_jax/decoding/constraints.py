@@ -9,8 +9,14 @@ import numpy as np
 from tdmm_jax.vocab import EOS_ID, PAD_ID, Vocab
 
 
-def exact_motion(vocab: Vocab, num_frames: list[int], max_decode_length: int):
-  """<som>, exactly num_frames[b] motion tokens, <eom>, eos, then padding."""
+def exact_motion(
+  vocab: Vocab, num_frames: list[int], max_decode_length: int, num_phases: int = 1
+):
+  """<som>, exactly num_frames[b] motion tokens, <eom>, eos, then padding.
+
+  Frame t draws from the codes of its phase, t mod num_phases.
+  """
+  per_phase = vocab.num_codes // num_phases
   shape = (len(num_frames), max_decode_length)
   low, high = np.full(shape, PAD_ID, np.int32), np.full(shape, PAD_ID + 1, np.int32)
 
@@ -21,8 +27,9 @@ def exact_motion(vocab: Vocab, num_frames: list[int], max_decode_length: int):
     if frames + 3 > max_decode_length:
       raise ValueError(f"{frames} frames do not fit {max_decode_length} positions")
     fix(row, 0, vocab.som_id)
-    low[row, 1 : frames + 1] = vocab.motion_offset
-    high[row, 1 : frames + 1] = vocab.motion_offset + vocab.num_codes
+    phase = np.arange(frames) % num_phases
+    low[row, 1 : frames + 1] = vocab.motion_offset + phase * per_phase
+    high[row, 1 : frames + 1] = vocab.motion_offset + (phase + 1) * per_phase
     fix(row, frames + 1, vocab.eom_id)
     fix(row, frames + 2, EOS_ID)
   return low, high

@@ -19,11 +19,11 @@ def skinning_weights(anatomy: Anatomy) -> np.ndarray:
   p = mesh.vertices
   front = p[:, 2] - 2.4 + 0.25 * (p[:, 1] + 9.0)
   jaw = anatomy.lower * smooth_step(front / 3.2 + 0.25)
-  under = smooth_step((p[:, 1] + 14.0) / 2.6)  # below the chin it fades into the neck
+  under = smooth_step((p[:, 1] + 14.6) / 2.8)  # below the chin it fades into the neck
   jaw = jaw * under
   jaw[mesh.both("lower_teeth", "tongue")] = 1.0
   jaw[mesh.both("upper_teeth", "ear", "eyeball")] = 0.0
-  neck = smooth_step((p[:, 1] - 0.25 * p[:, 2] + 17.0) / 9.0)
+  neck = smooth_step((p[:, 1] + 0.35 * p[:, 2] + 16.5) / 7.0)
   neck[mesh.both("ear", "eyeball", "upper_teeth", "lower_teeth", "tongue")] = 1.0
   weights = np.zeros((len(p), 5))
   weights[:, 0] = 1.0 - neck

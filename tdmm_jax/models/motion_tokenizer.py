@@ -6,12 +6,20 @@ vector (tdmm_jax/face/motion_vector.py).
 
 The encoder sees the *geometry* of the identity-free face, not its coefficients:
 different coefficients can give the same face. The decoder returns motion vectors.
+
+Codes are interleaved in time: frame t has the phase t mod `num_phases`, and each phase
+has a share of the codebook of its own. A network that treats all frames alike answers a
+still face with one code, the same in every frame: 10 bits for everything. With phases,
+neighbouring frames say different things about the face, and the decoder, which sees
+them all, puts them together. A code's phase is part of the code, so a sequence of codes
+needs no position to be read.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from tdmm_jax import sharding
@@ -86,6 +94,7 @@ class MotionTokenizer(nn.Module):
   """Encoder, quantiser (FSQ or EMA-VQ) and decoder.
 
   `space` chooses what the encoder sees: "geometry", or "params" for the ablation.
+  There are `num_phases` times as many codes as the quantiser has.
   The `stats` collection holds the training set's normalisation, set once before step 0.
   """
 
@@ -93,9 +102,10 @@ class MotionTokenizer(nn.Module):
   mlp_dim: int
   dilations: Sequence[int]
   quantizer: str  # "fsq" | "ema_vq"
-  levels: Sequence[int]
-  num_codes: int
-  code_dim: int
+  levels: Sequence[int]  # FSQ
+  codes_per_phase: int  # EMA-VQ
+  code_dim: int  # EMA-VQ
+  num_phases: int
   decay: float
   space: str  # "geometry" | "params"
   num_params: int
@@ -117,7 +127,7 @@ class MotionTokenizer(nn.Module):
       self.quantize = quantizers.FSQ(self.levels)
       width = len(self.levels)
     elif self.quantizer == "ema_vq":
-      self.quantize = quantizers.EmaVQ(self.num_codes, self.code_dim, self.decay)
+      self.quantize = quantizers.EmaVQ(self.codes_per_phase, self.code_dim, self.decay)
       width = self.code_dim
     else:
       raise ValueError(f"quantizer {self.quantizer!r}; choose 'fsq' or 'ema_vq'")
@@ -129,7 +139,9 @@ class MotionTokenizer(nn.Module):
       "dilations": tuple(self.dilations),
       "dtype": self.dtype,
     }
-    self.encoder = TemporalStack(**stack, num_outputs=width, out_axis="codes")
+    self.encoder = TemporalStack(
+      **stack, num_outputs=self.num_phases * width, out_axis="codes"
+    )
     self.decoder = TemporalStack(
       **stack, num_outputs=self.num_params, out_axis="features"
     )
@@ -148,24 +160,58 @@ class MotionTokenizer(nn.Module):
     # Gaze and head rotation do not move the head-fixed face's skin.
     return jnp.concatenate([projected_BTN, normalised_BTP[..., -9:]], axis=-1)
 
-  def latents(self, geometry_BTG, params_BTP, mask_BT):
-    return self.encoder(self.features(geometry_BTG, params_BTP), mask_BT)
+  def _phases(self, num_frames: int):
+    """One-hot phases float32[T, P'] of frames 0 .. T - 1."""
+    return jax.nn.one_hot(jnp.arange(num_frames) % self.num_phases, self.num_phases)
+
+  def _latents(self, geometry_BTG, params_BTP, mask_BT):
+    """Latents of all phases, float32[B, T, P', C]; a frame uses its own phase's."""
+    features_BTN = self.features(geometry_BTG, params_BTP)
+    batch, length, _ = features_BTN.shape
+    phases = jnp.broadcast_to(self._phases(length), (batch, length, self.num_phases))
+    latents = self.encoder(jnp.concatenate([features_BTN, phases], -1), mask_BT)
+    return latents.reshape(batch, length, self.num_phases, -1)
+
+  def _quantize(self, geometry_BTG, params_BTP, mask_BT, train=False):
+    latents_BTPC = self._latents(geometry_BTG, params_BTP, mask_BT)
+    phases_TP = self._phases(mask_BT.shape[1])
+    own_BTC = jnp.einsum("btpc,tp->btc", latents_BTPC, phases_TP)
+    quantized_BTC, codes_BT, loss = self.quantize(own_BTC, mask_BT, train)
+    if self.quantizer == "fsq":
+      loss = quantizers.spread_loss(latents_BTPC, mask_BT)
+    phase_T = jnp.argmax(phases_TP, axis=-1)
+    return quantized_BTC, codes_BT + phase_T * self.quantize.num_codes, loss
 
   def encode(self, geometry_BTG, params_BTP, mask_BT):
     """Codes int32[B, T] in [0, K)."""
-    latents_BTC = self.latents(geometry_BTG, params_BTP, mask_BT)
-    return self.quantize(latents_BTC, mask_BT)[1]
+    return self._quantize(geometry_BTG, params_BTP, mask_BT)[1]
+
+  def code_vectors(self, codes):
+    """What the decoder is given for codes int[...]: float32[..., P' * C + P'].
+
+    A code's latent stands in its phase's slot, the other slots are zero; the phase
+    itself follows.
+    """
+    latents = self.quantize.codes_to_latents(codes % self.quantize.num_codes)
+    return self._in_slots(latents, codes // self.quantize.num_codes)
+
+  def _in_slots(self, latents, phase):
+    one_hot = jax.nn.one_hot(phase, self.num_phases)
+    slots = one_hot[..., :, None] * latents[..., None, :]
+    return jnp.concatenate([slots.reshape(*slots.shape[:-2], -1), one_hot], axis=-1)
 
   def decode(self, codes_BT, mask_BT):
     """Motion vectors float32[B, T, P] of codes."""
-    return self._decode(self.quantize.codes_to_latents(codes_BT), mask_BT)
+    return self._decode(self.code_vectors(codes_BT), mask_BT)
 
-  def _decode(self, quantized_BTC, mask_BT):
-    outputs_BTP = self.decoder(quantized_BTC, mask_BT)
+  def _decode(self, vectors_BTN, mask_BT):
+    outputs_BTP = self.decoder(vectors_BTN, mask_BT)
     return outputs_BTP * self.params_std.value + self.params_mean.value
 
   def __call__(self, geometry_BTG, params_BTP, mask_BT, train: bool = False):
     """Returns (motion vectors float32[B, T, P], codes int32[B, T], quantiser loss)."""
-    latents_BTC = self.latents(geometry_BTG, params_BTP, mask_BT)
-    quantized_BTC, codes_BT, loss = self.quantize(latents_BTC, mask_BT, train)
-    return self._decode(quantized_BTC, mask_BT), codes_BT, loss
+    quantized_BTC, codes_BT, loss = self._quantize(
+      geometry_BTG, params_BTP, mask_BT, train
+    )
+    vectors_BTN = self._in_slots(quantized_BTC, codes_BT // self.quantize.num_codes)
+    return self._decode(vectors_BTN, mask_BT), codes_BT, loss

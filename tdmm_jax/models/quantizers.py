@@ -2,7 +2,7 @@
 
 Shape letters: B batch, T frames, C code width, K codes. Both quantisers share a call
 `(latents_BTC, mask_BT, train) -> (quantized_BTC, codes_BT, loss)` and a lookup
-`codes_to_latents`. The loss is VQ's commitment loss, or FSQ's spread loss.
+`codes_to_latents`. FSQ's loss is zero; see `spread_loss`.
 """
 
 from collections.abc import Sequence
@@ -17,21 +17,21 @@ def _round_straight_through(x):
   return x + jax.lax.stop_gradient(jnp.round(x) - x)
 
 
-def _spread_loss(latents_BTC, mask_BT):
+def spread_loss(latents_BTPC, mask_BT):
   """Distance of the latents' mean and covariance from 0 and I over valid frames.
 
   FSQ has no codebook to collapse, but its latents can: correlated or narrow ones leave
-  most cells empty. Unit, uncorrelated latents fill them evenly.
+  most cells empty. Unit, uncorrelated latents fill them evenly, and uncorrelated phases
+  do not say the same thing twice.
   """
-  if mask_BT is None:
-    mask_BT = jnp.ones(latents_BTC.shape[:-1])
+  latents_BTC = latents_BTPC.reshape(*latents_BTPC.shape[:2], -1)
   weight_BT1 = mask_BT[..., None].astype(jnp.float32)
   total = jnp.maximum(weight_BT1.sum(), 1.0)
   mean_C = jnp.sum(latents_BTC * weight_BT1, axis=(0, 1)) / total
   centred_BTC = (latents_BTC - mean_C) * weight_BT1
   covariance_CC = jnp.einsum("btc,btd->cd", centred_BTC, centred_BTC) / total
   excess_CC = covariance_CC - jnp.eye(mean_C.shape[0])
-  return jnp.sum(mean_C**2) + jnp.sum(excess_CC**2)
+  return (jnp.sum(mean_C**2) + jnp.sum(excess_CC**2)) / mean_C.shape[0]
 
 
 class FSQ(nn.Module):
@@ -63,7 +63,7 @@ class FSQ(nn.Module):
     rounded_BTC = _round_straight_through(self._bound(latents_BTC))
     digits_BTC = (rounded_BTC + half_width).astype(jnp.int32)
     codes_BT = jnp.sum(digits_BTC * self._basis(), axis=-1)
-    return rounded_BTC / half_width, codes_BT, _spread_loss(latents_BTC, mask_BT)
+    return rounded_BTC / half_width, codes_BT, jnp.zeros((), jnp.float32)
 
   def _basis(self):
     return np.concatenate([[1], np.cumprod(self.levels[:-1])]).astype(np.int32)

@@ -192,3 +192,16 @@ def test_constructor_checks_shapes(field):
   arrays[field] = arrays[field][:-1]
   with pytest.raises(ValueError, match=field):
     face_model.from_arrays(**arrays)
+
+
+def test_lids_turn_with_the_head_unlike_those_of_smirk(model):
+  """SMIRK adds lid offsets after skinning: (R - I) d off, 30 degrees of yaw here."""
+  rest = {n: 0 * v for n, v in random_head.random_pose(model, (1,)).items()}
+  yaw = {**rest, "head_pose": np.float32([[0, np.pi / 6, 0]])}
+  closed = {**yaw, "eyelids": np.float32([[1, 1]])}
+  ours = posed_vertices(model, **closed)[0]
+  offsets = np.asarray(model.eyelid_dirs).sum(axis=-1)
+  smirk = posed_vertices(model, **yaw)[0] + offsets
+  turn = Rotation.from_rotvec([0, np.pi / 6, 0]).as_matrix() - np.eye(3)
+  np.testing.assert_allclose(ours - smirk, offsets @ turn.T, atol=1e-6)
+  assert np.abs(ours - smirk).max() > 0.4 * np.abs(offsets).max()

@@ -1,0 +1,146 @@
+"""Input pipelines: pure functions of (seed, step), on any number of hosts."""
+
+import jax
+import numpy as np
+import pytest
+
+from tdmm_jax import vocab as vocab_lib
+from tdmm_jax.data import pipeline
+
+TEXTS = ["A man smiles.", "She frowns, then nods.", "Eyes closed, mouth open."]
+
+
+@pytest.fixture(scope="module")
+def vocab():
+  return vocab_lib.train(TEXTS * 5, num_codes=40, num_pieces=320, num_extra_ids=4)
+
+
+def make_clips(count=23):
+  rng = np.random.default_rng(0)
+  return [
+    {
+      "codes": rng.integers(0, 40, rng.integers(4, 20)),
+      "prompt": TEXTS[i % 3],
+      "captions": TEXTS,
+    }
+    for i in range(count)
+  ]
+
+
+def make_rows(vocab, seed=0, **changes):
+  settings = {"split": "train", "weights": (1.0, 0.25)} | changes
+  return pipeline.PackedTasks(vocab, make_clips(), 192, 96, 400, seed, **settings)
+
+
+def equal(a, b):
+  assert a.keys() == b.keys()
+  for key in a:
+    np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+
+
+def test_row_n_is_a_pure_function_of_seed_and_n(vocab):
+  forwards = make_rows(vocab)
+  rows = [forwards[i] for i in range(120)]  # several epochs
+  assert len(forwards._starts) > 4
+  for order in (range(119, -1, -1), np.random.default_rng(0).permutation(120)[:40]):
+    fresh = make_rows(vocab)
+    for i in order:
+      equal(fresh[int(i)], rows[i])
+  other = make_rows(vocab, seed=1)
+  assert any(
+    (other[i]["decoder_target_tokens"] != rows[i]["decoder_target_tokens"]).any()
+    for i in range(5)
+  )
+
+
+def test_an_epoch_holds_every_clip_in_both_directions(vocab):
+  rows = make_rows(vocab)
+  rows[0]
+  epoch = [rows[i] for i in range(rows._starts[1])]
+  targets = np.concatenate([row["decoder_target_tokens"] for row in epoch])
+  weights = np.concatenate([row["decoder_loss_weights"] for row in epoch])
+  said = np.concatenate([row["encoder_input_tokens"] for row in epoch])
+  codes = np.bincount(np.concatenate([clip["codes"] for clip in make_clips()]))
+  motion = lambda ids: np.bincount(ids[ids >= vocab.motion_offset] - vocab.motion_offset)
+  np.testing.assert_array_equal(motion(targets), codes)  # l2m's targets
+  np.testing.assert_array_equal(motion(said), codes)  # m2l's inputs
+  assert (said == vocab.task_id("l2m")).sum() == (said == vocab.task_id("m2l")).sum() == 23
+  assert set(weights[targets >= vocab.motion_offset]) == {1.0}
+  assert (weights == 0.25).any() and not weights[targets == 0].any()
+
+
+def test_test_rows_use_no_training_instruction(vocab):
+  first = lambda rows: {tuple(rows[i]["encoder_input_tokens"][:6]) for i in range(30)}
+  assert not first(make_rows(vocab)) & first(make_rows(vocab, split="test"))
+
+
+def motions(count=11):
+  rng = np.random.default_rng(0)
+  return [
+    {"vectors": np.full((n, 3), i) + np.arange(n)[:, None] / 100, "valid": np.ones(n, bool)}
+    for i, n in enumerate(rng.integers(5, 40, count))
+  ]
+
+
+def iterator(kind, vocab, seed=0):
+  if kind == "tokenizer":
+    return pipeline.tokenizer_iterator(motions(), 16, 4, seed)
+  return pipeline.lm_iterator(make_rows(vocab, seed), 4)
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "lm"])
+def test_two_hosts_make_the_batches_of_one(kind, vocab, monkeypatch):
+  whole = iterator(kind, vocab)
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  halves = []
+  for host in range(2):
+    monkeypatch.setattr(jax, "process_index", lambda host=host: host)
+    halves.append(iterator(kind, vocab))
+  for _ in range(12):
+    batch, parts = next(whole), [next(half) for half in halves]
+    for key, value in batch.items():
+      woven = np.stack([part[key] for part in parts], 1).reshape(value.shape)
+      np.testing.assert_array_equal(woven, value, err_msg=key)
+
+
+def test_a_batch_that_hosts_cannot_share_is_refused(vocab, monkeypatch):
+  monkeypatch.setattr(jax, "process_count", lambda: 3)
+  with pytest.raises(ValueError, match="batch_size 4 does not divide by 3 hosts"):
+    iterator("tokenizer", vocab)
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "lm"])
+@pytest.mark.parametrize("stop", [1, 9])
+def test_the_iterator_goes_on_from_its_state(kind, stop, vocab):
+  first = iterator(kind, vocab)
+  for _ in range(stop):
+    next(first)
+  state = first.get_state()
+  rest = [next(first) for _ in range(8)]
+  second = iterator(kind, vocab)
+  next(second)
+  second.set_state(state)
+  for batch in rest:
+    equal(next(second), batch)
+
+
+def test_the_seed_decides_and_epochs_differ():
+  first = lambda seed: next(pipeline.tokenizer_iterator(motions(), 16, 4, seed))
+  equal(first(0), first(0))
+  assert (first(0)["params"] != first(1)["params"]).any()
+  stream = pipeline.tokenizer_iterator(motions(), 16, 11, 0)
+  one, two = next(stream), next(stream)  # 11 clips: one epoch a batch
+  clip_ids = lambda batch: np.floor(batch["params"][:, 0, 0] + 1e-4)
+  assert sorted(clip_ids(one)) == sorted(clip_ids(two)) == list(range(11))
+  assert (clip_ids(one) != clip_ids(two)).any()
+
+
+def test_windows_are_padded_and_masked():
+  motion = {"vectors": np.arange(12.0).reshape(6, 2), "valid": np.ones(6, bool)}
+  motion["valid"][2] = False
+  window = pipeline.motion_window(motion, 8, 0)
+  np.testing.assert_array_equal(window["mask"], [1, 1, 0, 1, 1, 1, 0, 0])
+  np.testing.assert_array_equal(window["params"][6:], [[10, 11]] * 2)  # the last, held
+  cut = pipeline.motion_window(motion, 3, 2)
+  np.testing.assert_array_equal(cut["params"], motion["vectors"][2:5])
+  np.testing.assert_array_equal(cut["mask"], [0, 1, 1])

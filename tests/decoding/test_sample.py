@@ -1,0 +1,152 @@
+"""Decoding: constraints cannot be broken, greedy is the model's argmax."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from tdmm_jax.decoding import constraints, sample
+from tdmm_jax.models.t5 import T5
+from tdmm_jax.vocab import EOS_ID
+
+
+@dataclasses.dataclass(frozen=True)
+class Ids:
+  """The ids of a vocabulary; the constraints read nothing else of it."""
+
+  num_pieces: int = 30
+  som_id: int = 40
+  eom_id: int = 41
+  motion_offset: int = 42
+  num_codes: int = 12
+
+
+VOCAB = 64
+MODEL = T5(VOCAB, 16, 2, 8, 24, 1, 1)
+
+
+@functools.cache
+def parameters():
+  ones = jnp.ones((1, 4), jnp.int32)
+  variables = MODEL.init(jax.random.key(0), ones, ones, ones, ones)
+  # Sharp logits, so that unlikely tokens are very unlikely.
+  params = nn.meta.unbox(variables["params"])
+  params["logits_dense"]["kernel"] *= 6.0
+  return params
+
+
+def prompts(batch):
+  tokens = np.random.default_rng(0).integers(2, 30, (batch, 7)).astype(np.int32)
+  tokens[-1, 4:] = 0
+  return tokens
+
+
+FRAMES = [1, 5, 9]
+LENGTH = 12
+SETTINGS = [(0.0, 1.0), (1.0, 1.0), (1.0, 0.3), (5.0, 0.9), (1e-6, 0.9), (1e-30, 0.5)]
+
+
+@pytest.mark.parametrize("temperature, top_p", SETTINGS)
+def test_motion_has_the_exact_length_whatever_is_drawn(temperature, top_p):
+  low, high = constraints.exact_motion(Ids(), FRAMES, LENGTH)
+  seen = set()
+  for seed in range(12):
+    tokens = np.asarray(
+      sample.decode(
+        MODEL,
+        parameters(),
+        prompts(3),
+        low,
+        high,
+        jax.random.key(seed),
+        temperature=temperature,
+        top_p=top_p,
+      )
+    )
+    for row, frames in zip(tokens, FRAMES, strict=True):
+      motion, rest = row[1 : frames + 1], row[frames + 1 :]
+      assert row[0] == 40 and ((motion >= 42) & (motion < 54)).all()
+      np.testing.assert_array_equal(rest, [41, EOS_ID] + [0] * (LENGTH - frames - 3))
+    seen.add(tokens.tobytes())
+  assert (len(seen) == 1) == (temperature < 1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 3.0])
+def test_text_is_pieces_then_eos_then_padding(temperature):
+  low, high = constraints.text_only(Ids(), 3, 8)
+  for seed in range(12):
+    tokens = np.asarray(
+      sample.decode(
+        MODEL,
+        parameters(),
+        prompts(3),
+        low,
+        high,
+        jax.random.key(seed),
+        temperature=temperature,
+      )
+    )
+    for row in tokens:
+      (ends,) = np.nonzero(row == EOS_ID)
+      assert len(ends) == 1  # the last position allows nothing else
+      assert ((row[: ends[0]] > EOS_ID) & (row[: ends[0]] < 30)).all()
+      assert (row[ends[0] + 1 :] == 0).all()
+
+
+def test_greedy_is_the_argmax_of_teacher_forcing():
+  low, high = constraints.exact_motion(Ids(), FRAMES, LENGTH)
+  encoder = prompts(3)
+  tokens = np.asarray(
+    sample.decode(MODEL, parameters(), encoder, low, high, jax.random.key(0))
+  )
+  shifted = np.pad(tokens, ((0, 0), (1, 0)))[:, :-1]
+  logits = np.array(
+    MODEL.apply(
+      {"params": parameters()}, encoder, shifted, encoder > 0, np.ones_like(shifted)
+    )
+  )
+  ids = np.arange(VOCAB)
+  logits[(ids < low[..., None]) | (ids >= high[..., None])] = -np.inf
+  np.testing.assert_array_equal(logits.argmax(-1), tokens)
+  assert len(np.unique(tokens[2, 1:10])) > 1
+
+
+def test_a_row_does_not_depend_on_its_neighbours_greedily():
+  low, high = constraints.exact_motion(Ids(), FRAMES, LENGTH)
+  run = lambda rows: sample.decode(
+    MODEL, parameters(), prompts(3)[rows], low[rows], high[rows], jax.random.key(0)
+  )
+  together = run(np.array([0, 1, 2]))
+  for row in range(3):
+    np.testing.assert_array_equal(run(np.array([row]))[0], together[row])
+
+
+def test_same_seed_same_tokens():
+  low, high = constraints.exact_motion(Ids(), FRAMES, LENGTH)
+  draw = lambda seed: np.asarray(
+    sample.decode(
+      MODEL, parameters(), prompts(3), low, high, jax.random.key(seed), temperature=2.0
+    )
+  )
+  np.testing.assert_array_equal(draw(1), draw(1))
+  assert (draw(1) != draw(2)).any()
+
+
+def test_top_p_by_hand():
+  logits = np.log(np.array([[0.1, 0.5, 0.05, 0.3, 0.05], [0.2, 0.2, 0.2, 0.2, 0.2]]))
+  kept = lambda p: np.asarray(sample.top_p_filter(logits, p)) > -1e9
+  np.testing.assert_array_equal(kept(0.49)[0], [0, 1, 0, 0, 0])
+  np.testing.assert_array_equal(kept(0.51)[0], [0, 1, 0, 1, 0])
+  np.testing.assert_array_equal(kept(0.79)[0], [0, 1, 0, 1, 0])
+  np.testing.assert_array_equal(kept(0.85)[0], [1, 1, 0, 1, 0])
+  np.testing.assert_array_equal(kept(1e-6)[0], [0, 1, 0, 0, 0])  # never none
+  np.testing.assert_array_equal(kept(0.5)[1], [1, 1, 1, 1, 1])  # ties stay together
+
+
+def test_too_many_frames_for_the_positions_is_refused():
+  with pytest.raises(ValueError, match="10 frames do not fit 12"):
+    constraints.exact_motion(Ids(), [10], 12)
