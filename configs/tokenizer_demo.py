@@ -1,4 +1,4 @@
-"""Geometry tokenizer of `make demo`: FSQ, 1,024 codes, one token per frame.
+"""Geometry tokenizer of `make demo`: FSQ, 1,000 codes, one token per frame.
 
 Run: python -m tdmm_jax.train --config configs/tokenizer_demo.py --workdir DIR
 """
@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.batch_size = 16
   config.total_steps = 1_500
   config.save_every = 250
-  config.learning_rate = 2e-3
+  config.learning_rate = 1e-3
   config.weight_decay = 0.0
   config.tensorboard = False
 
@@ -25,10 +25,10 @@ def get_config() -> ml_collections.ConfigDict:
   model.mlp_dim = 256
   model.dilations = (1, 2, 4, 8, 1)
   model.quantizer = "fsq"  # or "ema_vq"
-  model.num_phases = 4  # times 256 codes: 1,024
-  model.levels = (4, 4, 4, 4)  # FSQ
-  model.codes_per_phase = 256  # EMA-VQ
-  model.code_dim = 16  # EMA-VQ
+  model.num_phases = 8  # times 125 codes: 1,000
+  model.levels = (5, 5, 5)  # FSQ
+  model.codes_per_phase = 125  # EMA-VQ
+  model.code_dim = 3  # EMA-VQ
   model.decay = 0.99  # EMA-VQ
   model.space = "geometry"  # or "params", the ablation
   model.num_features = 48
@@ -38,13 +38,13 @@ def get_config() -> ml_collections.ConfigDict:
   # Units: mm, mm/frame, degrees, degrees/frame.
   config.loss_weights = ml_collections.ConfigDict(
     {
-      "face_mm": 1.0,
-      "face_velocity_mm": 0.5,
-      "features_l1": 1.0,
+      "face_mm": 0.5,
+      "face_velocity_mm": 0.25,
+      "features_l1": 4.0,
       "head_deg": 1.5,
       "head_velocity_deg": 0.3,
       "gaze_deg": 0.05,
     }
   )
-  config.quantizer_loss_weight = 0.25  # VQ: commitment; FSQ: spread of the latents
+  config.quantizer_loss_weight = 1.0  # VQ: commitment; FSQ: spread of the latents
   return config

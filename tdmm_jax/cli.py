@@ -7,6 +7,7 @@ import argparse
 import json
 import pathlib
 import sys
+from typing import NoReturn
 
 from tdmm_jax.errors import UserError
 
@@ -50,7 +51,8 @@ def _read_prompts(path: pathlib.Path, seconds: float) -> list[tuple[str, str, fl
     try:
       row = json.loads(line)
       clip_id, prompt = str(row["clip_id"]), str(row["prompt"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+      length = float(row.get("seconds", seconds))
+    except (ValueError, KeyError, TypeError) as error:  # JSON's errors are ValueErrors
       raise UserError(
         f"{path}:{number}: not a prompt ({error}); each line is JSON with clip_id and "
         "prompt"
@@ -60,7 +62,7 @@ def _read_prompts(path: pathlib.Path, seconds: float) -> list[tuple[str, str, fl
         f"{path}:{number}: clip_id {clip_id!r} is a duplicate or no file name; "
         "rename it"
       )
-    rows[clip_id] = (clip_id, prompt, float(row.get("seconds", seconds)))
+    rows[clip_id] = (clip_id, prompt, length)
   if not rows:
     raise UserError(f"{path}: no prompts in it; give JSON lines of clip_id and prompt")
   return list(rows.values())
@@ -71,7 +73,7 @@ def _generate(args) -> None:
     raise UserError("PROMPT: give one prompt in quotes, or --prompts FILE, not both")
   if args.num < 1:
     raise UserError(f"--num {args.num}: out of range; ask for at least 1")
-  if not 0 < args.top_p <= 1 or args.temperature < 0:
+  if not 0 < args.top_p <= 1 or not 0 <= args.temperature < float("inf"):
     raise UserError(
       "--top_p must be in (0, 1] and --temperature at least 0; see --help"
     )
@@ -128,6 +130,8 @@ def _render(args) -> None:
 def _evaluate(args) -> None:
   from tdmm_jax import checkpoints, evaluate
 
+  if args.max_clips is not None and args.max_clips < 1:
+    raise UserError(f"--max_clips {args.max_clips}: out of range; score at least 1")
   run = _run(args)
   directory = args.records or pathlib.Path(args.run or DEFAULT_RUN) / "records"
   say = lambda text: print(f"tdmm: {text}", file=sys.stderr)
@@ -144,8 +148,15 @@ def _evaluate(args) -> None:
       )
 
 
+class _Parser(argparse.ArgumentParser):
+  """Says what is wrong in one line, like every other error."""
+
+  def error(self, message: str) -> NoReturn:
+    self.exit(2, f"tdmm: error: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(
+  parser = _Parser(
     prog="tdmm",
     description="Facial motion as a language: text to 3D face motion, and back.",
     epilog='Start with `make demo`; then: tdmm generate "A woman smiles broadly, then '
@@ -227,7 +238,13 @@ def main(argv: list[str] | None = None) -> int:
   except UserError as error:
     if args.debug:
       raise
-    print(f"tdmm: error: {error}", file=sys.stderr)
+    print(f"tdmm: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+  except OSError as error:
+    if args.debug or error.filename is None:
+      raise
+    reason = f"{error.filename}: {error.strerror}; check the path and its permissions"
+    print(f"tdmm: error: {reason}", file=sys.stderr)
     return 2
   except KeyboardInterrupt:
     print("tdmm: interrupted", file=sys.stderr)

@@ -101,7 +101,7 @@ class Run:
 
   def check_motion(self, motion: FaceMotion, where: str) -> None:
     """Raises UserError unless the motion can be described by this run."""
-    self.codec.check(motion)
+    self.codec.check(motion, where)
     if motion.num_frames > self.config.max_frames:
       raise UserError(
         f"{where}: {motion.num_frames / tasks.FPS:g} s long, this run reads up to "

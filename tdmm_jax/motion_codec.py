@@ -88,17 +88,17 @@ class MotionCodec:
       vectors.append(motion_vector.from_motion(motion))
     return self.encode_vectors(vectors)
 
-  def check(self, motion: motion_lib.FaceMotion) -> None:
-    """Raises UserError unless the motion is in this codec's basis."""
+  def check(self, motion: motion_lib.FaceMotion, where: str = "motion") -> None:
+    """Raises UserError, which names `where`, unless it is in this codec's basis."""
     if motion.face_model != self.face.name:
       raise UserError(
-        f"motion: its coefficients belong to '{motion.face_model}', this run was "
+        f"{where}: its coefficients belong to '{motion.face_model}', this run was "
         f"trained on '{self.face.name}'; convert it through vertices, or use a run "
         f"trained on '{motion.face_model}'"
       )
     if motion.num_expression != self.face.num_expression:
       raise UserError(
-        f"motion: {motion.num_expression} expression coefficients, this run was "
+        f"{where}: {motion.num_expression} expression coefficients, this run was "
         f"trained with {self.face.num_expression}; export it again with that many"
       )
 

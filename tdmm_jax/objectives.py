@@ -13,13 +13,16 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from tdmm_jax import losses, motion_codec
+from tdmm_jax import losses, motion_codec, sharding
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import pipeline, records
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.language import instructions
+from tdmm_jax.models.motion_tokenizer import context
 from tdmm_jax.models.t5 import T5
+
+_CODEC_CLIPS = 600  # enough for the linear codec that training starts from
 
 
 class Objective(NamedTuple):
@@ -50,13 +53,17 @@ def tokenizer(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Objec
   valid = _motions(records.load_clips(config.records_dir, "valid"))
   stats = _normalisation(train, subset, config.model.num_features)
 
-  def init_fn(rng):
+  def init(rng):
     params_rng, codebook_rng = jax.random.split(rng)
     vectors = jnp.zeros((1, config.window, stats["params_mean"].shape[0]))
     geometry = losses.geometry_of(subset, vectors)
     rngs = {"params": params_rng, "codebook": codebook_rng}
     variables = model.init(rngs, geometry, vectors, jnp.ones(vectors.shape[:2]))
     return {**variables, "stats": stats}
+
+  start = sharding.unbox(jax.jit(init)(jax.random.key(config.seed)))
+  linear = _linear_codec(model, subset, start, train)
+  init_fn = lambda rng: _replace_params(init(rng), linear)
 
   def loss_fn(params, collections, batch, rng):
     return _tokenizer_loss(config, model, subset, params, collections, batch, rng)
@@ -65,6 +72,72 @@ def tokenizer(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Objec
     train, config.window, config.batch_size, config.seed
   )
   return Objective(init_fn, loss_fn, train_iter, _eval_windows(config, valid), versions)
+
+
+def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
+  """The tokenizer's linear paths as a codec fitted to training motions.
+
+  Encoder: each phase's latents are a few features, smoothed over a window. The head's
+  rotation, which is fast, has the first and the middle phase; gaze and the geometry's
+  principal directions, in order, share the others. Decoder: least squares from a window
+  of the resulting code vectors to the motion.
+
+  Args:
+    variables: the model's, unboxed, its networks' outputs still zero.
+
+  Returns:
+    {"linear_encoder", "linear_decoder"}: the parameters' values.
+  """
+  apply = lambda method, *args: jax.jit(
+    lambda v, *args: model.apply(v, *args, method=method)
+  )(variables, *args)
+  windows = [pipeline.motion_window(m, 128, 0) for m in motions[:_CODEC_CLIPS]]
+  vectors_BTP = jnp.asarray(np.stack([w["params"] for w in windows]))
+  mask_BT = jnp.asarray(np.stack([w["mask"] for w in windows]))
+  geometry_BTG = jax.jit(losses.geometry_of)(subset, vectors_BTP)
+  features_BTN = apply("features", geometry_BTG, vectors_BTP)
+  num_features = features_BTN.shape[-1]
+  num_slots = variables["params"]["linear_encoder"].shape[-1]
+  picks, taps = _slots(num_features, num_slots, model.num_phases)
+  encoder = np.zeros((len(taps), num_features, num_slots), np.float32)
+  encoder[:, picks, np.arange(num_slots)] = taps
+  spread_N = np.asarray(features_BTN[mask_BT > 0].std(0)) + 1e-3
+  linear = {"linear_encoder": encoder.reshape(-1, num_slots) / spread_N[picks]}
+
+  variables = {**variables, "params": variables["params"] | linear}
+  codes_BT = apply("encode", geometry_BTG, vectors_BTP, mask_BT)
+  vectors_BTN = apply("code_vectors", codes_BT) * mask_BT[..., None]
+  inputs = context(vectors_BTN, model.num_phases)[mask_BT > 0]
+  targets = apply("normalise", vectors_BTP)[mask_BT > 0]
+  gram = inputs.T @ inputs + 1e-3 * len(inputs) * jnp.eye(inputs.shape[-1])
+  return linear | {"linear_decoder": jnp.linalg.solve(gram, inputs.T @ targets)}
+
+
+def _slots(num_features: int, num_slots: int, num_phases: int):
+  """Which feature each slot carries, int[S], and its smoothing, float[2 P' + 1, S]."""
+  head = [num_features - 3, num_features - 2, num_features - 1]
+  gaze = [num_features - 9, num_features - 8]
+  others = gaze + list(range(num_features - 9))
+  width = num_slots // num_phases
+  radius = num_phases
+  picks, taps = [], []
+  for phase in range(num_phases):
+    fast = phase in (0, num_phases // 2)
+    for slot in range(width):
+      picks.append(head[slot % 3] if fast else others[0])
+      others = others if fast else others[1:] + others[:1]
+      window = np.hanning((radius if fast else 2 * radius) + 3)[1:-1]
+      pad = (2 * radius + 1 - len(window)) // 2
+      taps.append(np.pad(window / window.sum(), pad))
+  return np.array(picks), np.stack(taps, axis=-1)
+
+
+def _replace_params(variables: dict, new: dict) -> dict:
+  """Top-level parameters replaced, their logical axes kept."""
+  params = dict(variables["params"])
+  for name, value in new.items():
+    params[name] = params[name].replace_boxed(jnp.asarray(value, jnp.float32))
+  return {**variables, "params": params}
 
 
 def _tokenizer_loss(config, model, subset, params, collections, batch, rng):

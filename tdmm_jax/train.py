@@ -8,8 +8,11 @@
 Interrupt it at any time; the same command goes on from the last checkpoint.
 """
 
+import difflib
 import math
 import pathlib
+import re
+import runpy
 import sys
 
 import jax
@@ -114,22 +117,32 @@ def _loop(config, state, step_fn, evaluate, objective, mesh, mngr, logger, progr
     state, metrics = step_fn(state, batch)
     pending.append(metrics)
     done = step + 1  # a checkpoint named N holds the state after N updates
-    if done % config.log_every == 0 or done == config.total_steps:
+    last = done == config.total_steps
+    # Also before a save: a checkpoint that holds NaN could never be gone on from.
+    if done % config.log_every == 0 or done % config.save_every == 0 or last:
+      _check_finite(pending, done)
       scalars = train_step.merge(pending)
       pending = []
-      if not math.isfinite(scalars["total_loss"]):
-        raise FloatingPointError(f"step {done}: loss is {scalars['total_loss']}")
       logger.write(done, "train", scalars)
       bar.set_postfix(loss=f"{scalars['total_loss']:.3f}")
-    if done % config.eval_every == 0 or done == config.total_steps:
+    if done % config.eval_every == 0 or last:
       scores = evaluate(state)
       logger.write(done, "valid", scores)
-    checkpoints.save(
-      mngr, done, state, objective.train_iter, force=done == config.total_steps
-    )
+    checkpoints.save(mngr, done, state, objective.train_iter, force=last)
     bar.update()
   bar.close()
   return scores
+
+
+def _check_finite(pending: list[dict], done: int) -> None:
+  """Raises FloatingPointError that names the first bad one of the last steps."""
+  for step, metrics in enumerate(jax.device_get(pending), done - len(pending) + 1):
+    loss, norm = (float(metrics[name][0]) for name in ("total_loss", "grad_norm"))
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+      raise FloatingPointError(
+        f"step {step}: loss is {loss}, gradient norm is {norm}; the last checkpoint is "
+        "from before; lower config.learning_rate, or look at the data of this step"
+      )
 
 
 def main(argv) -> None:
@@ -144,11 +157,46 @@ def main(argv) -> None:
     sys.exit(130)
 
 
-def _fail(error: UserError) -> int:
-  print(f"train: {error}", file=sys.stderr)
+def _fail(error) -> int:
+  """Prints one line, whatever the error's own message has; returns the exit code."""
+  print(f"train: error: {' '.join(str(error).split())}", file=sys.stderr)
   return 2
 
 
+def _parse_flags(argv: list[str]) -> list[str]:
+  """Parses the command line; exits with one clear line where it is wrong."""
+  try:
+    rest = flags.FLAGS(argv)
+    if _CONFIG.value is None or not _WORKDIR.value:
+      raise UserError("--config and --workdir are needed; see --help")
+    _config_keys(_CONFIG.value)  # a file that failed to load fails when it is read
+    return rest
+  except AttributeError as error:  # ml_collections: no such key in the config
+    key = re.search(r"\w+", str(error))[0]
+    if not any(re.match(rf"--?config\.(\w+\.)*{key}\b", word) for word in argv):
+      raise  # a fault of the config file itself
+    path = re.search(r"--?config[= ](\S+)", " ".join(argv))[1]
+    keys = _config_keys(runpy.run_path(path)["get_config"]())
+    near = difflib.get_close_matches(key, keys, 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "; see the config file"
+    sys.exit(_fail(f"--config.{key}: no such key in the config{hint}"))
+  except OSError as error:  # ml_collections: the file cannot be read
+    missing = re.search(r"No such file or directory: '(.*)'", str(error))
+    where = f"{missing[1]}: no such file" if missing else f"cannot be read ({error})"
+    sys.exit(_fail(f"--config {where}; name one of configs/"))
+  except (flags.Error, UserError) as error:
+    sys.exit(_fail(error))
+
+
+def _config_keys(config) -> list[str]:
+  """All keys of a config, those of its parts too."""
+  keys = []
+  for key, value in config.items():
+    keys.append(key)
+    if isinstance(value, ml_collections.ConfigDict):
+      keys += _config_keys(value)
+  return keys
+
+
 if __name__ == "__main__":
-  flags.mark_flags_as_required(["config", "workdir"])
-  app.run(main)
+  app.run(main, flags_parser=_parse_flags)

@@ -32,7 +32,8 @@ def shrink(config, run_dir, **overrides):
   if config.objective == "tokenizer":
     config.window = 32
     model.emb_dim, model.mlp_dim, model.dilations = 16, 32, (1, 2)
-    model.levels, model.num_codes, model.code_dim = (4, 3, 3), 32, 4
+    model.num_phases, model.levels = 2, (4, 3)
+    model.codes_per_phase, model.code_dim = 12, 2
     model.num_features, model.num_vertices = 12, 48
   else:
     config.tokenizer_dir = str(run_dir / "tokenizer")

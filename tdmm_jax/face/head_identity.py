@@ -42,6 +42,8 @@ _PROPORTIONS = (
   ((5.0, 4.0, 5.5), (2.0, 3.0, 3.5), (0.35, 0, 0)),  # wide forehead
 )
 
+_OVERLAP = 0.7  # components overlap: all at one deviation is then one plausible face
+
 # centers of local changes in depth and in the face's plane
 _LOCAL = (
   (0.0, 2.2, 9.5),
@@ -144,7 +146,7 @@ def identity_fields(anatomy: Anatomy) -> np.ndarray:
   fields += _lip_thickness(anatomy) + [
     _eyes_fixed(anatomy, f) for f in _eye_shape(anatomy)
   ]
-  return np.stack(fields)
+  return _OVERLAP * np.stack(fields)
 
 
 def _eyes_fixed(anatomy, field):

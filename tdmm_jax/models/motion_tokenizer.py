@@ -33,11 +33,11 @@ def _dense(features, name, *axes, dtype=jnp.float32, scale=1.0):
   )
 
 
-def _neighbours(x_BTD, dilation: int):
-  """float[B, T, 3D]: each frame beside those `dilation` away, zeros outside."""
-  length = x_BTD.shape[1]
-  padded = jnp.pad(x_BTD, ((0, 0), (dilation, dilation), (0, 0)))
-  copies = [padded[:, k * dilation :][:, :length] for k in range(3)]
+def context(x_BTD, radius: int, dilation: int = 1):
+  """float[B, T, (2 radius + 1) D]: each frame beside its neighbours, zeros outside."""
+  length, reach = x_BTD.shape[1], radius * dilation
+  padded = jnp.pad(x_BTD, ((0, 0), (reach, reach), (0, 0)))
+  copies = [padded[:, k * dilation :][:, :length] for k in range(2 * radius + 1)]
   return jnp.concatenate(copies, axis=-1)
 
 
@@ -56,7 +56,7 @@ class TemporalBlock(nn.Module):
   def __call__(self, x_BTD, mask_BT1):
     y_BTD = nn.LayerNorm(dtype=self.dtype, name="norm")(x_BTD) * mask_BT1
     y_BTF = _dense(self.mlp_dim, "wi", "embed", "mlp", dtype=self.dtype)(
-      _neighbours(y_BTD, self.dilation)
+      context(y_BTD, 1, self.dilation)
     )
     y_BTF = sharding.constrain(nn.gelu(y_BTF), "act_batch", "act_length", "act_mlp")
     out = _dense(
@@ -87,7 +87,9 @@ class TemporalStack(nn.Module):
         x_BTD, mask_BT1
       )
     x_BTD = nn.LayerNorm(dtype=self.dtype, name="norm")(x_BTD)
-    return _dense(self.num_outputs, "output", "embed", self.out_axis)(x_BTD)
+    # Zero at the start: the linear path alone speaks, see MotionTokenizer.
+    zeros = sharding.partitioned(nn.initializers.zeros, "embed", self.out_axis)
+    return nn.Dense(self.num_outputs, kernel_init=zeros, name="output")(x_BTD)
 
 
 class MotionTokenizer(nn.Module):
@@ -95,6 +97,9 @@ class MotionTokenizer(nn.Module):
 
   `space` chooses what the encoder sees: "geometry", or "params" for the ablation.
   There are `num_phases` times as many codes as the quantiser has.
+  Beside each network runs a linear path over a window of frames, `linear_encoder` and
+  `linear_decoder`. They are zero unless set before step 0 (`objectives.tokenizer` sets
+  them to a codec fitted by least squares), so that training starts from a good codec.
   The `stats` collection holds the training set's normalisation, set once before step 0.
   """
 
@@ -133,6 +138,15 @@ class MotionTokenizer(nn.Module):
       raise ValueError(f"quantizer {self.quantizer!r}; choose 'fsq' or 'ema_vq'")
     if self.space not in ("geometry", "params"):
       raise ValueError(f"space {self.space!r}; choose 'geometry' or 'params'")
+    self.linear_encoder = self._linear(
+      "linear_encoder", self.num_phases, self._num_inputs, self.num_phases * width
+    )
+    self.linear_decoder = self._linear(
+      "linear_decoder",
+      self.num_phases,
+      self.num_phases * (width + 1),
+      self.num_params,
+    )
     stack = {
       "emb_dim": self.emb_dim,
       "mlp_dim": self.mlp_dim,
@@ -145,6 +159,14 @@ class MotionTokenizer(nn.Module):
     self.decoder = TemporalStack(
       **stack, num_outputs=self.num_params, out_axis="features"
     )
+
+  @property
+  def _num_inputs(self) -> int:
+    return self.num_params if self.space == "params" else self.num_features + 9
+
+  def _linear(self, name: str, radius: int, num_inputs: int, num_outputs: int):
+    init = sharding.partitioned(nn.initializers.zeros, "features", "codes")
+    return self.param(name, init, ((2 * radius + 1) * num_inputs, num_outputs))
 
   def normalise(self, params_BTP):
     return (params_BTP - self.params_mean.value) / self.params_std.value
@@ -170,6 +192,8 @@ class MotionTokenizer(nn.Module):
     batch, length, _ = features_BTN.shape
     phases = jnp.broadcast_to(self._phases(length), (batch, length, self.num_phases))
     latents = self.encoder(jnp.concatenate([features_BTN, phases], -1), mask_BT)
+    masked_BTN = features_BTN * mask_BT[..., None]
+    latents += context(masked_BTN, self.num_phases) @ self.linear_encoder
     return latents.reshape(batch, length, self.num_phases, -1)
 
   def _quantize(self, geometry_BTG, params_BTP, mask_BT, train=False):
@@ -205,7 +229,9 @@ class MotionTokenizer(nn.Module):
     return self._decode(self.code_vectors(codes_BT), mask_BT)
 
   def _decode(self, vectors_BTN, mask_BT):
+    vectors_BTN = vectors_BTN * mask_BT[..., None]
     outputs_BTP = self.decoder(vectors_BTN, mask_BT)
+    outputs_BTP += context(vectors_BTN, self.num_phases) @ self.linear_decoder
     return outputs_BTP * self.params_std.value + self.params_mean.value
 
   def __call__(self, geometry_BTG, params_BTP, mask_BT, train: bool = False):

@@ -75,6 +75,16 @@ def test_motion_has_the_exact_length_whatever_is_drawn(temperature, top_p):
   assert (len(seen) == 1) == (temperature < 1e-3)
 
 
+def test_each_frame_draws_from_its_phases_codes():
+  low, high = constraints.exact_motion(Ids(), [7], LENGTH, num_phases=3)
+  tokens = np.asarray(
+    sample.decode(
+      MODEL, parameters(), prompts(1), low, high, jax.random.key(0), temperature=9.0
+    )
+  )
+  np.testing.assert_array_equal((tokens[0, 1:8] - 42) // 4, np.arange(7) % 3)
+
+
 @pytest.mark.parametrize("temperature", [0.0, 3.0])
 def test_text_is_pieces_then_eos_then_padding(temperature):
   low, high = constraints.text_only(Ids(), 3, 8)

@@ -31,9 +31,7 @@ def test_rodrigues_and_log_map_agree_with_scipy(angle):
     np.testing.assert_allclose(back, vectors, atol=3e-6, rtol=1e-5)
 
 
-@pytest.mark.parametrize("angle", [0.0, 1e-7, 1e-3, 1.0, np.pi])
-def test_gradients_are_finite(angle):
-  vectors = jnp.float32(vectors_at(angle))
+def test_gradients_are_finite():
   weights = jnp.arange(9.0).reshape(3, 3)
 
   def through_everything(v):
@@ -44,6 +42,8 @@ def test_gradients_are_finite(angle):
       (matrix * weights + other).sum() + turn.sum() + rotations.log_map(other).sum()
     )
 
+  angles = (0.0, 1e-7, 1e-3, 1.0, np.pi)
+  vectors = jnp.float32(np.concatenate([vectors_at(angle) for angle in angles]))
   assert np.isfinite(jax.jit(jax.grad(through_everything))(vectors)).all()
 
 

@@ -43,12 +43,16 @@ def test_fsq_gradient_is_the_squashings():
   np.testing.assert_allclose(gradient, expected, rtol=1e-5)
 
 
-def test_fsq_spread_loss_by_hand_ignores_padding():
-  latents = jnp.array([[[2.0], [-2.0], [77.0]]])  # mean 0, variance 4: (4 - 1)^2
-  loss = quantizers.FSQ((5,)).apply({}, latents, jnp.array([[1, 1, 0]]))[2]
+def test_spread_loss_by_hand_ignores_padding():
+  """Two valid frames, 2 and -2: mean 0, variance 4, so (4 - 1)^2."""
+  latents = jnp.array([[[2.0], [-2.0], [77.0]]])
+  loss = quantizers.spread_loss(latents, jnp.array([[1, 1, 0]]))
   np.testing.assert_allclose(loss, 9.0, rtol=1e-6)
   unit = jnp.array([[[1.0], [-1.0]]])
-  np.testing.assert_allclose(quantizers.FSQ((5,)).apply({}, unit)[2], 0.0, atol=1e-6)
+  np.testing.assert_allclose(quantizers.spread_loss(unit, jnp.ones((1, 2))), 0, atol=1e-6)
+  # Two that say the same thing: covariance ((1, 1), (1, 1)), excess 1 twice, over 2.
+  same = jnp.array([[[1.0, 1.0], [-1.0, -1.0]]])
+  np.testing.assert_allclose(quantizers.spread_loss(same, jnp.ones((1, 2))), 1, rtol=1e-6)
 
 
 def ema(decay=0.9, **changes):

@@ -1,0 +1,48 @@
+"""Every config of configs/ loads, and trains a step when shrunk."""
+
+import importlib
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tiny
+
+from tdmm_jax import train
+
+FOLDER = pathlib.Path(tiny.REPO) / "configs"
+NAMES = sorted(
+  path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "common")
+)
+
+
+def test_there_are_configs():
+  assert {"lm_demo", "tokenizer_demo"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_says_how_to_run_it(name):
+  module = importlib.import_module(f"configs.{name}")
+  assert f"--config configs/{name}.py" in module.__doc__
+  config = module.get_config()
+  assert config.objective in ("tokenizer", "language_model")
+  json.dumps(config.to_dict())  # it is stored beside the checkpoints
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_trains_a_step(name, tiny_run, tmp_path):
+  once = {"total_steps": 1, "warmup_steps": 0, "eval_every": 1, "save_every": 1}
+  config = tiny.config_of(name, tiny_run, **once)
+  assert config.is_locked  # a misspelt key of the command line is an error
+  scores = train.train(config, tmp_path, progress=False)
+  assert scores and all(np.isfinite(value) for value in scores.values())
+
+
+@pytest.mark.parametrize(
+  "changes", [{"quantizer": "ema_vq"}, {"space": "params"}], ids=str
+)
+def test_the_tokenizers_choices_train(changes, tiny_run, tmp_path):
+  config = tiny.config_of("tokenizer_demo", tiny_run, total_steps=3, eval_every=3)
+  config.model.update(changes)
+  scores = train.train(config, tmp_path, progress=False)
+  assert all(np.isfinite(value) for value in scores.values())

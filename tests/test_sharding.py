@@ -1,0 +1,148 @@
+"""Axes have names, names have rules, constraints bite, and meshes do not matter."""
+
+import json
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from configs import lm_demo, tokenizer_demo
+from tdmm_jax import motion_codec, sharding
+from tdmm_jax.models.t5 import T5
+
+
+def t5_variables():
+  model = lm_demo.get_config().model.to_dict() | {"dtype": jnp.float32}
+  ones = jnp.ones((1, 4), jnp.int32)
+  init = lambda: T5(vocab_size=256, **model).init(jax.random.key(0), *[ones] * 4)
+  return jax.eval_shape(init)
+
+
+def tokenizer_variables(quantizer="fsq"):
+  config = tokenizer_demo.get_config()
+  config.model.quantizer = quantizer
+  model = motion_codec.build_model(config, 50)
+  geometry = jnp.zeros((1, 8, 3 * config.model.num_vertices))
+  rngs = {"params": jax.random.key(0), "codebook": jax.random.key(1)}
+  return jax.eval_shape(
+    lambda: model.init(rngs, geometry, jnp.zeros((1, 8, 64)), jnp.ones((1, 8)))
+  )
+
+
+@pytest.mark.parametrize("variables", [t5_variables, tokenizer_variables])
+def test_every_parameter_names_its_axes_and_every_name_has_a_rule(variables):
+  params = variables()["params"]
+  boxed = lambda x: isinstance(x, nn.LogicallyPartitioned)
+  rules = dict(sharding.LOGICAL_AXIS_RULES)
+  leaves = jax.tree_util.tree_leaves_with_path(params, is_leaf=boxed)
+  assert len(leaves) > 10
+  for path, leaf in leaves:
+    where = jax.tree_util.keystr(path)
+    assert boxed(leaf), f"{where} names no axes"
+    assert len(leaf.names) == leaf.value.ndim, where
+    assert all(name in rules for name in leaf.names), where
+    assert not any(name.startswith("act_") for name in leaf.names), where
+
+
+def test_rules_name_mesh_axes_only_and_each_name_once():
+  names = [name for name, _ in sharding.LOGICAL_AXIS_RULES]
+  assert len(names) == len(set(names))
+  for _, axes in sharding.LOGICAL_AXIS_RULES:
+    flat = (axes,) if isinstance(axes, str) else axes or ()
+    assert set(flat) <= set(sharding.MESH_AXES)
+
+
+def test_a_misspelt_axis_is_an_error_not_a_replica():
+  with pytest.raises(KeyError, match="act_bach"):
+    with jax.set_mesh(sharding.make_mesh()):
+      jax.jit(lambda x: sharding.constrain(x, "act_bach"))(jnp.ones(2))
+  with pytest.raises(KeyError, match="embedd"):
+    sharding.partitioned(nn.initializers.ones, "embedd")
+
+
+def test_a_mesh_that_does_not_cover_the_devices_is_refused():
+  with pytest.raises(ValueError, match="does not cover 1 devices"):
+    sharding.make_mesh(data=2, fsdp=2)
+
+
+CONSTRAINTS = """
+import jax, jax.numpy as jnp, numpy as np
+from tdmm_jax import sharding
+from tdmm_jax.models.t5 import T5
+mesh = sharding.make_mesh(data=2, fsdp=2, tensor=2)
+names = ("act_batch", "act_length", "act_mlp")
+jitted = lambda: jax.jit(lambda x: sharding.constrain(x * 2, *names))
+assert jitted()(jnp.ones((8, 6, 4))).sharding.is_fully_replicated  # without a mesh
+with jax.set_mesh(mesh):
+  out = jitted()(jnp.ones((8, 6, 4)))
+  print(out.sharding.shard_shape(out.shape))
+  model = T5(128, 16, 2, 8, 32, 1, 1)
+  ones = jnp.ones((8, 4), jnp.int32)
+  boxed = lambda rng: model.init(rng, ones, ones, ones, ones)
+  abstract = jax.eval_shape(boxed, jax.random.key(0))
+  placed = sharding.state_shardings(abstract, mesh)
+  init = jax.jit(lambda rng: sharding.unbox(boxed(rng)), out_shardings=placed)
+  variables = init(jax.random.key(0))
+  wi = variables["params"]["encoder"]["layers_0"]["mlp"]["wi_0"]["kernel"]
+  print(wi.sharding.shard_shape(wi.shape))
+  batch = sharding.to_global({"t": np.ones((8, 4), np.int32)}, mesh)["t"]
+  print(batch.sharding.shard_shape(batch.shape))
+  forward = jax.jit(lambda v, t: model.apply(v, t, t, t, t))
+  logits = forward(variables, batch)
+  print(logits.sharding.shard_shape(logits.shape))
+"""
+
+
+def test_constraints_and_rules_take_effect():
+  """On a (2, 2, 2) mesh: batch over data and fsdp, mlp over tensor, embed over fsdp."""
+  shapes = tiny.run_python(CONSTRAINTS, devices=8).splitlines()
+  assert shapes == ["(2, 6, 2)", "(8, 16)", "(2, 4)", "(2, 4, 64)"]
+
+
+MESHES = """
+import json, pathlib, sys
+import jax
+import tiny
+from tdmm_jax import objectives, optim, sharding, train, train_step
+run_dir, workdir = map(pathlib.Path, sys.argv[1:3])
+meshes = {"1": jax.make_mesh((1, 1, 1), sharding.MESH_AXES, devices=jax.devices()[:1],
+                             axis_types=(jax.sharding.AxisType.Auto,) * 3)}
+for sizes in ((8, 1, 1), (2, 4, 1), (2, 2, 2)):
+  meshes[str(sizes)] = sharding.make_mesh(*sizes)
+losses = {}
+for name in ("tokenizer", "lm"):
+  for mesh_name, mesh in meshes.items():
+    config = tiny.config_of(f"{name}_demo", run_dir, batch_size=8)
+    if name == "tokenizer":
+      config.model.quantizer = "ema_vq"  # statistics are sums over all devices
+    config.eval_batches = 0
+    with jax.set_mesh(mesh):
+      objective = train._build(config, workdir)
+      tx = optim.optimizer(config)
+      state = train_step.init_state(objective.init_fn, tx, mesh, jax.random.key(0))
+      step = train_step.make_train_step(objective.loss_fn, tx, jax.random.key(1))
+      values = []
+      for _ in range(4):
+        state, metrics = step(state, sharding.to_global(next(objective.train_iter), mesh))
+        values.append(float(metrics["total_loss"][0]))
+      split = [p for p in jax.tree.leaves(state.params)
+               if not p.sharding.is_fully_replicated]
+      assert bool(split) == (mesh.shape["fsdp"] * mesh.shape["tensor"] > 1), mesh_name
+    losses[f"{name} {mesh_name}"] = values
+print(json.dumps(losses))
+"""
+
+
+@pytest.mark.slow
+def test_the_mesh_does_not_change_the_loss(tiny_run, tmp_path):
+  losses = json.loads(
+    tiny.run_python(MESHES, tiny_run, tmp_path, devices=8, timeout=500).splitlines()[-1]
+  )
+  assert len(losses) == 8
+  for name, values in losses.items():
+    one = losses[f"{name.split()[0]} 1"]
+    assert len(set(one)) == 4  # training changes it
+    np.testing.assert_allclose(values, one, rtol=1e-5, err_msg=name)
