@@ -13,10 +13,10 @@ def get_config() -> ml_collections.ConfigDict:
   config = common.get_config()
   config.objective = "language_model"
   config.tokenizer_dir = "runs/demo/tokenizer"
-  config.batch_size = 16
+  config.batch_size = 8
   config.total_steps = 1_500
   config.save_every = 250
-  config.learning_rate = 2e-3
+  config.learning_rate = 3e-3
   config.tensorboard = False
 
   config.num_pieces = 1_500

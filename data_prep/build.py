@@ -38,7 +38,7 @@ class Corpus:
 
 
 CORPORA = {
-  "demo": Corpus(2_000, (3.2, 4.8), 128),
+  "demo": Corpus(5_000, (3.2, 4.8), 128),
   "small": Corpus(10_000, (4.0, 6.0), 512),
   "full": Corpus(57_600, (4.0, 6.0), 512),
 }

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from tdmm_jax import losses, motion_codec, sharding
+from tdmm_jax import embedding_init, losses, motion_codec, sharding
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import pipeline, records
 from tdmm_jax.errors import UserError
@@ -257,10 +257,12 @@ def language_model(
       (config.l2m_weight, config.m2l_weight),
     )
 
+  row_features = embedding_init.row_features(vocab, codec)
+
   def init_fn(rng):
     tokens = jnp.ones((1, 8), jnp.int32)
     variables = model.init(rng, tokens, tokens, tokens, tokens)
-    return _with_motion_embeddings(variables, vocab, codec, rng)
+    return embedding_init.start_embeddings(variables, row_features, config.seed)
 
   def loss_fn(params, collections, batch, rng):
     return _lm_loss(config, model, vocab, params, collections, batch, rng)
@@ -326,39 +328,3 @@ def _vocabulary(config, workdir, clips, num_codes: int) -> vocab_lib.Vocab:
   vocab = vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
   vocab.save(workdir)
   return vocab
-
-
-def _with_motion_embeddings(variables: dict, vocab, codec, rng) -> dict:
-  """Starts the motion tokens' rows from what their codes decode to.
-
-  Codes that look alike start alike: rows are random projections of what the tokenizer's
-  decoder is given for them, plus a little noise, at the scale of the other rows.
-  """
-  x_KN = codec.model.apply(
-    codec.variables, jnp.arange(codec.num_codes), method="code_vectors"
-  )
-  used_KN = (x_KN != 0).astype(jnp.float32)  # latents of other phases stay silent
-  waves = [jnp.sin(3 * x_KN), jnp.cos(3 * x_KN) * used_KN]
-  features_KN = jnp.concatenate([x_KN, *waves], axis=-1)
-  params = dict(variables["params"])
-
-  def rows(boxed, rng, axis):
-    table = boxed.unbox()
-    width = table.shape[1 - axis]
-    mix_rng, noise_rng = jax.random.split(rng)
-    mix = jax.random.normal(mix_rng, (features_KN.shape[-1], width))
-    new_KD = features_KN @ mix
-    std = table.std()
-    new_KD = 0.95 * std * new_KD / new_KD.std()
-    new_KD += 0.3 * std * jax.random.normal(noise_rng, new_KD.shape)
-    span = slice(vocab.motion_offset, vocab.motion_offset + codec.num_codes)
-    where = (span, slice(None)) if axis == 0 else (slice(None), span)
-    return boxed.replace_boxed(table.at[where].set(new_KD if axis == 0 else new_KD.T))
-
-  rng_in, rng_out = jax.random.split(rng)
-  embedder = params["token_embedder"]
-  params["token_embedder"] = {"embedding": rows(embedder["embedding"], rng_in, 0)}
-  if "logits_dense" in params:
-    kernel = params["logits_dense"]["kernel"]
-    params["logits_dense"] = {"kernel": rows(kernel, rng_out, 1)}
-  return {**variables, "params": params}

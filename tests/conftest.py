@@ -28,7 +28,7 @@ def compilation_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
-  """A run directory (records/, tokenizer/, lm/), made once for all workers. Read only."""
+  """A run (records/, tokenizer/, lm/), made once for all workers; read only."""
   base = _common(tmp_path_factory)
   run_dir, done = base / "tiny_run", base / "tiny_run.done"
   with (base / "tiny_run.lock").open("w") as lock:

@@ -37,7 +37,9 @@ def test_cross_entropy_equals_optax():
 
 
 def test_cross_entropy_of_no_weight_is_zero():
-  loss, _ = losses.cross_entropy(jnp.ones((1, 2, 3)), jnp.zeros((1, 2), int), jnp.zeros((1, 2)))
+  loss, _ = losses.cross_entropy(
+    jnp.ones((1, 2, 3)), jnp.zeros((1, 2), int), jnp.zeros((1, 2))
+  )
   assert loss == 0
 
 
@@ -76,9 +78,8 @@ def test_masked_frames_do_not_count(face):
   truth, mask = vectors(), jnp.ones((2, 7)).at[:, 4:].set(0)
   predicted = vectors(1)
   spoilt = predicted.at[:, 4:].add(9.0)
-  of = lambda p: losses.motion_errors(
-    losses.geometry_of(face, p), losses.geometry_of(face, truth), p, truth, mask
-  )
+  geometry = jax.jit(lambda v: losses.geometry_of(face, v))
+  of = lambda p: losses.motion_errors(geometry(p), geometry(truth), p, truth, mask)
   for name, (value, weight) in of(predicted).items():
     np.testing.assert_allclose(of(spoilt)[name][0], value, rtol=1e-4, err_msg=name)
     assert weight == (6 if "velocity" in name else 8)
@@ -99,7 +100,7 @@ def test_gradients_are_finite_at_zero_rotation_and_zero_error(face):
 
   zero = jnp.zeros((1, 4, P))
   for truth in (zero, zero + 1e-3):
-    gradient = jax.grad(loss)(zero, truth)
+    gradient = jax.jit(jax.grad(loss))(zero, truth)
     assert np.isfinite(gradient).all()
   moved = np.abs(np.asarray(gradient)).sum((0, 1))
   assert (moved > 0).all()  # every parameter is taught something

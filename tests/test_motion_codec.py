@@ -29,7 +29,9 @@ def test_a_batch_gives_the_tokens_of_singles(codec, vectors):
   for item, codes in zip(vectors, together, strict=True):
     assert codes.shape == (len(item),) and codes.dtype == np.int32
     np.testing.assert_array_equal(codec.encode_vectors([item])[0], codes)
-  assert 0 <= min(map(min, together)) and max(map(max, together)) < codec.num_codes == 24
+  assert (
+    min(map(min, together)) >= 0 and max(map(max, together)) < codec.num_codes == 24
+  )
   assert len(np.unique(np.concatenate(together))) > 3
 
 
@@ -45,7 +47,9 @@ def test_what_is_no_geometry_changes_no_token(codec, tiny_run):
   rng = np.random.default_rng(0)
   # The same rotation of the head, shared otherwise between root and neck.
   neck = rng.normal(size=(motion.num_frames, 3)) * 0.2
-  world = Rotation.from_rotvec(motion.head_pose) * Rotation.from_rotvec(motion.neck_pose)
+  world = Rotation.from_rotvec(motion.head_pose) * Rotation.from_rotvec(
+    motion.neck_pose
+  )
   head = (world * Rotation.from_rotvec(neck).inv()).as_rotvec()
   same = motion.replace(
     neck_pose=neck.astype(np.float32),

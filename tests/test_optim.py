@@ -9,7 +9,9 @@ from tdmm_jax import optim
 
 def make_config(**changes):
   config = common.get_config()
-  config.update({"total_steps": 100, "warmup_steps": 10, "learning_rate": 1e-2} | changes)
+  config.update(
+    {"total_steps": 100, "warmup_steps": 10, "learning_rate": 1e-2} | changes
+  )
   return config
 
 
@@ -33,7 +35,9 @@ def test_matrices_decay_scales_do_not():
 
 
 def test_a_huge_gradient_is_clipped():
-  tx = optim.optimizer(make_config(grad_clip_norm=1.0, weight_decay=0.0, warmup_steps=0))
+  tx = optim.optimizer(
+    make_config(grad_clip_norm=1.0, weight_decay=0.0, warmup_steps=0)
+  )
   params = {"kernel": jnp.ones((2, 2))}
   state = tx.init(params)
   small, _ = tx.update({"kernel": jnp.full((2, 2), 0.5)}, state, params)  # norm 1

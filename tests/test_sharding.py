@@ -126,7 +126,8 @@ for name in ("tokenizer", "lm"):
       step = train_step.make_train_step(objective.loss_fn, tx, jax.random.key(1))
       values = []
       for _ in range(4):
-        state, metrics = step(state, sharding.to_global(next(objective.train_iter), mesh))
+        batch = sharding.to_global(next(objective.train_iter), mesh)
+        state, metrics = step(state, batch)
         values.append(float(metrics["total_loss"][0]))
       split = [p for p in jax.tree.leaves(state.params)
                if not p.sharding.is_fully_replicated]

@@ -25,7 +25,11 @@ def test_the_layout(vocab):
   tasks = [vocab.task_id(task) for task in vocab_lib.TASKS]
   after = vocab.task_offset + len(tasks)
   assert tasks == list(range(vocab.task_offset, after))
-  assert (vocab.som_id, vocab.eom_id, vocab.motion_offset) == (after, after + 1, after + 2)
+  assert (vocab.som_id, vocab.eom_id, vocab.motion_offset) == (
+    after,
+    after + 1,
+    after + 2,
+  )
 
 
 def test_the_table_is_whole_tiles(vocab):
@@ -53,7 +57,13 @@ def test_any_text_is_text_and_comes_back(vocab, text):
 
 def test_decoding_stops_at_eos_and_drops_what_is_no_text(vocab):
   ids = vocab.encode_text("He nods.")
-  noise = [0, vocab.som_id, vocab.motion_offset + 7, vocab.num_pieces, vocab.task_offset]
+  noise = [
+    0,
+    vocab.som_id,
+    vocab.motion_offset + 7,
+    vocab.num_pieces,
+    vocab.task_offset,
+  ]
   assert vocab.decode_text([*noise, *ids, *noise, 1, *ids]) == "He nods."
 
 
@@ -71,7 +81,10 @@ def test_offsets_are_read_back_never_recomputed(vocab, tmp_path):
   vocab.save(tmp_path)
   back = vocab_lib.load(tmp_path)
   assert back.encode_text(TEXTS[0]) == vocab.encode_text(TEXTS[0])
-  assert (back.motion_offset, back.table_size) == (vocab.motion_offset, vocab.table_size)
+  assert (back.motion_offset, back.table_size) == (
+    vocab.motion_offset,
+    vocab.table_size,
+  )
   offsets = json.loads((tmp_path / "vocab.json").read_text())
   offsets["motion_offset"] += 64  # an imported vocabulary with padded rows
   (tmp_path / "vocab.json").write_text(json.dumps(offsets))

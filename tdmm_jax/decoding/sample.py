@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from tdmm_jax.vocab import EOS_ID, PAD_ID
 
-_NEVER = -1e10
+_NEVER = -jnp.inf
+_COLDEST = 1e-6  # below it sampling is greedy in float32, and 1 / temperature overflows
 
 
 def top_p_filter(logits_BV, top_p: float):
@@ -30,7 +31,7 @@ def _next_token(logits_BV, low_B, high_B, rng, temperature, top_p):
   ids_V = jnp.arange(logits_BV.shape[-1])
   allowed_BV = (ids_V >= low_B[:, None]) & (ids_V < high_B[:, None])
   logits_BV = jnp.where(allowed_BV, logits_BV, _NEVER)
-  if temperature == 0.0:
+  if temperature < _COLDEST:
     return jnp.argmax(logits_BV, axis=-1)
   logits_BV = logits_BV / temperature
   if top_p < 1.0:

@@ -26,6 +26,7 @@ __all__ = [
   "SPEAKING_MODES",
   "VERSION",
   "Label",
+  "concepts",
   "known_word",
   "make_attributes",
   "nearest_words",
@@ -82,6 +83,21 @@ def _entries():
     yield form, "from", None
   for form in motion_words.FRAMING_FORMS:
     yield form, "framing", None
+
+
+def concepts():
+  """Yields (surface form, what it means): forms of one meaning share its names.
+
+  An emotion's form means its family and its label; the others mean one thing each.
+  """
+  for form, kind, value in _entries():
+    form = " ".join(word for word in form.split() if word != _POSSESSIVE)
+    if kind == "emotion":
+      yield form, (f"family {LABELS[value].family}", f"label {value}")
+    elif kind == "intensity":
+      yield form, (f"intensity {value[0]}",)
+    else:
+      yield form, (f"{kind} {value}",)
 
 
 @functools.cache

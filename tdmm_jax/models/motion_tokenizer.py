@@ -29,7 +29,20 @@ from tdmm_jax.models import quantizers
 def _dense(features, name, *axes, dtype=jnp.float32, scale=1.0):
   init = nn.initializers.variance_scaling(scale, "fan_in", "normal")
   return nn.Dense(
-    features, name=name, dtype=dtype, kernel_init=sharding.partitioned(init, *axes)
+    features,
+    name=name,
+    dtype=dtype,
+    kernel_init=sharding.partitioned(init, *axes),
+    bias_init=sharding.partitioned(nn.initializers.zeros, axes[-1]),
+  )
+
+
+def _norm(dtype):
+  return nn.LayerNorm(
+    name="norm",
+    dtype=dtype,
+    scale_init=sharding.partitioned(nn.initializers.ones, "embed"),
+    bias_init=sharding.partitioned(nn.initializers.zeros, "embed"),
   )
 
 
@@ -54,7 +67,7 @@ class TemporalBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x_BTD, mask_BT1):
-    y_BTD = nn.LayerNorm(dtype=self.dtype, name="norm")(x_BTD) * mask_BT1
+    y_BTD = _norm(self.dtype)(x_BTD) * mask_BT1
     y_BTF = _dense(self.mlp_dim, "wi", "embed", "mlp", dtype=self.dtype)(
       context(y_BTD, 1, self.dilation)
     )
@@ -86,10 +99,15 @@ class TemporalStack(nn.Module):
       x_BTD = TemporalBlock(self.mlp_dim, dilation, self.dtype, name=f"block_{index}")(
         x_BTD, mask_BT1
       )
-    x_BTD = nn.LayerNorm(dtype=self.dtype, name="norm")(x_BTD)
+    x_BTD = _norm(self.dtype)(x_BTD)
     # Zero at the start: the linear path alone speaks, see MotionTokenizer.
-    zeros = sharding.partitioned(nn.initializers.zeros, "embed", self.out_axis)
-    return nn.Dense(self.num_outputs, kernel_init=zeros, name="output")(x_BTD)
+    zeros = lambda *axes: sharding.partitioned(nn.initializers.zeros, *axes)
+    return nn.Dense(
+      self.num_outputs,
+      name="output",
+      kernel_init=zeros("embed", self.out_axis),
+      bias_init=zeros(self.out_axis),
+    )(x_BTD)
 
 
 class MotionTokenizer(nn.Module):

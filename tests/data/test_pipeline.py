@@ -61,10 +61,14 @@ def test_an_epoch_holds_every_clip_in_both_directions(vocab):
   weights = np.concatenate([row["decoder_loss_weights"] for row in epoch])
   said = np.concatenate([row["encoder_input_tokens"] for row in epoch])
   codes = np.bincount(np.concatenate([clip["codes"] for clip in make_clips()]))
-  motion = lambda ids: np.bincount(ids[ids >= vocab.motion_offset] - vocab.motion_offset)
+  motion = lambda ids: np.bincount(
+    ids[ids >= vocab.motion_offset] - vocab.motion_offset
+  )
   np.testing.assert_array_equal(motion(targets), codes)  # l2m's targets
   np.testing.assert_array_equal(motion(said), codes)  # m2l's inputs
-  assert (said == vocab.task_id("l2m")).sum() == (said == vocab.task_id("m2l")).sum() == 23
+  assert (
+    (said == vocab.task_id("l2m")).sum() == (said == vocab.task_id("m2l")).sum() == 23
+  )
   assert set(weights[targets >= vocab.motion_offset]) == {1.0}
   assert (weights == 0.25).any() and not weights[targets == 0].any()
 
@@ -77,7 +81,10 @@ def test_test_rows_use_no_training_instruction(vocab):
 def motions(count=11):
   rng = np.random.default_rng(0)
   return [
-    {"vectors": np.full((n, 3), i) + np.arange(n)[:, None] / 100, "valid": np.ones(n, bool)}
+    {
+      "vectors": np.full((n, 3), i) + np.arange(n)[:, None] / 100,
+      "valid": np.ones(n, bool),
+    }
     for i, n in enumerate(rng.integers(5, 40, count))
   ]
 

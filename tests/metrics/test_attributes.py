@@ -32,7 +32,11 @@ def test_micro_f1_by_hand():
 
 
 def test_caption_scores_of_the_truth_and_of_a_mistake():
-  texts = ["She smiles and nods.", "He is very angry.", "He is sad and shakes his head."]
+  texts = [
+    "She smiles and nods.",
+    "He is very angry.",
+    "He is sad and shakes his head.",
+  ]
   truth = [lexicon.parse(text) for text in texts]
   perfect = attributes.caption_scores(truth, truth)
   assert all(v == 1.0 for k, v in perfect.items() if k != "num_clips")

@@ -30,7 +30,7 @@ def make(**changes):
   model = MotionTokenizer(**(sizes | changes))
   geometry, vectors, mask = inputs(0, 1, 4)
   rngs = {"params": jax.random.key(0), "codebook": jax.random.key(1)}
-  variables = nn.meta.unbox(model.init(rngs, geometry, vectors, mask))
+  variables = nn.meta.unbox(jax.jit(model.init)(rngs, geometry, vectors, mask))
   rng = np.random.default_rng(0)
   # Some parameters start at zero, which would hide what they do.
   stir = lambda x: x + jnp.float32(rng.normal(size=x.shape) * 0.3)
@@ -42,6 +42,11 @@ def make(**changes):
   }
   stirred = {"params": jax.tree.map(stir, variables["params"])}
   return model, variables | stirred | {"stats": jax.tree.map(jnp.float32, stats)}
+
+
+def run(model, variables, *arguments, method=None):
+  """`model.apply`, compiled."""
+  return jax.jit(lambda v, *a: model.apply(v, *a, method=method))(variables, *arguments)
 
 
 def inputs(seed, batch, frames):
@@ -64,13 +69,13 @@ def test_a_padded_batch_gives_the_tokens_of_singles(choice):
   geometry, vectors, mask = inputs(1, 3, longest)  # real values under the padding, too
   for row, length in enumerate(lengths):
     mask[row, length:] = 0
-  batch = model.apply(variables, geometry, vectors, mask, method="encode")
-  decoded = model.apply(variables, batch, mask, method="decode")
+  batch = run(model, variables, geometry, vectors, mask, method="encode")
+  decoded = run(model, variables, batch, mask, method="decode")
   for row, n in enumerate(lengths):
     one = (geometry[[row], :n], vectors[[row], :n], np.ones((1, n), np.float32))
-    codes = model.apply(variables, *one, method="encode")
+    codes = run(model, variables, *one, method="encode")
     np.testing.assert_array_equal(codes[0], batch[row, :n])
-    alone = model.apply(variables, codes, one[2], method="decode")
+    alone = run(model, variables, codes, one[2], method="decode")
     np.testing.assert_allclose(alone[0], decoded[row, :n], atol=1e-5)
   assert len(np.unique(batch)) > 2
 
@@ -79,8 +84,8 @@ def test_a_padded_batch_gives_the_tokens_of_singles(choice):
 def test_the_forward_pass_decodes_its_own_codes(choice):
   model, variables = make(**choice)
   geometry, vectors, mask = inputs(2, 2, 11)
-  predicted, codes, _ = model.apply(variables, geometry, vectors, mask)
-  decoded = model.apply(variables, codes, mask, method="decode")
+  predicted, codes, _ = run(model, variables, geometry, vectors, mask)
+  decoded = run(model, variables, codes, mask, method="decode")
   np.testing.assert_allclose(predicted, decoded, atol=1e-4)
 
 
@@ -92,7 +97,7 @@ def seen(variables, model, frame, length=33, masked=()):
   def output(geometry, vectors):
     return model.apply(variables, geometry, vectors, mask)[0][0, frame].sum()
 
-  by_geometry, by_vectors = jax.grad(output, (0, 1))(geometry, vectors)
+  by_geometry, by_vectors = jax.jit(jax.grad(output, (0, 1)))(geometry, vectors)
   frames = lambda x: np.flatnonzero(np.abs(x[0]).sum(-1))
   return frames(by_geometry), np.abs(by_vectors[0]).sum(0) > 0, frames(by_vectors)
 
@@ -119,7 +124,7 @@ def test_context_is_wide_to_both_sides_and_skips_padding():
 def test_a_codes_phase_is_its_frames():
   for choice, per_phase in (({}, 12), ({"quantizer": "ema_vq"}, 8)):
     model, variables = make(num_phases=3, **choice)
-    codes = np.asarray(model.apply(variables, *inputs(5, 4, 20), method="encode"))
+    codes = np.asarray(run(model, variables, *inputs(5, 4, 20), method="encode"))
     np.testing.assert_array_equal(codes // per_phase, [np.arange(20) % 3] * 4)
 
 

@@ -29,7 +29,9 @@ def test_fsq_every_code_is_reachable_and_comes_back(levels):
   sizes = np.array(levels)
   half, offset = (sizes - 1) * 1.001 / 2, np.where(sizes % 2 == 0, 0.5, 0.0)
   # The latents whose squashed value is exactly the code's.
-  inverse = np.arctanh((values * (sizes // 2) + offset) / half) - np.arctanh(offset / half)
+  inverse = np.arctanh((values * (sizes // 2) + offset) / half) - np.arctanh(
+    offset / half
+  )
   quantized, back, _ = fsq.apply({}, jnp.asarray(inverse, jnp.float32)[None])
   np.testing.assert_array_equal(back[0], codes)
   np.testing.assert_allclose(quantized[0], values, atol=1e-5)
@@ -49,10 +51,14 @@ def test_spread_loss_by_hand_ignores_padding():
   loss = quantizers.spread_loss(latents, jnp.array([[1, 1, 0]]))
   np.testing.assert_allclose(loss, 9.0, rtol=1e-6)
   unit = jnp.array([[[1.0], [-1.0]]])
-  np.testing.assert_allclose(quantizers.spread_loss(unit, jnp.ones((1, 2))), 0, atol=1e-6)
+  np.testing.assert_allclose(
+    quantizers.spread_loss(unit, jnp.ones((1, 2))), 0, atol=1e-6
+  )
   # Two that say the same thing: covariance ((1, 1), (1, 1)), excess 1 twice, over 2.
   same = jnp.array([[[1.0, 1.0], [-1.0, -1.0]]])
-  np.testing.assert_allclose(quantizers.spread_loss(same, jnp.ones((1, 2))), 1, rtol=1e-6)
+  np.testing.assert_allclose(
+    quantizers.spread_loss(same, jnp.ones((1, 2))), 1, rtol=1e-6
+  )
 
 
 def ema(decay=0.9, **changes):
@@ -81,7 +87,9 @@ def test_ema_statistics_by_hand_ignore_padding():
   (quantized, codes, loss), new = update(ema(), variables, latents, [[1, 1, 1, 0]])
   np.testing.assert_array_equal(codes[0, :3], [0, 1, 1])
   np.testing.assert_allclose(quantized[0, :3], [[0, 0], [10, 10], [10, 10]])
-  np.testing.assert_allclose(new["codebook"]["counts"], [0.9 + 0.1, 1.8 + 0.2], rtol=1e-6)
+  np.testing.assert_allclose(
+    new["codebook"]["counts"], [0.9 + 0.1, 1.8 + 0.2], rtol=1e-6
+  )
   np.testing.assert_allclose(
     new["codebook"]["sums"], [[0.1, 0.2], [18 + 1.7, 18 + 1.9]], rtol=1e-6
   )

@@ -1,9 +1,12 @@
 """Masks, causality and the cache of the T5."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from tdmm_jax.models import layers
 from tdmm_jax.models.t5 import T5
@@ -23,14 +26,12 @@ def make(**changes):
   }
   model = T5(**(sizes | changes))
   ones = jnp.ones((1, 4), jnp.int32)
-  variables = model.init(jax.random.key(0), ones, ones, ones, ones)
-  return model, {"params": jax.tree.map(jnp.asarray, _unbox(variables["params"]))}
+  # Compiled: operation by operation, a model this small still takes seconds.
+  return model, nn.meta.unbox(jax.jit(model.init)(jax.random.key(0), *[ones] * 4))
 
 
-def _unbox(tree):
-  from flax import linen as nn
-
-  return nn.meta.unbox(tree)
+def forward(model, variables, *inputs, **keywords):
+  return jax.jit(functools.partial(model.apply, **keywords))(variables, *inputs)
 
 
 def tokens(seed, *shape):
@@ -38,9 +39,8 @@ def tokens(seed, *shape):
 
 
 def logits_of(model, variables, encoder, decoder, encoder_segments, decoder_segments):
-  return np.asarray(
-    model.apply(variables, encoder, decoder, encoder_segments, decoder_segments)
-  )
+  inputs = (encoder, decoder, encoder_segments, decoder_segments)
+  return np.asarray(forward(model, variables, *inputs))
 
 
 def test_padding_changes_no_logits():
@@ -93,7 +93,9 @@ def test_gradients_show_causality_and_word_level_conditioning():
     )
     return (logits[0] * jnp.cos(jnp.arange(VOCAB))).sum(-1)  # [L]
 
-  jacobian_LVD = jax.jacrev(outputs)(variables["params"]["token_embedder"]["embedding"])
+  jacobian_LVD = jax.jit(jax.jacrev(outputs))(
+    variables["params"]["token_embedder"]["embedding"]
+  )
   seen_LV = np.abs(np.asarray(jacobian_LVD)).sum(-1) > 0
   np.testing.assert_array_equal(seen_LV[:, decoder[0]], np.tri(8, dtype=bool))
   assert seen_LV[:, encoder[0, :4]].all()  # each word reaches each frame
@@ -109,9 +111,12 @@ def test_cached_steps_equal_teacher_forcing(tied):
   forced = logits_of(
     model, variables, encoder, decoder, segments, np.ones_like(decoder)
   )
-  encoded = model.apply(variables, encoder, segments, method="encode")
-  cache = model.apply(variables, encoded, 15, method="init_cache")
-  step = jax.jit(lambda t, c: model.apply(variables, t, c, segments, method="decode_step"))
+  encoded = forward(model, variables, encoder, segments, method="encode")
+  start = jax.jit(lambda e: model.apply(variables, e, 15, method="init_cache"))
+  cache = start(encoded)
+  step = jax.jit(
+    lambda t, c: model.apply(variables, t, c, segments, method="decode_step")
+  )
   for position in range(decoder.shape[1]):
     logits, cache = step(decoder[:, position], cache)
     np.testing.assert_allclose(logits, forced[:, position], atol=2e-5)
@@ -120,18 +125,19 @@ def test_cached_steps_equal_teacher_forcing(tied):
 def test_dropout_only_when_training():
   model, variables = make(dropout_rate=0.5)
   ones = np.ones((1, 5), np.int32)
-  still = [model.apply(variables, ones, ones, ones, ones) for _ in range(2)]
+  still = [forward(model, variables, *[ones] * 4) for _ in range(2)]
   np.testing.assert_array_equal(*still)
-  dropped = model.apply(
-    variables, ones, ones, ones, ones, False, rngs={"dropout": jax.random.key(1)}
+  train = lambda rng: model.apply(
+    variables, ones, ones, ones, ones, False, rngs={"dropout": rng}
   )
+  dropped = jax.jit(train)(jax.random.key(1))
   assert np.abs(dropped - still[0]).max() > 1e-3
 
 
 def test_logits_are_float32_whatever_the_layers_are():
   model, variables = make(dtype=jnp.bfloat16)
   ones = np.ones((1, 5), np.int32)
-  assert model.apply(variables, ones, ones, ones, ones).dtype == jnp.float32
+  assert forward(model, variables, *[ones] * 4).dtype == jnp.float32
 
 
 def test_relative_position_buckets_by_hand():

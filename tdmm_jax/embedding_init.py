@@ -1,0 +1,95 @@
+"""Where the language model's embeddings start when there is no pretrained model.
+
+A pretrained T5 knows that "furious" and "angry" are alike. A small model trained from
+nothing for minutes cannot find that out, so it is told: pieces of words of one meaning
+start near each other, by the lexicon, and motion tokens that decode alike start near
+each other, by the tokenizer. Every row is trained from there on.
+
+Shape letters: V rows, D width, K codes, N features.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+
+from tdmm_jax.language import lexicon
+
+_NOISE = 0.4  # share of a row that is its own
+
+
+def row_features(vocab, codec) -> list[tuple[np.ndarray, np.ndarray]]:
+  """(ids int[V], features float[V, N]) of the text pieces and of the motion tokens.
+
+  Args:
+    vocab: the Vocab.
+    codec: the MotionCodec whose codes the motion tokens are.
+  """
+  motion_ids = vocab.motion_offset + np.arange(codec.num_codes)
+  return [_text_features(vocab), (motion_ids, _motion_features(codec))]
+
+
+def start_embeddings(variables: dict, groups: list, rng_seed: int) -> dict:
+  """Rewrites rows of `token_embedder` and `logits_dense`, at the scale they have.
+
+  Args:
+    variables: boxed, from T5's init.
+    groups: see `row_features`.
+    rng_seed: seed of the random projections.
+  """
+  params = dict(variables["params"])
+
+  def rewrite(boxed, axis: int, seed: int):
+    table = boxed.unbox()
+    rng = np.random.default_rng(seed)
+    for ids, features_VN in groups:
+      rows_VD = _project(features_VN, table.shape[1 - axis], rng) * table.std()
+      where = (ids, slice(None)) if axis == 0 else (slice(None), ids)
+      table = table.at[where].set(rows_VD if axis == 0 else rows_VD.T)
+    return boxed.replace_boxed(table)
+
+  embedding = params["token_embedder"]["embedding"]
+  params["token_embedder"] = {"embedding": rewrite(embedding, 0, 2 * rng_seed)}
+  if "logits_dense" in params:
+    kernel = params["logits_dense"]["kernel"]
+    params["logits_dense"] = {"kernel": rewrite(kernel, 1, 2 * rng_seed + 1)}
+  return {**variables, "params": params}
+
+
+def _project(features_VN: np.ndarray, width: int, rng) -> np.ndarray:
+  """Random projection to unit variance, with the row's own noise in it."""
+  rows_VD = features_VN @ rng.normal(size=(features_VN.shape[1], width))
+  rows_VD /= rows_VD.std() + 1e-9
+  noise_VD = rng.normal(size=rows_VD.shape)
+  mixed_VD = np.sqrt(1 - _NOISE**2) * rows_VD + _NOISE * noise_VD
+  return jnp.asarray(mixed_VD, jnp.float32)
+
+
+def _text_features(vocab) -> tuple[np.ndarray, np.ndarray]:
+  """(ids int[V], meanings float[V, N]) of the pieces that carry meaning."""
+  names: dict[str, int] = {}
+  sums: dict[int, dict[int, float]] = {}
+  counts: dict[int, int] = {}
+  for form, meanings in lexicon.concepts():
+    ids = vocab.encode_text(form)
+    for token in ids:
+      row = sums.setdefault(token, {})
+      counts[token] = counts.get(token, 0) + len(ids)
+      for meaning in meanings:
+        column = names.setdefault(meaning, len(names))
+        row[column] = row.get(column, 0.0) + 1.0
+  ids = np.array(sorted(sums))
+  features = np.zeros((len(ids), len(names)))
+  for i, token in enumerate(ids):
+    for column, value in sums[token].items():
+      # A piece of many words means little of each.
+      features[i, column] = value / counts[token]
+  return ids, features
+
+
+def _motion_features(codec) -> np.ndarray:
+  """float[K, N]: what the tokenizer's decoder is given for a code, and waves of it."""
+  x_KN = codec.model.apply(
+    codec.variables, jnp.arange(codec.num_codes), method="code_vectors"
+  )
+  x_KN = np.asarray(x_KN)
+  used_KN = x_KN != 0  # latents of other phases stay silent
+  return np.concatenate([x_KN, np.sin(3 * x_KN), np.cos(3 * x_KN) * used_KN], axis=-1)

@@ -1,0 +1,276 @@
+"""Bad input: one table of what a user may get wrong, and what each must be told."""
+
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny
+
+from tdmm_jax import cli
+from tdmm_jax.face import motion as motion_lib
+
+
+class Bomb:
+  """Unpickled carelessly, it leaves a file behind."""
+
+  def __init__(self, path):
+    self.path = path
+
+  def __reduce__(self):
+    return os.system, (f"touch {self.path}",)
+
+
+def _npz(path, change=lambda arrays: arrays):
+  """A motion's arrays, changed, as a file that `save_motion` would refuse to write."""
+  motion_lib.save_motion(path, motion_lib.zeros(12))
+  with np.load(path) as archive:
+    arrays = {name: archive[name] for name in archive.files}
+  np.savez(path, **change(arrays))
+
+
+def _with_nan(arrays):
+  arrays["jaw_pose"][3, 1] = np.nan
+  return arrays
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, tiny_run):
+  """A folder of broken files."""
+  folder = tmp_path_factory.mktemp("broken")
+  motion = folder / "good.npz"
+  _npz(motion)
+  (folder / "cut.npz").write_bytes(motion.read_bytes()[:700])
+  np.savez(folder / "layout.npz", vertices=np.zeros((4, 9, 3)))
+  np.savez(folder / "landmarks.npz", landmarks_px=np.zeros((4, 478, 2)))
+  _npz(folder / "flame.npz", lambda a: a | {"face_model": "flame2020"})
+  _npz(folder / "nan.npz", _with_nan)
+  _npz(folder / "lengths.npz", lambda a: a | {"jaw_pose": a["jaw_pose"][:-1]})
+  _npz(folder / "wide.npz", lambda a: a | {"expression": np.zeros((12, 100))})
+  motion_lib.save_motion(folder / "long.npz", motion_lib.zeros(200))
+  with (folder / "bomb.pkl").open("wb") as stream:
+    pickle.dump({"expression": Bomb(folder / "exploded")}, stream)
+  (folder / "empty.npz").write_bytes(b"")
+  good = '{"clip_id": "a", "prompt": "She smiles."}\n'
+  for name, lines in {
+    "broken.jsonl": good + '{"clip_id": "b", "prompt": \n',
+    "twice.jsonl": good + good,
+    "keyless.jsonl": '{"prompt": "She smiles."}\n',
+    "seconds.jsonl": '{"clip_id": "a", "prompt": "She smiles.", "seconds": "long"}\n',
+    "escape.jsonl": '{"clip_id": "../a", "prompt": "She smiles."}\n',
+    "none.jsonl": "\n",
+  }.items():
+    (folder / name).write_text(lines)
+  (folder / "no_lm").mkdir()
+  (folder / "no_lm" / "tokenizer").symlink_to(tiny_run / "tokenizer")
+  (folder / "no_tokenizer").mkdir()
+  (folder / "no_tokenizer" / "lm").symlink_to(tiny_run / "lm")
+  return folder
+
+
+# Name: (arguments; {run} and {files} are filled in, [what the line must say]).
+GENERATE = "generate --run {run} --out {files}/out"
+ROWS = {
+  "empty prompt": ([*GENERATE.split(), " "], ["prompt: empty", "say what"]),
+  "prompt over the limit": (
+    [*GENERATE.split(), "a smile and " * 400],
+    ["prompt:", "text pieces, the limit is 80", "shorten"],
+  ),
+  "seconds 0": ([*GENERATE.split(), "A smile.", "--seconds", "0"], ["--seconds 0"]),
+  "seconds nan": (
+    [*GENERATE.split(), "A smile.", "--seconds", "nan"],
+    ["--seconds nan"],
+  ),
+  "seconds inf": (
+    [*GENERATE.split(), "A smile.", "--seconds", "inf"],
+    ["--seconds inf"],
+  ),
+  "seconds below 0": (
+    [*GENERATE.split(), "A smile.", "--seconds", "-2"],
+    ["--seconds -2: out of range", "0.04 to 1.6 s"],
+  ),
+  "seconds too long": (
+    [*GENERATE.split(), "A smile.", "--seconds", "60"],
+    ["--seconds 60: out of range", "0.04 to 1.6 s"],
+  ),
+  "seconds no number": (
+    [*GENERATE.split(), "A smile.", "--seconds", "long"],
+    ["--seconds", "'long'", "--help"],
+  ),
+  "num 0": ([*GENERATE.split(), "A smile.", "--num", "0"], ["--num 0"]),
+  "top_p 0": ([*GENERATE.split(), "A smile.", "--top_p", "0"], ["--top_p"]),
+  "temperature nan": (
+    [*GENERATE.split(), "A smile.", "--temperature", "nan"],
+    ["--temperature"],
+  ),
+  "neither prompt nor prompts": (GENERATE.split(), ["PROMPT", "--prompts FILE"]),
+  "both prompt and prompts": (
+    [*GENERATE.split(), "A smile.", "--prompts", "{files}/twice.jsonl"],
+    ["PROMPT", "not both"],
+  ),
+  "out is a file": (
+    ["generate", "--run", "{run}", "--out", "{files}/good.npz", "A smile.", "--seconds"]
+    + ["0.2", "--temperature", "0"],
+    ["good.npz"],
+  ),
+  "manifest missing": (
+    [*GENERATE.split(), "--prompts", "{files}/gone.jsonl"],
+    ["gone.jsonl: cannot be read"],
+  ),
+  "manifest line broken": (
+    [*GENERATE.split(), "--prompts", "{files}/broken.jsonl"],
+    ["broken.jsonl:2: not a prompt", "JSON with clip_id"],
+  ),
+  "manifest id twice": (
+    [*GENERATE.split(), "--prompts", "{files}/twice.jsonl"],
+    ["twice.jsonl:2: clip_id 'a' is a duplicate"],
+  ),
+  "manifest without id": (
+    [*GENERATE.split(), "--prompts", "{files}/keyless.jsonl"],
+    ["keyless.jsonl:1: not a prompt", "clip_id"],
+  ),
+  "manifest seconds no number": (
+    [*GENERATE.split(), "--prompts", "{files}/seconds.jsonl"],
+    ["seconds.jsonl:1: not a prompt", "'long'"],
+  ),
+  "manifest id leaves the folder": (
+    [*GENERATE.split(), "--prompts", "{files}/escape.jsonl"],
+    ["escape.jsonl:1: clip_id '../a'"],
+  ),
+  "manifest empty": (
+    [*GENERATE.split(), "--prompts", "{files}/none.jsonl"],
+    ["none.jsonl: no prompts in it"],
+  ),
+  "run missing": (
+    ["generate", "A smile.", "--run", "{files}/gone"],
+    ["gone: no such run directory", "make demo"],
+  ),
+  "run without language model": (
+    ["generate", "A smile.", "--run", "{files}/no_lm"],
+    ["no_lm: no trained language model"],
+  ),
+  "run without tokenizer": (
+    ["generate", "A smile.", "--run", "{files}/no_tokenizer"],
+    ["tokenizer: no trained tokenizer here"],
+  ),
+  **{
+    f"describe: {what}": (["describe", "{files}/" + name, "--run", "{run}"], said)
+    for what, name, said in (
+      ("missing", "gone.npz", ["gone.npz: no such file; check the name"]),
+      ("empty", "empty.npz", ["empty.npz: is empty"]),
+      ("truncated", "cut.npz", ["cut.npz: is damaged", "again"]),
+      ("layout", "layout.npz", ["layout.npz: not a motion", "keys: vertices", "give"]),
+      ("landmarks", "landmarks.npz", ["landmarks.npz: 2-D landmarks", "fit"]),
+      ("other face", "flame.npz", ["flame.npz:", "'flame2020'", "'default_v1'"]),
+      ("other width", "wide.npz", ["wide.npz: 100 expression", "50"]),
+      ("NaN", "nan.npz", ["nan.npz: 'jaw_pose' is NaN", "index 3", "re-run"]),
+      ("lengths", "lengths.npz", ["'jaw_pose' has 11 frames but 'expression' has 12"]),
+      ("too long", "long.npz", ["long.npz: 8 s long", "up to 1.6 s", "cut it"]),
+      ("pickle that runs", "bomb.pkl", ["bomb.pkl:", "system"]),
+      ("folder", "", ["cannot be read"]),
+    )
+  },
+  "render: missing": (["render", "{files}/gone.npz", "-o", "a.mp4"], ["no such file"]),
+  "render: suffix": (
+    ["render", "{files}/good.npz", "-o", "{files}/a.avi", "--size", "64"],
+    ["a.avi: cannot write a .avi video", ".mp4 or .gif"],
+  ),
+  "render: odd size": (
+    ["render", "{files}/good.npz", "-o", "{files}/a.mp4", "--size", "255"],
+    ["--size 255: give an even number"],
+  ),
+  "render: size 0": (
+    ["render", "{files}/good.npz", "-o", "{files}/a.mp4", "--size", "0"],
+    ["--size 0"],
+  ),
+  "render: other face": (
+    ["render", "{files}/flame.npz", "-o", "{files}/a.mp4"],
+    ["flame.npz:", "'flame2020'", "--face_model"],
+  ),
+  "render: face model missing": (
+    ["render", "{files}/good.npz", "-o", "{files}/a.mp4", "--face_model", "gone.pkl"],
+    ["gone.pkl"],
+  ),
+  "evaluate: no records": (
+    ["evaluate", "--run", "{run}", "--records", "{files}"],
+    ["no records here", "data_prep.build"],
+  ),
+  "evaluate: no clips": (
+    ["evaluate", "--run", "{run}", "--max_clips", "0"],
+    ["--max_clips 0"],
+  ),
+  "no such command": (["dance"], ["dance", "--help"]),
+  "no command": ([], ["COMMAND", "--help"]),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_one_line_says_what_where_and_the_mend(name, tiny_run, files, capsys):
+  arguments, said = ROWS[name]
+  arguments = [a.format(run=tiny_run, files=files) for a in arguments]
+  try:
+    code = cli.main(arguments)
+  except SystemExit as stop:  # argparse
+    code = stop.code
+  out, err = capsys.readouterr()
+  assert code == 2
+  assert err.startswith("tdmm: error: ") and err.endswith("\n")
+  assert err.count("\n") == 1 and "Traceback" not in err
+  for words in said:
+    assert words in err
+  assert out == ""
+  assert not (files / "exploded").exists()  # whatever was read, nothing was run
+  assert not (files / "out").exists() and not list(files.glob("*.tmp*"))
+
+
+def test_the_bomb_is_live(tmp_path):
+  """So that its silence in the table means something."""
+  pickle.loads(pickle.dumps(Bomb(tmp_path / "exploded")))
+  assert (tmp_path / "exploded").exists()
+
+
+def test_no_run_at_all(tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  assert cli.main(["generate", "A smile."]) == 2
+  assert "--run: not given and runs/demo does not exist" in capsys.readouterr().err
+
+
+def test_debug_shows_where_it_came_from(tmp_path):
+  with pytest.raises(cli.UserError):
+    cli.main(["describe", str(tmp_path / "gone.npz"), "--debug"])
+
+
+LM = ["--config", "configs/lm_demo.py", "--workdir", "{tmp}"]
+TRAIN_ROWS = {
+  "unknown key": (["--config.totl_steps=1"], ["totl_steps", "'total_steps'"]),
+  "unknown key, like none": (["--config.nonsense=1"], ["nonsense", "no such key"]),
+  "unknown key inside": (["--config.model.emb_dimm=1"], ["emb_dimm", "'emb_dim'"]),
+  "value of another type": (["--config.batch_size=many"], ["batch_size", "many"]),
+  "missing file": (["--config=configs/gone.py"], ["configs/gone.py: no such file"]),
+  "unknown flag": (["--wrkdir=x"], ["wrkdir", "workdir"]),
+  "no records": (["--config.tokenizer_dir={tmp}"], ["no trained tokenizer here"]),
+}
+
+
+@pytest.mark.parametrize("name", TRAIN_ROWS)
+def test_the_training_entry_says_it_in_one_line_too(name, tmp_path):
+  arguments, said = TRAIN_ROWS[name]
+  arguments = [a.format(tmp=tmp_path) for a in (*LM, *arguments)]
+  done = subprocess.run(
+    [sys.executable, "-m", "tdmm_jax.train", *arguments],
+    cwd=tiny.REPO,
+    env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(tiny.REPO)},
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+  # JAX and absl log their own lines (I1234 ...): not ours.
+  lines = [
+    li for li in done.stderr.splitlines() if not li.startswith(("I1", "W1", "I0"))
+  ]
+  assert done.returncode == 2, done.stderr
+  assert len(lines) == 1 and lines[0].startswith("train: error: "), done.stderr
+  for words in said:
+    assert words in lines[0]

@@ -1,0 +1,146 @@
+"""The `tdmm` command on a trained run: what it writes, prints and returns."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny
+
+from tdmm_jax import cli
+from tdmm_jax.face import io, motion
+from tdmm_jax.render import video
+
+
+def run(capsys, *arguments):
+  """(exit code, stdout, stderr) of a command."""
+  code = cli.main([str(a) for a in arguments])
+  return code, *capsys.readouterr()
+
+
+def test_generate_has_the_exact_length_and_is_its_seeds(tiny_run, tmp_path, capsys):
+  made = {}
+  for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+    code, out, err = run(
+      capsys,
+      "generate",
+      "A woman smiles, then nods.",
+      *("--seconds", 0.8, "--seed", seed, "--run", tiny_run, "--out", tmp_path / name),
+    )
+    assert code == 0 and out == f"{tmp_path / name / 'motion.npz'}\n" and err == ""
+    made[name] = io.load_motion(tmp_path / name / "motion.npz")
+    assert made[name].num_frames == 20 and made[name].fps == 25
+  expressions = {name: clip.expression for name, clip in made.items()}
+  np.testing.assert_array_equal(expressions["a"], expressions["b"])
+  assert (expressions["a"] != expressions["c"]).any()
+
+
+def test_generate_many_variants(tiny_run, tmp_path, capsys):
+  code, out, _ = run(
+    capsys,
+    *("generate", "He frowns.", "--num", 3, "--seconds", 0.4),
+    *("--run", tiny_run, "--out", tmp_path),
+  )
+  names = [f"motion_{i}.npz" for i in range(3)]
+  assert code == 0 and out.split() == [str(tmp_path / name) for name in names]
+  clips = [io.load_motion(tmp_path / name).expression for name in names]
+  assert all(len(clip) == 10 for clip in clips)
+  assert (clips[0] != clips[1]).any() and (clips[1] != clips[2]).any()
+
+
+def test_generate_a_manifest(tiny_run, tmp_path, capsys):
+  rows = [
+    {"clip_id": "smile", "prompt": "She smiles.", "seconds": 0.48},
+    {"clip_id": "frown", "prompt": "He frowns.", "captions": [], "attributes": {}},
+  ]
+  manifest = tmp_path / "prompts.jsonl"
+  manifest.write_text("\n".join(map(json.dumps, rows)) + "\n")
+  code, _, _ = run(
+    capsys,
+    *("generate", "--prompts", manifest, "--seconds", 1.2),
+    *("--run", tiny_run, "--out", tmp_path / "out"),
+  )
+  assert code == 0
+  frames = {p.name: io.load_motion(p).num_frames for p in (tmp_path / "out").iterdir()}
+  assert frames == {"smile.npz": 12, "frown.npz": 30}
+
+
+def test_a_prompt_of_unknown_words_is_served_with_a_warning(tiny_run, tmp_path, capsys):
+  code, out, err = run(
+    capsys,
+    *("generate", "Smyling quietlee", "--seconds", 0.4),
+    *("--run", tiny_run, "--out", tmp_path),
+  )
+  assert code == 0 and io.load_motion(out.strip()).num_frames == 10
+  assert err.count("\n") == 1 and err.startswith("tdmm: warning: ")
+  assert "'Smyling quietlee'" in err and "smiling" in err
+
+
+def test_describe_prints_one_line(tiny_run, tmp_path, capsys):
+  path = tmp_path / "motion.npz"
+  motion.save_motion(path, tiny.first_motion(tiny_run))
+  code, out, err = run(capsys, "describe", path, "--run", tiny_run)
+  assert code == 0 and len(out.splitlines()) == 1 and err == ""
+  again = run(capsys, "describe", path, "--run", tiny_run)
+  assert again == (code, out, err)
+  question = ("--question", "What is this face doing?")
+  code, out, _ = run(capsys, "describe", path, "--run", tiny_run, *question)
+  assert code == 0 and len(out.splitlines()) == 1
+
+
+def test_render_writes_a_video(tiny_run, tmp_path, capsys):
+  path, clip = tmp_path / "motion.npz", tmp_path / "clip.mp4"
+  motion.save_motion(path, motion.trim(tiny.first_motion(tiny_run), 0, 10))
+  code, out, _ = run(
+    capsys, "render", path, "-o", clip, "--size", 96, "--caption", "She smiles."
+  )
+  assert code == 0 and out == f"{clip}\n"
+  frames, fps = video.read_video(clip)
+  assert len(frames) == 10 and fps == 25 and frames.shape[2] == 96
+  assert frames.std() > 10  # a head, not a blank
+
+
+@pytest.mark.slow
+def test_evaluate_gives_the_promised_keys(tiny_run, tmp_path, capsys):
+  path = tmp_path / "scores.json"
+  code, out, err = run(capsys, "evaluate", "--run", tiny_run, "--json", path)
+  assert code == 0
+  scores = json.loads(path.read_text())
+  promised = {
+    "tokenizer": "face_error_mm constant_face_error_mm head_error_deg lip_error_mm "
+    "constant_head_error_deg jitter_ratio num_codes codebook_used perplexity",
+    "m2l": "emotion_family_accuracy intensity_accuracy head_motion_accuracy "
+    "micro_action_f1 ceiling",
+    "l2m": "emotion_family_accuracy classifier_ceiling token_accuracy loop_consistency",
+  }
+  for part, keys in promised.items():
+    assert part in out
+    for key in keys.split():
+      assert np.isfinite(scores[part][key]), key
+      assert key in out
+  for part in ("m2l", "l2m"):
+    shares = [v for k, v in scores[part].items() if k != "num_clips"]
+    assert all(0 <= value <= 1 for value in shares)
+  assert scores["tokenizer"]["num_codes"] == 24
+  assert scores["split"] == "test" and "reconstructing" in err
+  assert "Traceback" not in err
+
+
+COMMANDS = ("generate", "describe", "render", "evaluate")
+
+
+@pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])
+def test_help_says_what_it_does(command, capsys):
+  with pytest.raises(SystemExit) as stop:
+    cli.main([*command, "--help"])
+  out = capsys.readouterr().out
+  assert stop.value.code == 0 and out.startswith(f"usage: tdmm {' '.join(command)}")
+  assert all(name in out for name in (COMMANDS if not command else ("--debug",)))
+
+
+def test_ctrl_c_is_130(monkeypatch, capsys):
+  def interrupt(args):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(cli, "_run", interrupt)
+  assert cli.main(["generate", "A smile."]) == 130
+  assert capsys.readouterr().err == "tdmm: interrupted\n"
