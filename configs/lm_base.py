@@ -16,6 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.total_steps = 100_000
   config.warmup_steps = 2_000
   config.learning_rate = 5e-4
+  config.history_dropout = 0.3
   config.eval_every = 1_000
   config.save_every = 1_000
   config.tensorboard = True

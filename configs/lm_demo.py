@@ -31,6 +31,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.l2m_weight = 1.0
   config.m2l_weight = 3.0  # a caption has a quarter of the tokens of a motion
   config.z_loss = 1e-4
+  # Share of a target's tokens, at most, that are hidden from the decoder's input, so
+  # that it listens to the prompt and not only to what it has said (T2M-GPT's trick).
+  config.history_dropout = 0.6
+  config.embedding_lr_multiplier = 10.0
 
   model = config.model = ml_collections.ConfigDict()
   model.emb_dim = 128
@@ -38,7 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
   model.head_dim = 32
   model.mlp_dim = 256
   model.num_encoder_layers = 3
-  model.num_decoder_layers = 3
+  model.num_decoder_layers = 2
   model.dropout_rate = 0.0
   model.logits_via_embedding = False
   model.dtype = "float32"

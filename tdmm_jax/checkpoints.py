@@ -1,5 +1,6 @@
 """Checkpoints of {model, optimiser, data iterator} as one. The only home of orbax."""
 
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -8,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 from grain import checkpoint as grain_checkpoint
 
 from tdmm_jax.errors import UserError
@@ -91,7 +93,7 @@ def restore_model(workdir) -> dict:
   with manager(workdir) as mngr:
     step = mngr.latest_step()
     folder = pathlib.Path(mngr.directory) / str(step) / "model"
-  with ocp.PyTreeCheckpointer() as reader:
+  with _quiet(), ocp.PyTreeCheckpointer() as reader:
     shapes = reader.metadata(folder).item_metadata.tree
     # As numpy: the file remembers the devices it was saved on, which may not be here.
     as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes)
@@ -99,6 +101,17 @@ def restore_model(workdir) -> dict:
       folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy)
     )
   return jax.tree.map(jnp.asarray, dict(restored)) | {"step": step}
+
+
+@contextlib.contextmanager
+def _quiet():
+  """Hides orbax's warning that a single item has no metadata of its own."""
+  before = logging.get_verbosity()
+  logging.set_verbosity(logging.ERROR)
+  try:
+    yield
+  finally:
+    logging.set_verbosity(before)
 
 
 def write_json(path, content: dict) -> None:

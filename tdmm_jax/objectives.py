@@ -21,6 +21,7 @@ from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.language import instructions
 from tdmm_jax.models.motion_tokenizer import context
 from tdmm_jax.models.t5 import T5
+from tdmm_jax.vocab import UNK_ID
 
 _CODEC_CLIPS = 600  # enough for the linear codec that training starts from
 
@@ -288,10 +289,13 @@ def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> T5:
 
 
 def _lm_loss(config, model, vocab, params, collections, batch, rng):
+  inputs = batch["decoder_input_tokens"]
+  if rng is not None:
+    inputs = _hide_history(inputs, config.history_dropout, jax.random.fold_in(rng, 1))
   logits = model.apply(
     {"params": params},
     batch["encoder_input_tokens"],
-    batch["decoder_input_tokens"],
+    inputs,
     batch["encoder_segment_ids"],
     batch["decoder_segment_ids"],
     deterministic=rng is None,
@@ -305,6 +309,17 @@ def _lm_loss(config, model, vocab, params, collections, batch, rng):
   for name, mask in (("l2m", is_motion), ("m2l", ~is_motion & (weights > 0))):
     metrics[f"{name}_token_accuracy"] = (jnp.sum(correct & mask), jnp.sum(mask))
   return loss, (metrics, collections)
+
+
+def _hide_history(tokens_BL, most: float, rng):
+  """Replaces a share of the decoder's input by unk; each row draws its own share.
+
+  Padding, the start (0) and eos stay.
+  """
+  rate_rng, token_rng = jax.random.split(rng)
+  rate_B1 = jax.random.uniform(rate_rng, (tokens_BL.shape[0], 1)) * most
+  hidden_BL = jax.random.uniform(token_rng, tokens_BL.shape) < rate_B1
+  return jnp.where(hidden_BL & (tokens_BL > UNK_ID), UNK_ID, tokens_BL)
 
 
 def _tokenised_clips(records_dir, split: str, codec) -> list[dict]:

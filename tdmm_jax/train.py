@@ -198,5 +198,10 @@ def _config_keys(config) -> list[str]:
   return keys
 
 
-if __name__ == "__main__":
+def run() -> None:
+  """The command line: parses it, trains, exits."""
   app.run(main, flags_parser=_parse_flags)
+
+
+if __name__ == "__main__":
+  run()

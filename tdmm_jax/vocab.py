@@ -45,14 +45,18 @@ class Vocab:
     return self.pieces.encode(text)
 
   def decode_text(self, ids) -> str:
-    """Text of the piece ids up to the first eos; all other ids are dropped."""
+    """Text of the piece ids up to the first eos, in one line; other ids are dropped.
+
+    Byte pieces can spell line breaks and terminal codes: they become spaces.
+    """
     kept = []
     for token in ids:
       if token == EOS_ID:
         break
       if UNK_ID < token < self.num_pieces:
         kept.append(int(token))
-    return self.pieces.decode(kept)
+    text = self.pieces.decode(kept)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
   def task_id(self, task: str) -> int:
     return self.task_offset + TASKS.index(task)

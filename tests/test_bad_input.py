@@ -1,9 +1,9 @@
 """Bad input: one table of what a user may get wrong, and what each must be told."""
 
+import json
 import os
 import pickle
-import subprocess
-import sys
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ import tiny
 
 from tdmm_jax import cli
 from tdmm_jax.face import motion as motion_lib
+
+# JAX and absl log lines of their own (I1122 20:06:24 ...).
+LOGGED = re.compile(r"[IW]\d{4} ")
 
 
 class Bomb:
@@ -242,35 +245,59 @@ def test_debug_shows_where_it_came_from(tmp_path):
     cli.main(["describe", str(tmp_path / "gone.npz"), "--debug"])
 
 
-LM = ["--config", "configs/lm_demo.py", "--workdir", "{tmp}"]
+CONFIG = ["--config", "configs/lm_demo.py", "--workdir", "{tmp}"]
 TRAIN_ROWS = {
   "unknown key": (["--config.totl_steps=1"], ["totl_steps", "'total_steps'"]),
-  "unknown key, like none": (["--config.nonsense=1"], ["nonsense", "no such key"]),
+  "unknown key, like none": (["--config.nonsense=1"], ["nonsense: no such key"]),
   "unknown key inside": (["--config.model.emb_dimm=1"], ["emb_dimm", "'emb_dim'"]),
   "value of another type": (["--config.batch_size=many"], ["batch_size", "many"]),
   "missing file": (["--config=configs/gone.py"], ["configs/gone.py: no such file"]),
   "unknown flag": (["--wrkdir=x"], ["wrkdir", "workdir"]),
-  "no records": (["--config.tokenizer_dir={tmp}"], ["no trained tokenizer here"]),
+  "no workdir": (["--workdir="], ["--config and --workdir are needed"]),
+  "no tokenizer": (["--config.tokenizer_dir={tmp}"], ["no trained tokenizer here"]),
 }
+# `python -m tdmm_jax.train` for each command line of argv[1], importing JAX once.
+TRAIN_EACH = """
+import json, os, sys, traceback
+from absl import app
+from tdmm_jax import train
+for name, arguments in json.loads(sys.argv[1]).items():
+  child = os.fork()
+  if child:
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps({"name": name, "status": status}))
+    continue
+  os.dup2(os.open(os.path.join(sys.argv[2], name), os.O_WRONLY | os.O_CREAT), 2)
+  status, sys.argv = 1, ["train", *arguments]
+  try:
+    train.run()
+  except SystemExit as stop:
+    status = stop.code
+  except BaseException:
+    traceback.print_exc()
+  sys.stderr.flush()
+  os._exit(status)
+"""
+
+
+@pytest.fixture(scope="module")
+def train_answers(tmp_path_factory):
+  """Name -> (exit code, stderr) of each row."""
+  folder = tmp_path_factory.mktemp("train")
+  commands = {
+    name: [a.format(tmp=folder / "workdir") for a in (*CONFIG, *arguments)]
+    for name, (arguments, _) in TRAIN_ROWS.items()
+  }
+  out = tiny.run_python(TRAIN_EACH, json.dumps(commands), folder, cwd=tiny.REPO)
+  answers = map(json.loads, out.splitlines())
+  return {a["name"]: (a["status"], (folder / a["name"]).read_text()) for a in answers}
 
 
 @pytest.mark.parametrize("name", TRAIN_ROWS)
-def test_the_training_entry_says_it_in_one_line_too(name, tmp_path):
-  arguments, said = TRAIN_ROWS[name]
-  arguments = [a.format(tmp=tmp_path) for a in (*LM, *arguments)]
-  done = subprocess.run(
-    [sys.executable, "-m", "tdmm_jax.train", *arguments],
-    cwd=tiny.REPO,
-    env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(tiny.REPO)},
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
-  # JAX and absl log their own lines (I1234 ...): not ours.
-  lines = [
-    li for li in done.stderr.splitlines() if not li.startswith(("I1", "W1", "I0"))
-  ]
-  assert done.returncode == 2, done.stderr
-  assert len(lines) == 1 and lines[0].startswith("train: error: "), done.stderr
-  for words in said:
+def test_the_training_entry_says_it_in_one_line_too(name, train_answers):
+  code, err = train_answers[name]
+  lines = [line for line in err.splitlines() if not LOGGED.match(line)]
+  assert code == 2, err
+  assert len(lines) == 1 and lines[0].startswith("train: error: "), err
+  for words in TRAIN_ROWS[name][1]:
     assert words in lines[0]

@@ -43,6 +43,9 @@ def test_cross_entropy_of_no_weight_is_zero():
   assert loss == 0
 
 
+motion_errors = jax.jit(losses.motion_errors)
+
+
 def vectors(seed=0, frames=7):
   rng = np.random.default_rng(seed)
   return jnp.asarray(rng.normal(size=(2, frames, P)) * 0.3, jnp.float32)
@@ -52,12 +55,12 @@ def test_a_constant_offset_has_no_velocity_error():
   """True velocity: the error of differences, not the difference of errors' sizes."""
   truth, mask = vectors(), jnp.ones((2, 7))
   geometry = jnp.asarray(np.random.default_rng(1).normal(size=(2, 7, 30)) * 0.01)
-  errors = losses.motion_errors(geometry + 0.002, geometry, truth, truth, mask)
+  errors = motion_errors(geometry + 0.002, geometry, truth, truth, mask)
   mean = lambda name: float(errors[name][0] / errors[name][1])
   np.testing.assert_allclose(mean("face_mm"), 3 * 2.0, rtol=1e-4)  # three coordinates
   assert mean("face_velocity_mm") < 1e-3
   shaken = geometry + 0.002 * (-1.0) ** jnp.arange(7)[None, :, None]
-  errors = losses.motion_errors(shaken, geometry, truth, truth, mask)
+  errors = motion_errors(shaken, geometry, truth, truth, mask)
   np.testing.assert_allclose(mean("face_mm"), 6.0, rtol=1e-4)
   np.testing.assert_allclose(mean("face_velocity_mm"), 12.0, rtol=1e-4)
   parameters = losses.parameter_errors(jnp.full(P, 0.5), truth + 1.0, truth, mask)
@@ -69,7 +72,7 @@ def test_head_and_gaze_errors_are_degrees():
   truth = jnp.zeros((1, 3, P))
   turned = truth.at[..., -2].set(np.radians(8.0)).at[..., -9:-3].set(np.radians(3.0))
   geometry = jnp.zeros((1, 3, 3))
-  errors = losses.motion_errors(geometry, geometry, turned, truth, jnp.ones((1, 3)))
+  errors = motion_errors(geometry, geometry, turned, truth, jnp.ones((1, 3)))
   np.testing.assert_allclose(errors["head_deg"][0] / 3, 8.0, rtol=2e-3)
   np.testing.assert_allclose(errors["gaze_deg"][0] / 3, 3.0, rtol=1e-5)
 
@@ -79,7 +82,7 @@ def test_masked_frames_do_not_count(face):
   predicted = vectors(1)
   spoilt = predicted.at[:, 4:].add(9.0)
   geometry = jax.jit(lambda v: losses.geometry_of(face, v))
-  of = lambda p: losses.motion_errors(geometry(p), geometry(truth), p, truth, mask)
+  of = lambda p: motion_errors(geometry(p), geometry(truth), p, truth, mask)
   for name, (value, weight) in of(predicted).items():
     np.testing.assert_allclose(of(spoilt)[name][0], value, rtol=1e-4, err_msg=name)
     assert weight == (6 if "velocity" in name else 8)
@@ -88,7 +91,7 @@ def test_masked_frames_do_not_count(face):
 def test_gradients_are_finite_at_zero_rotation_and_zero_error(face):
   def loss(predicted, truth):
     mask = jnp.ones((1, 4))
-    errors = losses.motion_errors(
+    errors = motion_errors(
       losses.geometry_of(face, predicted),
       losses.geometry_of(face, truth),
       predicted,

@@ -106,7 +106,9 @@ MESHES = """
 import json, pathlib, sys
 import jax
 import tiny
-from tdmm_jax import objectives, optim, sharding, train, train_step
+from tdmm_jax import optim, sharding, train, train_step
+from tdmm_jax.face import face_model
+face_model.load_face_model("default_v1")  # made outside of any mesh: fits them all
 run_dir, workdir = map(pathlib.Path, sys.argv[1:3])
 meshes = {"1": jax.make_mesh((1, 1, 1), sharding.MESH_AXES, devices=jax.devices()[:1],
                              axis_types=(jax.sharding.AxisType.Auto,) * 3)}

@@ -67,6 +67,12 @@ def test_decoding_stops_at_eos_and_drops_what_is_no_text(vocab):
   assert vocab.decode_text([*noise, *ids, *noise, 1, *ids]) == "He nods."
 
 
+def test_decoded_text_is_one_printable_line(vocab):
+  byte = lambda value: vocab.pieces.piece_to_id(f"<0x{value:02X}>")
+  ids = [*vocab.encode_text("He"), *map(byte, b"\n\x0c\x1b\x00\r"), byte(ord("x"))]
+  assert vocab.decode_text(ids) == "He x"
+
+
 def test_motion_ids_come_back_and_others_are_refused(vocab):
   codes = np.array([0, 999, 5])
   ids = vocab.motion_to_ids(codes)

@@ -76,7 +76,7 @@ def first_motion(run_dir, split: str = "test"):
   return records.to_motion(records.open_split(run_dir / "records", split)[0])
 
 
-def run_python(code: str, *args, devices: int = 1, timeout: int = 300) -> str:
+def run_python(code: str, *args, devices: int = 1, timeout: int = 300, cwd=None) -> str:
   """Runs `code` in a process of its own with so many CPU devices; its stdout."""
   env = os.environ | {
     "JAX_PLATFORMS": "cpu",
@@ -86,6 +86,7 @@ def run_python(code: str, *args, devices: int = 1, timeout: int = 300) -> str:
   done = subprocess.run(
     [sys.executable, "-c", code, *map(str, args)],
     env=env,
+    cwd=cwd,
     capture_output=True,
     text=True,
     timeout=timeout,

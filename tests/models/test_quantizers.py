@@ -126,24 +126,26 @@ def test_ema_dead_codes_move_onto_valid_latents():
 
 ON_DEVICES = """
 import sys
-import jax, jax.numpy as jnp, numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+import jax, numpy as np
+from tdmm_jax import sharding
 from tdmm_jax.models import quantizers
-latents = jnp.asarray(np.random.default_rng(0).normal(size=(8, 6, 3)), jnp.float32)
-mask = jnp.asarray(np.random.default_rng(1).random((8, 6)) < 0.8)
-module = quantizers.EmaVQ(16, 3)
-variables = module.init({"params": jax.random.key(0), "codebook": jax.random.key(1)},
-                        latents, mask)
-mesh = jax.make_mesh((jax.device_count(),), ("data",))
-place = lambda x: jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
-latents, mask = place(latents), place(mask)
-@jax.jit
-def update(variables, rng):
-  return module.apply(variables, latents, mask, train=True, mutable=["codebook"],
-                      rngs={"codebook": rng})
-for step in range(40):  # long enough for codes to die
-  out, variables = update(variables, jax.random.key(step))
-assert len(latents.sharding.device_set) == jax.device_count()
+mesh = sharding.make_mesh()
+latents = np.random.default_rng(0).normal(size=(8, 6, 3)).astype(np.float32)
+mask = (np.random.default_rng(1).random((8, 6)) < 0.8).astype(np.float32)
+batch = sharding.to_global({"latents": latents, "mask": mask}, mesh)
+assert batch["latents"].sharding.shard_shape((8, 6, 3))[0] == 8 // jax.device_count()
+module = quantizers.EmaVQ(16, 3, decay=0.5)
+rngs = {"params": jax.random.key(0), "codebook": jax.random.key(1)}
+variables = module.init(rngs, latents, mask)
+dead = 0
+with jax.set_mesh(mesh):
+  update = jax.jit(lambda variables, batch, rng: module.apply(
+    variables, batch["latents"], batch["mask"], train=True, mutable=["codebook"],
+    rngs={"codebook": rng}))
+  for step in range(12):
+    out, variables = update(variables, batch, jax.random.key(step))
+    dead += int((variables["codebook"]["counts"] == 1.0).sum())
+assert dead  # codes died, too
 np.savez(sys.argv[1], codes=out[1], **variables["codebook"])
 """
 
