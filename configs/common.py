@@ -21,7 +21,6 @@ def get_config() -> ml_collections.ConfigDict:
   config.warmup_steps = 100
   config.final_lr_fraction = 0.02
   config.weight_decay = 0.01
-  config.embedding_lr_multiplier = 1.0
   config.adam_b1 = 0.9
   config.adam_b2 = 0.98
   config.grad_clip_norm = 1.0

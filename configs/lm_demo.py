@@ -29,12 +29,12 @@ def get_config() -> ml_collections.ConfigDict:
   config.max_prompt_pieces = 96
   config.max_caption_pieces = 64
   config.l2m_weight = 1.0
-  config.m2l_weight = 3.0  # a caption has a quarter of the tokens of a motion
+  config.m2l_weight = 2.0  # a caption has a quarter of the tokens of a motion
   config.z_loss = 1e-4
-  # Share of a target's tokens, at most, that are hidden from the decoder's input, so
-  # that it listens to the prompt and not only to what it has said (T2M-GPT's trick).
-  config.history_dropout = 0.6
-  config.embedding_lr_multiplier = 10.0
+  # Share of the motion tokens, at most, that are hidden from the decoder's input, so
+  # that it listens to the prompt and not only to what it has done (T2M-GPT's trick).
+  config.history_dropout = 1.3
+  config.content_weight = 4.0  # of a caption's words that say something of the face
 
   model = config.model = ml_collections.ConfigDict()
   model.emb_dim = 128
@@ -45,5 +45,6 @@ def get_config() -> ml_collections.ConfigDict:
   model.num_decoder_layers = 2
   model.dropout_rate = 0.0
   model.logits_via_embedding = False
+  model.embedding_stddev = 0.1
   model.dtype = "float32"
   return config

@@ -27,6 +27,17 @@ def row_features(vocab, codec) -> list[tuple[np.ndarray, np.ndarray]]:
   return [_text_features(vocab), (motion_ids, _motion_features(codec))]
 
 
+def content_weights(vocab, weight: float):
+  """float32[V]: `weight` for pieces of words with a meaning, 1 for all others.
+
+  Most of a caption is its wording; what it says of the face is in a few words.
+  """
+  ids, features_VN = _text_features(vocab)
+  weights_V = np.ones(vocab.table_size, np.float32)
+  weights_V[ids] += (weight - 1) * np.minimum(features_VN.max(axis=1), 1)
+  return jnp.asarray(weights_V)
+
+
 def start_embeddings(variables: dict, groups: list, rng_seed: int) -> dict:
   """Rewrites rows of `token_embedder` and `logits_dense`, at the scale they have.
 

@@ -259,6 +259,7 @@ def language_model(
     )
 
   row_features = embedding_init.row_features(vocab, codec)
+  content_weight_V = embedding_init.content_weights(vocab, config.content_weight)
 
   def init_fn(rng):
     tokens = jnp.ones((1, 8), jnp.int32)
@@ -266,7 +267,9 @@ def language_model(
     return embedding_init.start_embeddings(variables, row_features, config.seed)
 
   def loss_fn(params, collections, batch, rng):
-    return _lm_loss(config, model, vocab, params, collections, batch, rng)
+    return _lm_loss(
+      config, model, vocab, content_weight_V, params, collections, batch, rng
+    )
 
   num_rows = config.total_steps * config.batch_size
   train_iter = pipeline.lm_iterator(packed("train", num_rows), config.batch_size)
@@ -288,10 +291,11 @@ def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> T5:
   return T5(vocab_size=vocab.table_size, **model)
 
 
-def _lm_loss(config, model, vocab, params, collections, batch, rng):
+def _lm_loss(config, model, vocab, content_weight_V, params, collections, batch, rng):
   inputs = batch["decoder_input_tokens"]
   if rng is not None:
-    inputs = _hide_history(inputs, config.history_dropout, jax.random.fold_in(rng, 1))
+    hide_rng = jax.random.fold_in(rng, 1)
+    inputs = _hide_motion(inputs, vocab, config.history_dropout, hide_rng)
   logits = model.apply(
     {"params": params},
     batch["encoder_input_tokens"],
@@ -302,6 +306,7 @@ def _lm_loss(config, model, vocab, params, collections, batch, rng):
     rngs=None if rng is None else {"dropout": rng},
   )
   targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
+  weights = weights * content_weight_V[targets]
   loss, metrics = losses.cross_entropy(logits, targets, weights, config.z_loss)
   # Beside the total: how each direction does, told apart by the target's kind.
   is_motion = targets >= vocab.som_id
@@ -311,15 +316,16 @@ def _lm_loss(config, model, vocab, params, collections, batch, rng):
   return loss, (metrics, collections)
 
 
-def _hide_history(tokens_BL, most: float, rng):
-  """Replaces a share of the decoder's input by unk; each row draws its own share.
+def _hide_motion(tokens_BL, vocab, most: float, rng):
+  """Hides motion tokens from the decoder's input; each row draws its own share.
 
-  Padding, the start (0) and eos stay.
+  The share is uniform in [0, most], cut at 1: with `most` above 1 some rows see nothing
+  but the prompt.
   """
   rate_rng, token_rng = jax.random.split(rng)
   rate_B1 = jax.random.uniform(rate_rng, (tokens_BL.shape[0], 1)) * most
   hidden_BL = jax.random.uniform(token_rng, tokens_BL.shape) < rate_B1
-  return jnp.where(hidden_BL & (tokens_BL > UNK_ID), UNK_ID, tokens_BL)
+  return jnp.where(hidden_BL & (tokens_BL >= vocab.motion_offset), UNK_ID, tokens_BL)
 
 
 def _tokenised_clips(records_dir, split: str, codec) -> list[dict]:

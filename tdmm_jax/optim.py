@@ -21,19 +21,8 @@ def _decays(params):
   return jax.tree.map(lambda p: p.ndim > 1, params)
 
 
-def _embeddings(params):
-  return jax.tree_util.tree_map_with_path(
-    lambda path, _: any("embedder" in str(key) for key in path), params
-  )
-
-
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
-  """AdamW after clipping by global norm.
-
-  Embeddings are `embedding_lr_multiplier` times faster: T5's rows have unit variance, a
-  kernel's entries a tenth of that, and Adam moves both by the same amount. (Adafactor
-  scales its steps by the parameter's own size.)
-  """
+  """AdamW after clipping by global norm."""
   return optax.chain(
     optax.clip_by_global_norm(config.grad_clip_norm),
     optax.adamw(
@@ -43,5 +32,4 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
       weight_decay=config.weight_decay,
       mask=_decays,
     ),
-    optax.masked(optax.scale(config.embedding_lr_multiplier), _embeddings),
   )

@@ -60,7 +60,7 @@ def make_train_step(loss_fn: LossFn, tx: optax.GradientTransformation, rng):
     one = jnp.ones(())
     metrics = metrics | {
       "total_loss": (loss, one),
-      "grad_norm": (optax.global_norm(grads), one),
+      "grad_norm": (optax.tree.norm(grads), one),
     }
     return TrainState(state.step + 1, params, collections, opt_state), metrics
 

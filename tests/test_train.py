@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from tdmm_jax import checkpoints, metric_logging, sharding, train
+from tdmm_jax import checkpoints, metric_logging, sharding
 
 
 def contents(workdir):
@@ -39,10 +39,10 @@ def test_resumed_equals_uninterrupted_bit_for_bit(
   with monkeypatch.context() as patch:
     poison(patch, 9, interrupt)  # after the checkpoint of step 6
     with pytest.raises(KeyboardInterrupt):
-      train.train(config, tmp_path, progress=False)
+      tiny.train_on(config, tmp_path)
   with checkpoints.manager(tmp_path) as mngr:
     assert mngr.latest_step() == 6
-  train.train(tiny.config_of(f"{name}_demo", tiny_run), tmp_path, progress=False)
+  tiny.train_on(tiny.config_of(f"{name}_demo", tiny_run), tmp_path)
   resumed, whole = contents(tmp_path), contents(tiny_run / name)
   assert resumed.keys() == whole.keys() and resumed["['step']"] == 12
   for key, value in whole.items():
@@ -58,7 +58,7 @@ def test_a_finished_run_is_left_alone(tiny_run):
   before = (tiny_run / "lm" / metric_logging.FILE).read_text()
   folder = tiny_run / "lm" / checkpoints.FOLDER / "12"
   changed = folder.stat().st_mtime_ns
-  assert train.train(tiny.config_of("lm_demo", tiny_run), tiny_run / "lm", False) == {}
+  assert tiny.train_on(tiny.config_of("lm_demo", tiny_run), tiny_run / "lm") == {}
   assert folder.stat().st_mtime_ns == changed
   assert (tiny_run / "lm" / metric_logging.FILE).read_text() == before
 
@@ -71,7 +71,7 @@ def test_nan_raises_with_step_and_loss_and_spoils_no_checkpoint(
   # Checkpoints fall between two looks at the loss.
   config = tiny.config_of("tokenizer_demo", tiny_run, log_every=10, save_every=3)
   with pytest.raises(FloatingPointError, match=r"step 5: .*loss is nan"):
-    train.train(config, tmp_path, progress=False)
+    tiny.train_on(config, tmp_path)
   kept = contents(tmp_path)
   assert kept["['step']"] == 3
   assert all(np.isfinite(value).all() for value in kept.values())
@@ -86,7 +86,8 @@ def test_the_loss_falls_and_everything_is_written(tiny_run):
     assert np.isfinite(curve).all() and (
       name == "tokenizer" or curve[-1][1] < curve[0][1]
     )
-    assert metric_logging.read_curve(workdir, "valid", "total_loss")[-1][0] == 12
+    measure = "face_mm" if name == "tokenizer" else "loss"
+    assert metric_logging.read_curve(workdir, "valid", measure)[-1][0] == 12
     stored = json.loads((workdir / "config.json").read_text())
     assert stored["config"]["total_steps"] == 12
     assert {"head", "lexicon", "simulator", "tokenizer"} <= stored["versions"].keys()

@@ -202,6 +202,7 @@ class T5(nn.Module):
   num_decoder_layers: int
   dropout_rate: float = 0.0
   logits_via_embedding: bool = False
+  embedding_stddev: float = 1.0  # T5's; smaller lets the attention be heard sooner
   dtype: Any = jnp.float32
 
   def setup(self):
@@ -218,7 +219,7 @@ class T5(nn.Module):
       self.emb_dim,
       dtype=self.dtype,
       embedding_init=sharding.partitioned(
-        nn.initializers.normal(1.0), "vocab", "embed"
+        nn.initializers.normal(self.embedding_stddev), "vocab", "embed"
       ),
     )
     self.encoder = Encoder(self.num_encoder_layers, layer)

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import tiny
 
-from tdmm_jax import train
-
 FOLDER = pathlib.Path(tiny.REPO) / "configs"
 NAMES = sorted(
   path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "common")
@@ -33,7 +31,7 @@ def test_config_says_how_to_run_it(name):
 def test_config_trains_a_step(name, tiny_run, tmp_path):
   once = {"total_steps": 1, "warmup_steps": 0, "eval_every": 1, "save_every": 1}
   config = tiny.config_of(name, tiny_run, **once)
-  scores = train.train(config, tmp_path, progress=False)
+  scores = tiny.train_on(config, tmp_path)
   assert scores and all(np.isfinite(value) for value in scores.values())
 
 
@@ -43,5 +41,5 @@ def test_config_trains_a_step(name, tiny_run, tmp_path):
 def test_the_tokenizers_choices_train(changes, tiny_run, tmp_path):
   config = tiny.config_of("tokenizer_demo", tiny_run, total_steps=3, eval_every=3)
   config.model.update(changes)
-  scores = train.train(config, tmp_path, progress=False)
+  scores = tiny.train_on(config, tmp_path)
   assert all(np.isfinite(value) for value in scores.values())
