@@ -34,6 +34,5 @@ def get_config() -> ml_collections.ConfigDict:
   model.num_encoder_layers = 12
   model.num_decoder_layers = 12
   model.dropout_rate = 0.1
-  model.embedding_stddev = 1.0
   model.dtype = "bfloat16"
   return config

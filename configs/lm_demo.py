@@ -14,9 +14,9 @@ def get_config() -> ml_collections.ConfigDict:
   config.objective = "language_model"
   config.tokenizer_dir = "runs/demo/tokenizer"
   config.batch_size = 8
-  config.total_steps = 1_500
+  config.total_steps = 1_100
   config.save_every = 250
-  config.learning_rate = 3e-3
+  config.learning_rate = 1.5e-3
   config.tensorboard = False
 
   config.num_pieces = 1_500
@@ -33,7 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.z_loss = 1e-4
   # Share of the motion tokens, at most, that are hidden from the decoder's input, so
   # that it listens to the prompt and not only to what it has done (T2M-GPT's trick).
-  config.history_dropout = 1.3
+  config.history_dropout = 0.6
   config.content_weight = 4.0  # of a caption's words that say something of the face
 
   model = config.model = ml_collections.ConfigDict()
@@ -42,9 +42,9 @@ def get_config() -> ml_collections.ConfigDict:
   model.head_dim = 32
   model.mlp_dim = 256
   model.num_encoder_layers = 3
-  model.num_decoder_layers = 2
+  model.num_decoder_layers = 3
   model.dropout_rate = 0.0
   model.logits_via_embedding = False
-  model.embedding_stddev = 0.1
+  model.embedding_stddev = 1.0
   model.dtype = "float32"
   return config

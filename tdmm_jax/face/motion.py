@@ -195,7 +195,8 @@ def read_arrays(path) -> dict[str, np.ndarray]:
   """
   path = os.fspath(path)
   try:
-    with np.load(path, allow_pickle=False) as archive:
+    with open(path, "rb") as stream:  # given a name, np.load leaves a broken file open
+      archive = np.load(stream, allow_pickle=False)
       if not isinstance(archive, np.lib.npyio.NpzFile):
         raise UserError(f"{path}: one bare array, not a motion; give an npz of fields")
       return {name: archive[name] for name in archive.files}

@@ -57,7 +57,7 @@ class AttributeClassifier:
 
   def __init__(self, vectors: Sequence[np.ndarray], labels: Sequence[str]):
     self._model = make_pipeline(
-      StandardScaler(), LogisticRegression(C=0.1, max_iter=300)
+      StandardScaler(), LogisticRegression(C=0.01, max_iter=300)
     )
     self._model.fit(np.stack([motion_features(v) for v in vectors]), list(labels))
 
