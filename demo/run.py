@@ -36,10 +36,10 @@ from tdmm_jax.render import report
 
 # Stage -> seconds it takes on 2 cores; only used to say how long is left.
 STAGES = {
-  "corpus": 40,
-  "tokenizer": 150,
-  "lm": 240,
-  "evaluation": 50,
+  "corpus": 20,
+  "tokenizer": 90,
+  "lm": 350,
+  "evaluation": 40,
   "real clips": 40,
   "pictures": 70,
 }

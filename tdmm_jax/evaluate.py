@@ -22,7 +22,10 @@ SCHEMA_VERSION = 1
 
 
 def reconstruction(codec, clips: list[dict]) -> dict[str, float]:
-  """Tokenizer errors beside those of the constant (the mean training frame)."""
+  """Tokenizer errors beside those of the constant (the mean training frame).
+
+  `lip_error_mm` is LVE-L2, the mean over frames of the worst lip vertex's error.
+  """
   codes = codec.encode_vectors([clip["vectors"] for clip in clips])
   decoded = codec.decode_vectors(codes)
   constant_P = np.asarray(codec.variables["stats"]["params_mean"])
@@ -58,7 +61,6 @@ def reconstruction(codec, clips: list[dict]) -> dict[str, float]:
       sums[name] += (total, windows)
   means = {name: float(total / weight) for name, (total, weight) in sums.items()}
   means["jitter_ratio"] = means.pop("jitter") / means.pop("truth_jitter")
-  means["lip_error_convention"] = "LVE-L2: mean over frames of the worst lip vertex"
   return means | codebook.usage(np.concatenate(codes), codec.num_codes)
 
 

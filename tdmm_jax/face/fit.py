@@ -30,7 +30,7 @@ CANTHI = (33, 263)  # outer corners of the right and the left eye
 _MIN_LANDMARKS = 20
 _BUCKET = 50  # clips are padded to a multiple of this: one compilation for many lengths
 _NOISE = 0.015  # sigma of a landmark, of the distance between the canthi
-_SHAPE_SIGMA = 2.0  # wide: the neutral face is the identity's, not the expression's
+_SHAPE_SIGMA = 0.15  # of a plausible person; weaker, and identity bends to fit noise
 _STEPS_RIGID, _STEPS_FULL, _STEPS_FROZEN = 8, 16, 8  # at most
 _CONVERGED = 1e-3  # relative drop of the cost that ends a stage
 

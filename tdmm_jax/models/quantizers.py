@@ -87,7 +87,7 @@ class EmaVQ(nn.Module):
   num_codes: int
   code_dim: int
   decay: float = 0.99
-  dead_threshold: float = 1.0  # a code with fewer expected uses per batch is reset
+  dead_threshold: float = 1.0  # reset below (1 - decay) times as many uses a batch
 
   def setup(self):
     shape = (self.num_codes, self.code_dim)

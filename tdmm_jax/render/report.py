@@ -91,7 +91,7 @@ def draw_curves(
         steps, heights = zip(*points) if points else ((), ())
         marker = "o" if len(points) < 2 else None
         axis.plot(steps, heights, label=label, linewidth=1.4, marker=marker)
-      if values and min(values) > 0 and max(values) > 10 * min(values):
+      if values and min(values) > 0 and max(values) > max(1, 10 * min(values)):
         axis.set_yscale("log")
       axis.set(title=title, xlabel="step")
       axis.spines[["top", "right"]].set_visible(False)
