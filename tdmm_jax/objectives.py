@@ -180,6 +180,9 @@ def _motions(clips: list[dict]) -> list[dict]:
 def _eval_windows(config, motions: list[dict]) -> list[dict]:
   windows = [pipeline.motion_window(m, config.window, 0) for m in motions]
   size = config.batch_size
+  if not windows:
+    raise UserError(f"{config.records_dir}: no valid clips; build more of them")
+  windows *= -(-size // len(windows))  # a split smaller than a batch is repeated
   batches = [windows[i : i + size] for i in range(0, len(windows) - size + 1, size)]
   return [
     {key: np.stack([w[key] for w in batch]) for key in batch[0]}
