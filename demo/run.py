@@ -29,7 +29,7 @@ import tqdm
 
 from configs import lm_demo, tokenizer_demo
 from data_prep import build
-from tdmm_jax import checkpoints, evaluate, inference, metric_logging, train
+from tdmm_jax import checkpoints, evaluate, inference, metric_logging, runs, train
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.render import report
@@ -176,14 +176,14 @@ def demo(args) -> None:
     config = tokenizer_demo.get_config()
     config.records_dir = str(record_dir)
     config.total_steps = args.tokenizer_steps or config.total_steps
-    _train(config, run_dir / inference.TOKENIZER)
+    _train(config, run_dir / runs.TOKENIZER)
   with stages.stage("lm", "Training the language model in both directions"):
     config = lm_demo.get_config()
     config.records_dir = str(record_dir)
-    config.tokenizer_dir = str(run_dir / inference.TOKENIZER)
+    config.tokenizer_dir = str(run_dir / runs.TOKENIZER)
     config.total_steps = args.lm_steps or config.total_steps
-    _train(config, run_dir / inference.LANGUAGE_MODEL)
-  run = inference.Run(run_dir)
+    _train(config, run_dir / runs.LANGUAGE_MODEL)
+  run = inference.Face(run_dir)
   with stages.stage("evaluation", "Scoring the held-out test split"):
     scores = _evaluate(run, run_dir)
   real_data = os.environ.get("TDMM_REAL_DATA")

@@ -34,7 +34,7 @@ def _real_rows(real_data: str | None) -> list[dict]:
   return _read_jsonl(path) if real_data and path.exists() else []
 
 
-def fit_real_clips(run: inference.Run, real_data: str | None) -> list[dict]:
+def fit_real_clips(run: inference.Face, real_data: str | None) -> list[dict]:
   """Fits the face model to each real clip's landmarks and describes the motion."""
   rows = _real_rows(real_data)
   if not rows:

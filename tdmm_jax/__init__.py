@@ -1,0 +1,55 @@
+"""Facial motion as a language, both ways: text to 3D face motion, and back.
+
+    import tdmm_jax
+    face = tdmm_jax.load("runs/demo")
+    motion = face.generate("A woman smiles broadly, then nods twice.", seconds=4)
+    print(face.describe(motion))
+    motion.save("smile.mp4")
+
+Importing this is cheap: JAX is imported by the first call that needs it.
+"""
+
+from typing import TYPE_CHECKING
+
+from tdmm_jax.errors import UserError
+
+if TYPE_CHECKING:
+  from tdmm_jax.face.motion import FaceMotion
+  from tdmm_jax.inference import Face
+
+__all__ = ["UserError", "__version__", "load", "load_motion"]
+
+__version__ = "0.1.0"
+
+
+def load(run=None) -> "Face":
+  """A trained run, ready to generate and describe motions.
+
+  Args:
+    run: "release", the checkpoint that comes with the package, or a run directory; by
+      default the release if there is one, else runs/demo.
+
+  Raises:
+    UserError: no such run, or it is unfinished.
+  """
+  from tdmm_jax import inference, runs
+
+  return inference.Face(runs.find(run))
+
+
+def load_motion(path, fps: float | None = None) -> "FaceMotion":
+  """Reads a motion file of any known layout; see `tdmm_jax.face.io`.
+
+  Args:
+    path: the file.
+    fps: frame rate of a layout that does not carry it; 25 if not given.
+
+  Returns:
+    FaceMotion at 25 fps.
+
+  Raises:
+    UserError: missing, damaged, unsafe, or of a layout that is not read.
+  """
+  from tdmm_jax.face import io
+
+  return io.load_motion(path, fps)

@@ -11,19 +11,11 @@ from typing import NoReturn
 
 from tdmm_jax.errors import UserError
 
-DEFAULT_RUN = "runs/demo"
 
+def _load(args):
+  import tdmm_jax
 
-def _run(args):
-  from tdmm_jax import inference  # imports JAX: seconds, so not for `--help`
-
-  directory = pathlib.Path(args.run or DEFAULT_RUN)
-  if args.run is None and not directory.is_dir():
-    raise UserError(
-      f"--run: not given and {DEFAULT_RUN} does not exist; run `make demo` first, or "
-      "name a run directory"
-    )
-  return inference.Run(directory)
+  return tdmm_jax.load(args.run)
 
 
 def _warn_unknown(prompt: str) -> None:
@@ -83,15 +75,17 @@ def _generate(args) -> None:
     requests = [("motion", args.prompt, args.seconds)]
   else:
     requests = [(f"motion_{i}", args.prompt, args.seconds) for i in range(args.num)]
-  run = _run(args)
+  face = _load(args)
   for _, prompt, seconds in requests:
-    run.check_request(prompt, seconds)
+    face.check_request(prompt, seconds)
   for prompt in dict.fromkeys(prompt for _, prompt, _ in requests):
     _warn_unknown(prompt)
   from tdmm_jax.face.motion import save_motion
 
   names, prompts, seconds = zip(*requests)
-  motions = run.generate(prompts, seconds, args.seed, args.temperature, args.top_p)
+  motions = face.generate_many(
+    prompts, seconds, args.seed, args.temperature, args.top_p
+  )
   out = pathlib.Path(args.out)
   out.mkdir(parents=True, exist_ok=True)
   for name, motion in zip(names, motions, strict=True):
@@ -103,9 +97,9 @@ def _describe(args) -> None:
   from tdmm_jax.face import io
 
   motion = io.load_motion(args.motion)
-  run = _run(args)
-  run.check_motion(motion, args.motion)
-  print(run.describe([motion], args.question)[0])
+  face = _load(args)
+  face.check_motion(motion, args.motion)
+  print(face.describe(motion, args.question))
 
 
 def _render(args) -> None:
@@ -128,14 +122,16 @@ def _render(args) -> None:
 
 
 def _evaluate(args) -> None:
-  from tdmm_jax import checkpoints, evaluate
+  from tdmm_jax import checkpoints, evaluate, runs
 
   if args.max_clips is not None and args.max_clips < 1:
     raise UserError(f"--max_clips {args.max_clips}: out of range; score at least 1")
-  run = _run(args)
-  directory = args.records or pathlib.Path(args.run or DEFAULT_RUN) / "records"
+  face = _load(args)
+  directory = args.records or runs.find(args.run) / "records"
   say = lambda text: print(f"tdmm: {text}", file=sys.stderr)
-  scores = evaluate.evaluate(run, directory, args.split, args.max_clips, args.seed, say)
+  scores = evaluate.evaluate(
+    face, directory, args.split, args.max_clips, args.seed, say
+  )
   if args.json:
     checkpoints.write_json(args.json, scores)
   for part in ("tokenizer", "m2l", "l2m"):
@@ -174,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
 
   def add_run(command):
     command.add_argument(
-      "--run", help=f"run directory with tokenizer/ and lm/ (default: {DEFAULT_RUN})"
+      "--run", help='run directory (default: "release" if it is there, or runs/demo)'
     )
 
   generate = add("generate", _generate, "Turn a sentence into a face motion (npz).")

@@ -69,7 +69,7 @@ def _vertices(face, vectors_TP) -> np.ndarray:
   return face_lib.motion_vertices(face, motion, head_fixed=True, identity=False)
 
 
-def motion_to_language(run: inference.Run, clips: list[dict]) -> dict:
+def motion_to_language(run: inference.Face, clips: list[dict]) -> dict:
   """Attribute scores of the captions given to test motions."""
   codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
   captions = run.describe_codes(codes)
@@ -77,7 +77,7 @@ def motion_to_language(run: inference.Run, clips: list[dict]) -> dict:
   return attributes.caption_scores([lexicon.parse(c) for c in captions], truth)
 
 
-def language_to_motion(run: inference.Run, clips, classifier, seed: int = 0) -> dict:
+def language_to_motion(run: inference.Face, clips, classifier, seed: int = 0) -> dict:
   """Does the generated motion show the prompt's emotion family?
 
   By a classifier of ground-truth motions, and by the run's own captions (the loop).
@@ -102,7 +102,7 @@ def language_to_motion(run: inference.Run, clips, classifier, seed: int = 0) -> 
 
 
 def token_accuracy(
-  run: inference.Run, clips: list[dict], batch_size: int = 16
+  run: inference.Face, clips: list[dict], batch_size: int = 16
 ) -> float:
   """Teacher-forced accuracy on the motion tokens of Language2Motion."""
   codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
@@ -140,7 +140,7 @@ def token_accuracy(
 
 
 def evaluate(
-  run: inference.Run,
+  run: inference.Face,
   records_dir,
   split: str = "test",
   max_clips: int | None = None,

@@ -1,4 +1,12 @@
-"""A trained run, ready to use: sentences to motions and motions to sentences."""
+"""A trained run, ready to use: sentences to motions and motions to sentences.
+
+import tdmm_jax
+face = tdmm_jax.load("runs/demo")
+motion = face.generate("A woman smiles broadly, then nods twice.", seconds=4)
+print(face.describe(motion))
+motion.save("smile.npz")
+motion.save("smile.mp4")
+"""
 
 import pathlib
 from collections.abc import Sequence
@@ -7,26 +15,32 @@ import jax
 import ml_collections
 import numpy as np
 
-from tdmm_jax import checkpoints, motion_codec, objectives
+from tdmm_jax import checkpoints, motion_codec, objectives, runs
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints, sample
 from tdmm_jax.errors import UserError
 from tdmm_jax.face.motion import FaceMotion
 
-TOKENIZER, LANGUAGE_MODEL = "tokenizer", "lm"  # folders of a run
 _BATCH = 16
 _ENCODER_MULTIPLE = 32
 
 
-class Run:
-  """Tokenizer and language model of one run directory."""
+class Face:
+  """Tokenizer and language model of one run directory.
+
+  Attributes:
+    name: what it was loaded from.
+    codec: the tokenizer, with the face model (`codec.face`).
+    config, vocab, model, params: the language model.
+  """
 
   def __init__(self, run_dir):
     run_dir = pathlib.Path(run_dir)
     if not run_dir.is_dir():
       raise UserError(f"{run_dir}: no such run directory; make one with `make demo`")
-    workdir = run_dir / LANGUAGE_MODEL
+    self.name = str(run_dir)
+    workdir = run_dir / runs.LANGUAGE_MODEL
     if not checkpoints.has_checkpoint(workdir):
       raise UserError(
         f"{run_dir}: no trained language model in {workdir}; run `make demo`, or train "
@@ -34,11 +48,11 @@ class Run:
       )
     stored = checkpoints.read_json(workdir / motion_codec.CONFIG_FILE)
     self.config = ml_collections.ConfigDict(stored["config"])
-    self.codec = motion_codec.load(run_dir / TOKENIZER)
+    self.codec = motion_codec.load(run_dir / runs.TOKENIZER)
     if stored["versions"]["tokenizer"] != self.codec.version:
       raise UserError(
         f"{run_dir}: the language model speaks tokenizer version "
-        f"{stored['versions']['tokenizer']}, but {run_dir / TOKENIZER} is version "
+        f"{stored['versions']['tokenizer']}, but {run_dir / runs.TOKENIZER} is version "
         f"{self.codec.version}; train the language model again"
       )
     self.vocab = vocab_lib.load(workdir)
@@ -47,7 +61,52 @@ class Run:
 
   @property
   def max_seconds(self) -> float:
+    """The longest motion it makes or reads."""
     return self.config.max_frames / tasks.FPS
+
+  def generate(
+    self,
+    prompt: str,
+    seconds: float = 4.0,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float = 0.9,
+  ) -> FaceMotion:
+    """A motion that acts the prompt out, seconds · 25 frames long.
+
+    Args:
+      prompt: what the face does.
+      seconds: 0.04 to `max_seconds`.
+      seed: another seed, another motion; the same seed, the same motion.
+      temperature: 0 takes the likeliest token each time.
+      top_p: samples among the likeliest tokens that have this probability together.
+
+    Raises:
+      UserError: see `check_request`.
+    """
+    options = (seed, temperature, top_p)
+    return self.generate_many([prompt], [seconds], *options)[0]
+
+  def describe(self, motion: FaceMotion, question: str | None = None) -> str:
+    """A sentence on what the face does, or the answer to a question about it.
+
+    Raises:
+      UserError: the motion is of another face model, or longer than `max_seconds`.
+    """
+    self.check_motion(motion)
+    return self.describe_codes(self.codec.encode([motion]), question)[0]
+
+  def encode(self, motion: FaceMotion) -> np.ndarray:
+    """The motion's tokens int32[T]: one number in 0 .. codec.num_codes - 1 a frame.
+
+    Raises:
+      UserError: the motion is of another face model.
+    """
+    return self.codec.encode([motion])[0]
+
+  def decode(self, codes: np.ndarray) -> FaceMotion:
+    """The motion of tokens int[T]; neutral identity."""
+    return self.codec.decode([codes])[0]
 
   def check_request(self, prompt: str, seconds: float) -> int:
     """Frames of a request.
@@ -93,14 +152,16 @@ class Run:
       for row, n in zip(tokens, frames, strict=True)
     ]
 
-  def generate(self, prompts, seconds, seed=0, temperature=1.0, top_p=0.9):
-    """FaceMotions of prompts; see `generate_codes`."""
+  def generate_many(
+    self, prompts, seconds, seed=0, temperature=1.0, top_p=0.9
+  ) -> list[FaceMotion]:
+    """FaceMotions of prompts, in batches; see `generate_codes`."""
     return self.codec.decode(
       self.generate_codes(prompts, seconds, seed, temperature, top_p)
     )
 
-  def check_motion(self, motion: FaceMotion, where: str) -> None:
-    """Raises UserError unless the motion can be described by this run."""
+  def check_motion(self, motion: FaceMotion, where: str = "motion") -> None:
+    """Raises UserError, which names `where`, unless this run can read the motion."""
     self.codec.check(motion, where)
     if motion.num_frames > self.config.max_frames:
       raise UserError(
@@ -117,10 +178,6 @@ class Run:
     limits = constraints.text_only(self.vocab, len(codes), length)
     tokens = self._decode(encoders, limits, seed=0, temperature=0.0, top_p=1.0)
     return [self.vocab.decode_text(row) for row in tokens]
-
-  def describe(self, motions: Sequence[FaceMotion], question=None) -> list[str]:
-    """One sentence for each motion."""
-    return self.describe_codes(self.codec.encode(motions), question)
 
   def _decode(self, encoders, limits, seed, temperature, top_p) -> np.ndarray:
     """Pads prompts and batches to few shapes, so that little is compiled."""

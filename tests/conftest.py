@@ -42,4 +42,4 @@ def tiny_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def loaded_run(tiny_run):
   """The same run, loaded for inference."""
-  return inference.Run(tiny_run)
+  return inference.Face(tiny_run)

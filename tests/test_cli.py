@@ -141,6 +141,6 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
   def interrupt(args):
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(cli, "_run", interrupt)
+  monkeypatch.setattr(cli, "_load", interrupt)
   assert cli.main(["generate", "A smile."]) == 130
   assert capsys.readouterr().err == "tdmm: interrupted\n"

@@ -1,0 +1,57 @@
+"""One motion, many kinds of file: the suffix says which.
+
+| suffix | what is written |
+|---|---|
+| .npz | the motion itself, which every command reads |
+| .mp4, .gif | a video of the face |
+"""
+
+import pathlib
+
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import motion as motion_lib
+
+SUFFIXES = (".npz", ".mp4", ".gif")
+VIDEO_SIZE = 512  # pixels
+
+
+def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
+  """Writes the motion under a temporary name, then renames it.
+
+  Args:
+    motion: FaceMotion.
+    path: its suffix says the kind; see the table above.
+    face_model: the FaceModel of the motion's coefficients; needed to draw a motion
+      that is not in the default head's basis.
+
+  Raises:
+    UserError: unknown suffix, a broken motion, no face model, no folder to write to.
+  """
+  path = pathlib.Path(path)
+  suffix = path.suffix.lower()
+  if suffix == ".npz":
+    motion_lib.save_motion(path, motion)
+  elif suffix in (".mp4", ".gif"):
+    _save_video(motion, path, face_model)
+  else:
+    raise UserError(
+      f"{path}: cannot write a {suffix or 'suffixless'} file; end the name in one of "
+      f"{', '.join(SUFFIXES)}"
+    )
+
+
+def _save_video(motion, path: pathlib.Path, face_model) -> None:
+  from tdmm_jax.face import face_model as face_lib
+  from tdmm_jax.render import scene, video
+
+  if face_model is None:
+    if motion.face_model != "default_v1":
+      raise UserError(
+        f"{path}: the motion is in basis '{motion.face_model}', whose model file is "
+        "needed to draw it; load it with tdmm_jax.face.face_model.load_face_model and "
+        "give it as face_model"
+      )
+    face_model = face_lib.load_face_model(motion.face_model)
+  vertices = face_lib.motion_vertices(face_model, motion)
+  frames = scene.render_frames(face_model, vertices, (VIDEO_SIZE, VIDEO_SIZE))
+  video.write_video(path, frames, motion.fps)

@@ -1,0 +1,55 @@
+"""Where trained runs lie, and what they are called; nothing here needs JAX.
+
+A run is a directory that holds tokenizer/ and lm/, as `make demo` leaves it.
+"""
+
+import json
+import pathlib
+
+from tdmm_jax.errors import UserError
+
+TOKENIZER, LANGUAGE_MODEL = "tokenizer", "lm"  # folders of a run
+RELEASE = "release"
+RELEASE_DIR = pathlib.Path(__file__).parent / RELEASE  # packaged with the library
+DEMO_DIR = pathlib.Path("runs/demo")  # what `make demo` trains
+
+
+def find(name=None) -> pathlib.Path:
+  """The directory of a run.
+
+  Args:
+    name: "release", the checkpoint that comes with the package, or a directory; by
+      default the release if there is one, else runs/demo.
+
+  Raises:
+    UserError: there is no such run.
+  """
+  if name is None:
+    for directory in (RELEASE_DIR, DEMO_DIR):
+      if directory.is_dir():
+        return directory
+    raise UserError(
+      f"--run: not given and {DEMO_DIR} does not exist; run `make demo` first, or "
+      "name a run directory"
+    )
+  if str(name) == RELEASE and not pathlib.Path(RELEASE).is_dir():
+    if not RELEASE_DIR.is_dir():
+      raise UserError(
+        "release: this version of the package carries no trained checkpoint; run "
+        f"`make demo` and load {str(DEMO_DIR)!r}, or name a run directory"
+      )
+    return RELEASE_DIR
+  return pathlib.Path(name)
+
+
+def title(directory: pathlib.Path) -> str:
+  """One line that names a run's checkpoint: steps, face model, tokenizer version."""
+  try:
+    stored = json.loads((directory / LANGUAGE_MODEL / "config.json").read_text())
+    versions = stored["versions"]
+    folder = directory / LANGUAGE_MODEL / "checkpoints"
+    step = max(int(p.name) for p in folder.iterdir() if p.name.isdigit())
+    face, tokenizer = versions["face_model"], versions["tokenizer"]
+  except (OSError, ValueError, KeyError):
+    return f"{directory} (no trained language model)"
+  return f"{directory} (language model step {step}, tokenizer {tokenizer}, {face})"
