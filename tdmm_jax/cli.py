@@ -3,19 +3,37 @@
 Exit codes: 0 done, 1 a fault of the program, 2 the user's error, 130 interrupted.
 """
 
+# PYTHON_ARGCOMPLETE_OK
+
 import argparse
 import json
+import logging
 import pathlib
 import sys
-from typing import NoReturn
+import time
 
+from tdmm_jax import __version__, runs, terminal
 from tdmm_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+JSON_VERSION = 1  # of everything that --json prints
 
 
 def _load(args):
   import tdmm_jax
 
-  return tdmm_jax.load(args.run)
+  start = time.perf_counter()
+  directory = runs.find(args.run)
+  face = tdmm_jax.load(directory)
+  _LOG.info("loaded %s in %.1f s", runs.title(directory), time.perf_counter() - start)
+  return face
+
+
+def _print(args, lines: str, /, **content) -> None:
+  """A command's result: lines for people, or with --json one JSON document."""
+  if args.json:
+    lines = json.dumps({"schema_version": JSON_VERSION, **content}, indent=2)
+  print(lines)
 
 
 def _warn_unknown(prompt: str) -> None:
@@ -23,41 +41,9 @@ def _warn_unknown(prompt: str) -> None:
 
   if not lexicon.known_word(prompt):
     near = ", ".join(lexicon.nearest_words(prompt, 3))
-    print(
-      f"tdmm: warning: no word of {prompt!r} is in the lexicon; the nearest known "
-      f"words are: {near}",
-      file=sys.stderr,
+    _LOG.warning(
+      "no word of %r is in the lexicon; the nearest known words are: %s", prompt, near
     )
-
-
-def _read_prompts(path: pathlib.Path, seconds: float) -> list[tuple[str, str, float]]:
-  """(clip_id, prompt, seconds) of each line of a prompt manifest."""
-  try:
-    lines = path.read_text().splitlines()
-  except (OSError, UnicodeDecodeError) as error:
-    raise UserError(f"{path}: cannot be read ({error}); give JSON lines") from error
-  rows = {}
-  for number, line in enumerate(lines, start=1):
-    if not line.strip():
-      continue
-    try:
-      row = json.loads(line)
-      clip_id, prompt = str(row["clip_id"]), str(row["prompt"])
-      length = float(row.get("seconds", seconds))
-    except (ValueError, KeyError, TypeError) as error:  # JSON's errors are ValueErrors
-      raise UserError(
-        f"{path}:{number}: not a prompt ({error}); each line is JSON with clip_id and "
-        "prompt"
-      ) from error
-    if clip_id in rows or pathlib.Path(clip_id).name != clip_id or not clip_id:
-      raise UserError(
-        f"{path}:{number}: clip_id {clip_id!r} is a duplicate or no file name; "
-        "rename it"
-      )
-    rows[clip_id] = (clip_id, prompt, length)
-  if not rows:
-    raise UserError(f"{path}: no prompts in it; give JSON lines of clip_id and prompt")
-  return list(rows.values())
 
 
 def _generate(args) -> None:
@@ -70,7 +56,9 @@ def _generate(args) -> None:
       "--top_p must be in (0, 1] and --temperature at least 0; see --help"
     )
   if args.prompts:
-    requests = _read_prompts(pathlib.Path(args.prompts), args.seconds)
+    from tdmm_jax.language import prompt_file
+
+    requests = prompt_file.read(pathlib.Path(args.prompts), args.seconds)
   elif args.num == 1:
     requests = [("motion", args.prompt, args.seconds)]
   else:
@@ -80,17 +68,20 @@ def _generate(args) -> None:
     face.check_request(prompt, seconds)
   for prompt in dict.fromkeys(prompt for _, prompt, _ in requests):
     _warn_unknown(prompt)
-  from tdmm_jax.face.motion import save_motion
-
   names, prompts, seconds = zip(*requests)
+  start = time.perf_counter()
   motions = face.generate_many(
     prompts, seconds, args.seed, args.temperature, args.top_p
   )
-  out = pathlib.Path(args.out)
-  out.mkdir(parents=True, exist_ok=True)
-  for name, motion in zip(names, motions, strict=True):
-    save_motion(out / f"{name}.npz", motion)
-    print(out / f"{name}.npz")
+  _LOG.info("made %d motions in %.1f s", len(motions), time.perf_counter() - start)
+  files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
+  for file, motion in zip(files, motions, strict=True):
+    motion.save(file)
+  made = [
+    {"file": str(f), "prompt": p, "seconds": m.num_frames / m.fps, "seed": args.seed}
+    for f, p, m in zip(files, prompts, motions)
+  ]
+  _print(args, "\n".join(map(str, files)), motions=made)
 
 
 def _describe(args) -> None:
@@ -99,7 +90,17 @@ def _describe(args) -> None:
   motion = io.load_motion(args.motion)
   face = _load(args)
   face.check_motion(motion, args.motion)
-  print(face.describe(motion, args.question))
+  text = face.describe(motion, args.question)
+  from tdmm_jax.language import lexicon
+
+  _print(
+    args,
+    text,
+    motion=args.motion,
+    question=args.question,
+    text=text,
+    attributes=lexicon.parse(text),
+  )
 
 
 def _render(args) -> None:
@@ -118,20 +119,23 @@ def _render(args) -> None:
   vertices = face_model.motion_vertices(face, motion, identity=args.identity)
   frames = scene.render_frames(face, vertices, (args.size, args.size), args.view)
   video.write_video(args.output, frames, motion.fps, args.caption)
-  print(args.output)
+  _print(args, args.output, file=args.output, frames=len(frames), fps=motion.fps)
 
 
 def _evaluate(args) -> None:
-  from tdmm_jax import checkpoints, evaluate, runs
+  from tdmm_jax import checkpoints, evaluate
 
   if args.max_clips is not None and args.max_clips < 1:
     raise UserError(f"--max_clips {args.max_clips}: out of range; score at least 1")
   face = _load(args)
   directory = args.records or runs.find(args.run) / "records"
-  say = lambda text: print(f"tdmm: {text}", file=sys.stderr)
+  say = lambda text: args.quiet or print(f"tdmm: {text}", file=sys.stderr)
   scores = evaluate.evaluate(
     face, directory, args.split, args.max_clips, args.seed, say
   )
+  if args.json == "-":
+    print(json.dumps(scores, indent=2, sort_keys=True))
+    return
   if args.json:
     checkpoints.write_json(args.json, scores)
   for part in ("tokenizer", "m2l", "l2m"):
@@ -144,19 +148,31 @@ def _evaluate(args) -> None:
       )
 
 
-class _Parser(argparse.ArgumentParser):
-  """Says what is wrong in one line, like every other error."""
+def _completion(args) -> None:
+  print(terminal.completion_code(args.shell))
 
-  def error(self, message: str) -> NoReturn:
-    self.exit(2, f"tdmm: error: {message}; see {self.prog} --help\n")
+
+class _Version(argparse.Action):
+  """Prints the program's version and the checkpoint that commands use by default."""
+
+  def __call__(self, parser, *_):
+    try:
+      checkpoint = runs.title(runs.find())
+    except UserError:
+      checkpoint = "none; `make demo` trains one"
+    print(f"tdmm {__version__}\ncheckpoint: {checkpoint}")
+    parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = _Parser(
+  parser = terminal.Parser(
     prog="tdmm",
     description="Facial motion as a language: text to 3D face motion, and back.",
     epilog='Start with `make demo`; then: tdmm generate "A woman smiles broadly, then '
     'nods twice." --out out/ && tdmm render out/motion.npz -o clip.mp4',
+  )
+  parser.add_argument(
+    "--version", action=_Version, nargs=0, help="print version and checkpoint, and exit"
   )
   commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -166,7 +182,19 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
       "--debug", action="store_true", help="show the traceback of an error"
     )
+    loudness = command.add_mutually_exclusive_group()
+    loudness.add_argument(
+      "-q", "--quiet", action="store_true", help="no warnings, no progress"
+    )
+    loudness.add_argument(
+      "-v", "--verbose", action="store_true", help="say what is done, and how long"
+    )
     return command
+
+  def add_json(command):
+    command.add_argument(
+      "--json", action="store_true", help="print the result as one JSON document"
+    )
 
   def add_run(command):
     command.add_argument(
@@ -193,11 +221,13 @@ def _parser() -> argparse.ArgumentParser:
   )
   generate.add_argument("--out", default=".", help="output directory (default: .)")
   add_run(generate)
+  add_json(generate)
 
   describe = add("describe", _describe, "Turn a face motion into a sentence.")
   describe.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
   describe.add_argument("--question", help="another instruction for the model")
   add_run(describe)
+  add_json(describe)
 
   render = add("render", _render, "Render a face motion to a video.")
   render.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
@@ -215,6 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     default="default_v1",
     help="default_v1, or the path of generic_model.pkl or flame2023.pkl",
   )
+  add_json(render)
 
   evaluate = add("evaluate", _evaluate, "Score a run on records.")
   add_run(evaluate)
@@ -222,25 +253,40 @@ def _parser() -> argparse.ArgumentParser:
   evaluate.add_argument("--split", choices=("valid", "test"), default="test")
   evaluate.add_argument("--max_clips", type=int, help="score the first N clips only")
   evaluate.add_argument("--seed", type=int, default=0)
-  evaluate.add_argument("--json", metavar="FILE", help="write the scores here too")
+  evaluate.add_argument(
+    "--json", metavar="FILE", help="write the scores here too; -: print them as JSON"
+  )
+
+  completion = add("completion", _completion, "Print the code of Tab completion.")
+  completion.add_argument(
+    "shell",
+    nargs="?",
+    choices=terminal.SHELLS,
+    default="bash",
+    help='default: bash. Put eval "$(tdmm completion)" into ~/.bashrc',
+  )
   return parser
 
 
 def main(argv: list[str] | None = None) -> int:
   """Runs one command; returns the exit code."""
-  args = _parser().parse_args(argv)
+  parser = _parser()
+  terminal.complete(parser)
+  args = parser.parse_args(argv)
   try:
-    args.function(args)
+    with terminal.Log(args.quiet, args.verbose):
+      args.function(args)
   except UserError as error:
     if args.debug:
       raise
-    print(f"tdmm: error: {' '.join(str(error).split())}", file=sys.stderr)
+    terminal.error(str(error))
     return 2
   except OSError as error:
     if args.debug or error.filename is None:
       raise
-    reason = f"{error.filename}: {error.strerror}; check the path and its permissions"
-    print(f"tdmm: error: {reason}", file=sys.stderr)
+    terminal.error(
+      f"{error.filename}: {error.strerror}; check the path and its permissions"
+    )
     return 2
   except KeyboardInterrupt:
     print("tdmm: interrupted", file=sys.stderr)

@@ -205,6 +205,17 @@ ROWS = {
     ["--max_clips 0"],
   ),
   "no such command": (["dance"], ["dance", "--help"]),
+  "command misspelt": (["genrate", "A smile."], ["did you mean generate?"]),
+  "option misspelt": (
+    ["generate", "A smile.", "--secnds", "2"],
+    ["--secnds", "did you mean --seconds?"],
+  ),
+  "choice misspelt": (
+    ["render", "{files}/good.npz", "-o", "a.mp4", "--view", "fornt"],
+    ["did you mean front?"],
+  ),
+  "quiet and verbose": (["generate", "A smile.", "-q", "-v"], ["not allowed with"]),
+  "no such shell": (["completion", "bsh"], ["did you mean bash?"]),
   "no command": ([], ["COMMAND", "--help"]),
 }
 

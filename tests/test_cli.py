@@ -125,7 +125,7 @@ def test_evaluate_gives_the_promised_keys(tiny_run, tmp_path, capsys):
   assert "Traceback" not in err
 
 
-COMMANDS = ("generate", "describe", "render", "evaluate")
+COMMANDS = ("generate", "describe", "render", "evaluate", "completion")
 
 
 @pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])

@@ -1,0 +1,106 @@
+"""How the `tdmm` command talks: colour, how much it says, typos, shell completion."""
+
+import argparse
+import difflib
+import logging
+import os
+import re
+import sys
+from typing import NoReturn
+
+SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
+_RED, _YELLOW, _END = "\033[31m", "\033[33m", "\033[0m"
+
+
+def coloured(text: str, colour: str, stream) -> str:
+  """`text` in colour where `stream` is a terminal, and as it is elsewhere.
+
+  NO_COLOR (https://no-color.org) and TERM=dumb turn colour off.
+  """
+  plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+  return text if plain or not stream.isatty() else f"{colour}{text}{_END}"
+
+
+def error(message: str) -> None:
+  """Prints `tdmm: error: MESSAGE` on one line of stderr."""
+  what = coloured("error:", _RED, sys.stderr)
+  print(f"tdmm: {what} {' '.join(message.split())}", file=sys.stderr)
+
+
+class _Handler(logging.Handler):
+  """Prints the library's log lines to stderr, as the command's own."""
+
+  def emit(self, record):
+    level = record.levelname.lower() + ":"
+    if record.levelno >= logging.WARNING:
+      level = coloured(level, _YELLOW, sys.stderr)
+    print(f"tdmm: {level} {record.getMessage()}", file=sys.stderr)
+
+
+class Log:
+  """While it lasts, the library's log goes to stderr: warnings, more or less.
+
+  Args:
+    quiet: errors only.
+    verbose: what is being done, too.
+  """
+
+  def __init__(self, quiet: bool, verbose: bool):
+    self.level = logging.WARNING
+    if quiet or verbose:
+      self.level = logging.ERROR if quiet else logging.INFO
+
+  def __enter__(self):
+    self.logger, self.handler = logging.getLogger("tdmm_jax"), _Handler()
+    self.before = (self.logger.level, self.logger.propagate)
+    self.logger.addHandler(self.handler)
+    self.logger.setLevel(self.level)
+    self.logger.propagate = False
+
+  def __exit__(self, *_):
+    self.logger.removeHandler(self.handler)
+    self.logger.setLevel(self.before[0])
+    self.logger.propagate = self.before[1]
+
+
+class Parser(argparse.ArgumentParser):
+  """Says what is wrong in one line, like every other error, and guesses at typos."""
+
+  def error(self, message: str) -> NoReturn:
+    error(f"{message}{self._guess(message)}; see {self.prog} --help")
+    self.exit(2)
+
+  def _guess(self, message: str) -> str:
+    """The known word nearest to the one that argparse complains about."""
+    if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
+      word, known = found[1], re.findall(r"[\w.-]+", found[2])
+    elif found := re.search(r"unrecognized arguments: .*?(--[\w-]+)", message):
+      word, known = found[1], self._options()
+    else:
+      return ""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+  def _options(self) -> list[str]:
+    """All --options of this parser and of its commands."""
+    options = list(self._option_string_actions)
+    for action in self._actions:
+      if isinstance(action, argparse._SubParsersAction):
+        for command in action.choices.values():
+          options += command._option_string_actions
+    return options
+
+
+def complete(parser: argparse.ArgumentParser) -> None:
+  """Answers a shell that asks for completions, and exits; no-op otherwise."""
+  if "_ARGCOMPLETE" in os.environ:
+    import argcomplete
+
+    argcomplete.autocomplete(parser)
+
+
+def completion_code(shell: str) -> str:
+  """What a shell must run so that Tab completes `tdmm`."""
+  import argcomplete
+
+  return argcomplete.shellcode(["tdmm"], shell=shell)
