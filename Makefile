@@ -4,6 +4,7 @@ PYTHON ?= python3
 UV := uv==0.13.9
 BIN := .venv/bin
 PEERS := .venv-peers/bin
+TRACK := .venv-track/bin
 REQUIREMENTS := requirements.txt requirements-data.txt requirements-test.txt
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements-peers.txt)
 
@@ -13,7 +14,7 @@ export TDMM_REAL_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install peers demo test lint clean
+.PHONY: help install peers track demo test lint clean
 
 help:
 	@echo 'make demo      install; build the default corpus, train both models, write'
@@ -21,12 +22,15 @@ help:
 	@echo 'make test      install, with the peers that parity tests need; run every test'
 	@echo '               (ARGS="-k video" is handed to pytest)'
 	@echo 'make install   .venv/ with the project (.venv/bin/tdmm) and what its tests need'
+	@echo 'make track     .venv-track/ with mediapipe, for python -m data_prep.track'
 	@echo 'make lint      ruff check and ruff format --check'
-	@echo 'make clean     remove .venv/, .venv-peers/ and caches; runs/ stays'
+	@echo 'make clean     remove .venv*/ and caches; runs/ stays'
 
 install: .venv/.installed
 
 peers: .venv-peers/.installed
+
+track: .venv-track/.installed
 
 # The stamp holds how many seconds the installation took. uv installs in a tenth of
 # pip's time; where it cannot (a mirror that only pip knows of), pip does it.
@@ -63,6 +67,16 @@ peers: .venv-peers/.installed
 	    --progress-bar off -r requirements-peers.txt
 	@touch $@
 
+# mediapipe's numpy is not the project's; --no-deps, see the file.
+.venv-track/.installed: requirements-track.txt | install
+	@echo 'Installing mediapipe into .venv-track/ ...'
+	@$(PYTHON) -m venv .venv-track
+	@$(BIN)/uv pip install -q --python $(TRACK)/python --no-deps \
+	    -r requirements-track.txt || \
+	  $(TRACK)/python -m pip install -q --disable-pip-version-check \
+	    --progress-bar off --no-deps -r requirements-track.txt
+	@touch $@
+
 demo: install
 	@TDMM_INSTALL_SECONDS=$$(cat .venv/.installed) $(BIN)/python demo/run.py
 
@@ -77,5 +91,5 @@ lint: install
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-peers .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .venv-peers .venv-track .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,6 +25,7 @@ from tdmm_jax.face import fit_solver, motion, projection
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
 
+VERSION = "1"  # of the result: raise it when fits change
 NUM_POINTS = 478
 CANTHI = (33, 263)  # outer corners of the right and the left eye
 _MIN_LANDMARKS = 20

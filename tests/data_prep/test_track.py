@@ -1,0 +1,230 @@
+import json
+import os
+import pathlib
+import sys
+
+import imageio
+import numpy as np
+import pytest
+
+from data_prep import track, track_landmarks
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import face_model, motion
+
+FRAMES = 30
+
+
+def write_jsonl(path, rows):
+  path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+  return path
+
+
+def nod(num_frames=FRAMES):
+  """The default head opens its mouth while it nods."""
+  time = np.linspace(0, 2 * np.pi, num_frames, dtype=np.float32)
+  still = np.zeros_like(time)
+  return motion.zeros(num_frames).replace(
+    jaw_pose=np.stack([0.1 * (1 - np.cos(time)), still, still], axis=1),
+    head_pose=np.stack([0.15 * np.sin(time), still, still], axis=1),
+  )
+
+
+def landmark_arrays(found):
+  """What mediapipe would write of the default head in this motion."""
+  head = face_model.load_face_model("default_v1")
+  seen = face_model.landmarks(head, face_model.motion_vertices(head, found))
+  points = np.zeros((found.num_frames, 478, 3), np.float32)
+  points[:, head.landmark_ids, :2] = np.asarray(seen)[..., :2] * [1500, -1500] + 300
+  return {
+    "landmarks_px": points,
+    "detected": np.ones(found.num_frames, bool),
+    "fps": np.float32(25),
+    "width": np.int32(600),
+    "height": np.int32(600),
+  }
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """Videos a, b, c and d; landmarks of a (good), b (no face) and c (broken)."""
+  videos, landmarks = tmp_path / "videos", tmp_path / "landmarks"
+  videos.mkdir(), landmarks.mkdir()
+  for name in "abcd":
+    (videos / f"{name}.mp4").touch()
+  arrays = landmark_arrays(nod())
+  np.savez(landmarks / "a.npz", **arrays)
+  nobody = np.full_like(arrays["landmarks_px"], np.nan)
+  np.savez(
+    landmarks / "b.landmarks.npz",
+    **{**arrays, "landmarks_px": nobody, "detected": np.zeros(FRAMES, bool)},
+  )
+  (landmarks / "c.npz").write_bytes(b"PK not really")
+  rows = [{"clip_id": name, "prompt": f"Prompt {name}."} for name in "abce"]
+  write_jsonl(tmp_path / "prompts.jsonl", rows)
+  return tmp_path
+
+
+def run(folder, *more):
+  arguments = [str(folder / "videos"), "--out", str(folder / "out"), *more]
+  return track.main([*arguments, "--prompts", str(folder / "prompts.jsonl")])
+
+
+def rows_of(folder):
+  lines = (folder / "out" / "tracks.jsonl").read_text().splitlines()
+  return {row["clip_id"]: row for row in map(json.loads, lines)}
+
+
+def test_every_clip_is_tracked_or_has_its_reason(folder, capsys):
+  assert run(folder, "--landmarks", str(folder / "landmarks")) == 0
+  rows = rows_of(folder)
+  reasons = {name: row.get("reason") for name, row in rows.items()}
+  assert reasons == {
+    "a": None,
+    "b": "no_face",
+    "c": "bad_landmarks",
+    "d": "no_prompt",
+    "e": "no_video",
+  }
+  assert rows["a"]["prompt"] == "Prompt a." and rows["a"]["landmark_error"] < 0.005
+  found = motion.load_npz(folder / "out" / rows["a"]["motion"])
+  error = np.abs(found.jaw_pose[:, 0] - nod().jaw_pose[:, 0]).mean()
+  assert found.valid.all() and error < 0.04
+  counts = json.loads((folder / "out" / "summary.json").read_text())
+  assert (counts["clips"], counts["tracked"], counts["frames"]) == (5, 1, FRAMES)
+  assert "c.npz: is damaged" in capsys.readouterr().err
+
+  # Again: the finished clip is left alone, the mended one is made.
+  before = (folder / "out" / rows["a"]["motion"]).stat().st_mtime_ns
+  (folder / "landmarks" / "c.npz").write_bytes(
+    (folder / "landmarks" / "a.npz").read_bytes()
+  )
+  (folder / "out" / "motions" / "x.npz.tmp7").touch()
+  assert run(folder, "--landmarks", str(folder / "landmarks")) == 0
+  rows = rows_of(folder)
+  assert rows["c"]["status"] == "tracked"
+  assert (folder / "out" / rows["a"]["motion"]).stat().st_mtime_ns == before
+  assert not (folder / "out" / "motions" / "x.npz.tmp7").exists()
+
+
+BAD_INPUT = {
+  "no folder": (lambda f: f.joinpath("videos").rename(f / "x"), "no such folder"),
+  "no video": (lambda f: [p.unlink() for p in (f / "videos").iterdir()], "no videos"),
+  "broken line": (
+    lambda f: (f / "prompts.jsonl").write_text('{"clip_id": "a"'),
+    "prompts.jsonl:1: not JSON",
+  ),
+  "twice": (
+    lambda f: write_jsonl(f / "prompts.jsonl", [{"clip_id": "a", "prompt": "x"}] * 2),
+    "clip_id 'a' comes twice",
+  ),
+  "path": (
+    lambda f: write_jsonl(f / "prompts.jsonl", [{"clip_id": "../a", "prompt": "x"}]),
+    "clip_id '../a' is no file name",
+  ),
+  "no landmarks": (lambda f: (f / "landmarks").rename(f / "x"), "no such folder of"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input(folder, capsys, case):
+  change, message = BAD_INPUT[case]
+  change(folder)
+  assert run(folder, "--landmarks", str(folder / "landmarks")) == 2
+  said = capsys.readouterr().err
+  assert message in said and said.count("\n") == 1
+
+
+def test_missing_environment_says_how_to_make_it(folder, capsys):
+  assert run(folder, "--python", str(folder / "none")) == 2
+  assert "make track" in capsys.readouterr().err
+  assert run(folder, "--python", "/bin/false") == 2
+  assert "has no working mediapipe" in capsys.readouterr().err
+
+
+def test_full_disk_is_one_line_and_loses_nothing(folder, capsys, monkeypatch):
+  real = os.replace
+
+  def full(source, target):
+    if str(target).endswith("a.json"):
+      raise OSError(28, "No space left on device")
+    real(source, target)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(os, "replace", full)
+    assert run(folder, "--landmarks", str(folder / "landmarks")) == 2
+  assert "a.json: cannot be written (No space left" in capsys.readouterr().err
+  assert not list((folder / "out").rglob("*.tmp*"))
+  assert run(folder, "--landmarks", str(folder / "landmarks")) == 0
+  assert rows_of(folder)["a"]["status"] == "tracked"
+
+
+FAKE_TRACKER = """
+import json, os, sys
+for line in sys.stdin:
+  job = json.loads(line)
+  name = os.path.basename(job["video"])
+  if name == "crash.mp4":
+    print("it hurts", file=sys.stderr)
+    os._exit(139)
+  answer = {"out": job["out"], "frames": 1, "detected": 1}
+  if name == "full.mp4":
+    answer = {"out": job["out"], "error": "cannot be written (full)", "fatal": True}
+  print(json.dumps(answer), flush=True)
+"""
+
+
+def test_a_tracker_that_dies_costs_one_video(tmp_path, monkeypatch):
+  script = tmp_path / "fake.py"
+  script.write_text(FAKE_TRACKER)
+  monkeypatch.setattr(track_landmarks, "SCRIPT", script)
+  monkeypatch.setattr(track_landmarks, "_check_environment", lambda python: None)
+  names = ["a", "crash", "b", "c", "d"]
+  jobs = [(f"{name}.mp4", name) for name in names]
+  answers = list(track_landmarks.track_videos(jobs, sys.executable, workers=2))
+  assert sorted(answer["out"] for answer in answers) == sorted(names)
+  (died,) = [answer for answer in answers if "error" in answer]
+  assert died["out"] == "crash" and "exit code 139: it hurts" in died["error"]
+  with pytest.raises(UserError, match="cannot be written"):
+    list(track_landmarks.track_videos([("full.mp4", "x")], sys.executable))
+
+
+@pytest.fixture(scope="module")
+def mediapipe():
+  try:
+    return track_landmarks.environment_python()
+  except UserError as error:
+    pytest.skip(str(error))
+
+
+@pytest.mark.slow
+def test_mediapipe_on_bad_videos(tmp_path, mediapipe):
+  """Corrupt, cut short, and without a face."""
+  gray = tmp_path / "gray.mp4"
+  frames = np.full((10, 96, 96, 3), 128, np.uint8)
+  imageio.mimwrite(gray, frames, fps=25, macro_block_size=None)
+  (tmp_path / "corrupt.mp4").write_bytes(os.urandom(5000))
+  (tmp_path / "cut.mp4").write_bytes(gray.read_bytes()[:900])
+  jobs = [(path, f"{path}.npz") for path in sorted(tmp_path.glob("*.mp4"))]
+  answers = list(track_landmarks.track_videos(jobs, mediapipe))
+  corrupt, cut, faceless = answers
+  assert "decoded" in corrupt["error"] and "decoded" in cut["error"]
+  assert (faceless["frames"], faceless["detected"]) == (10, 0)
+  with np.load(faceless["out"]) as arrays:
+    assert arrays["landmarks_px"].shape == (10, 478, 3)
+    assert arrays["faces"].tolist() == [0, 0] and arrays["fps"] == 25
+
+
+@pytest.mark.slow
+def test_mediapipe_finds_the_landmarks_of_a_real_clip(tmp_path, mediapipe):
+  real = os.environ.get("TDMM_REAL_DATA")
+  if not real:
+    pytest.skip("TDMM_REAL_DATA names no folder of real data")
+  clips = pathlib.Path(real) / "open3dfacevid_clips"
+  out = tmp_path / "clip.npz"
+  (answer,) = track_landmarks.track_videos([(clips / "00002.mp4", out)], mediapipe)
+  assert (answer["frames"], answer["detected"]) == (97, 90)
+  with np.load(out) as ours, np.load(clips / "00002.landmarks.npz") as theirs:
+    np.testing.assert_allclose(
+      ours["landmarks_px"], theirs["landmarks_px"], atol=0.01, equal_nan=True
+    )
+    assert ours["faces"].max() == 2
