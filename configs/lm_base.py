@@ -17,6 +17,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.warmup_steps = 2_000
   config.learning_rate = 5e-4
   config.history_dropout = 0.3
+  config.prompt_dropout = 0.1  # for classifier-free guidance ...
+  config.guidance = 2.0  # ... whose default scale this is
   config.eval_every = 1_000
   config.save_every = 1_000
   config.tensorboard = True

@@ -34,6 +34,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Share of the motion tokens, at most, that are hidden from the decoder's input, so
   # that it listens to the prompt and not only to what it has done (T2M-GPT's trick).
   config.history_dropout = 0.6
+  config.prompt_dropout = 0.1  # for classifier-free guidance ...
+  config.guidance = 2.0  # ... whose default scale this is
   config.content_weight = 4.0  # of a caption's words that say something of the face
 
   model = config.model = ml_collections.ConfigDict()

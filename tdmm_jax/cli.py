@@ -55,6 +55,8 @@ def _generate(args) -> None:
     raise UserError(
       "--top_p must be in (0, 1] and --temperature at least 0; see --help"
     )
+  if args.guidance is not None and not 0 <= args.guidance < float("inf"):
+    raise UserError(f"--guidance {args.guidance:g}: out of range; give 0 or more")
   if args.prompts:
     from tdmm_jax.language import prompt_file
 
@@ -71,7 +73,7 @@ def _generate(args) -> None:
   names, prompts, seconds = zip(*requests)
   start = time.perf_counter()
   motions = face.generate_many(
-    prompts, seconds, args.seed, args.temperature, args.top_p
+    prompts, seconds, args.seed, args.temperature, args.top_p, args.guidance
   )
   _LOG.info("made %d motions in %.1f s", len(motions), time.perf_counter() - start)
   files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
@@ -218,6 +220,13 @@ def _parser() -> argparse.ArgumentParser:
   )
   generate.add_argument(
     "--top_p", type=float, default=0.9, help="nucleus sampling (default: 0.9)"
+  )
+  generate.add_argument(
+    "--guidance",
+    type=float,
+    metavar="G",
+    help="how closely to follow the prompt: 1 is no guidance, 4 exaggerates "
+    "(default: the run's own)",
   )
   generate.add_argument("--out", default=".", help="output directory (default: .)")
   add_run(generate)

@@ -71,6 +71,7 @@ class Face:
     seed: int = 0,
     temperature: float = 1.0,
     top_p: float = 0.9,
+    guidance: float | None = None,
   ) -> FaceMotion:
     """A motion that acts the prompt out, seconds · 25 frames long.
 
@@ -80,11 +81,13 @@ class Face:
       seed: another seed, another motion; the same seed, the same motion.
       temperature: 0 takes the likeliest token each time.
       top_p: samples among the likeliest tokens that have this probability together.
+      guidance: scale of classifier-free guidance: 1 is none, more follows the prompt
+        more closely; by default the run's own (`config.guidance`).
 
     Raises:
       UserError: see `check_request`.
     """
-    options = (seed, temperature, top_p)
+    options = (seed, temperature, top_p, guidance)
     return self.generate_many([prompt], [seconds], *options)[0]
 
   def describe(self, motion: FaceMotion, question: str | None = None) -> str:
@@ -137,8 +140,10 @@ class Face:
     seed: int = 0,
     temperature: float = 1.0,
     top_p: float = 0.9,
+    guidance: float | None = None,
   ) -> list[np.ndarray]:
     """Motion codes int32[T] for each prompt; exactly seconds · 25 frames each."""
+    guidance = self.config.guidance if guidance is None else guidance
     frames = [self.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
     encoders = [
       tasks.l2m_encoder(self.vocab, prompt, n)
@@ -146,18 +151,21 @@ class Face:
     ]
     length = self.config.max_frames + tasks.NUM_MOTION_SPECIALS
     limits = constraints.exact_motion(self.vocab, frames, length, self.codec.num_phases)
-    tokens = self._decode(encoders, limits, seed, temperature, top_p)
+    unprompted = [tasks.l2m_encoder(self.vocab, "", n) for n in frames]
+    tokens = self._decode(
+      encoders, limits, seed, temperature, top_p, unprompted, guidance
+    )
     return [
       self.vocab.ids_to_motion(row[1 : n + 1])
       for row, n in zip(tokens, frames, strict=True)
     ]
 
   def generate_many(
-    self, prompts, seconds, seed=0, temperature=1.0, top_p=0.9
+    self, prompts, seconds, seed=0, temperature=1.0, top_p=0.9, guidance=None
   ) -> list[FaceMotion]:
     """FaceMotions of prompts, in batches; see `generate_codes`."""
     return self.codec.decode(
-      self.generate_codes(prompts, seconds, seed, temperature, top_p)
+      self.generate_codes(prompts, seconds, seed, temperature, top_p, guidance)
     )
 
   def check_motion(self, motion: FaceMotion, where: str = "motion") -> None:
@@ -179,7 +187,9 @@ class Face:
     tokens = self._decode(encoders, limits, seed=0, temperature=0.0, top_p=1.0)
     return [self.vocab.decode_text(row) for row in tokens]
 
-  def _decode(self, encoders, limits, seed, temperature, top_p) -> np.ndarray:
+  def _decode(
+    self, encoders, limits, seed, temperature, top_p, unprompted=None, guidance=1.0
+  ) -> np.ndarray:
     """Pads prompts and batches to few shapes, so that little is compiled."""
     longest = max(len(e) for e in encoders)
     width = -(-longest // _ENCODER_MULTIPLE) * _ENCODER_MULTIPLE
@@ -189,9 +199,10 @@ class Face:
     for start in range(0, len(encoders), _BATCH):
       group = encoders[start : start + _BATCH]
       rows = _BATCH if len(encoders) > 1 else 1
-      tokens = np.zeros((rows, width), np.int32)
-      for row, encoder in enumerate(group):
-        tokens[row, : len(encoder)] = encoder
+      tokens = _padded(group, rows, width)
+      if guidance != 1.0:
+        without = _padded(unprompted[start : start + _BATCH], rows, width)
+        tokens = np.concatenate([tokens, without])
       fill = [start + min(row, len(group) - 1) for row in range(rows)]
       decoded = sample.decode(
         self.model,
@@ -202,6 +213,15 @@ class Face:
         jax.random.fold_in(rng, start),
         temperature=temperature,
         top_p=top_p,
+        guidance=guidance,
       )
       outputs.append(np.asarray(decoded)[: len(group)])
     return np.concatenate(outputs)
+
+
+def _padded(encoders, rows: int, width: int) -> np.ndarray:
+  """int32[rows, width], 0 = padding."""
+  tokens = np.zeros((rows, width), np.int32)
+  for row, encoder in enumerate(encoders):
+    tokens[row, : len(encoder)] = encoder
+  return tokens

@@ -259,6 +259,7 @@ def language_model(
       config.seed,
       split,
       (config.l2m_weight, config.m2l_weight),
+      config.prompt_dropout if split == "train" else 0.0,
     )
 
   row_features = embedding_init.row_features(vocab, codec)

@@ -108,6 +108,10 @@ ROWS = {
     [*GENERATE.split(), "A smile.", "--temperature", "nan"],
     ["--temperature"],
   ),
+  "guidance below 0": (
+    [*GENERATE.split(), "A smile.", "--guidance", "-1"],
+    ["--guidance -1: out of range"],
+  ),
   "neither prompt nor prompts": (GENERATE.split(), ["PROMPT", "--prompts FILE"]),
   "both prompt and prompts": (
     [*GENERATE.split(), "A smile.", "--prompts", "{files}/twice.jsonl"],

@@ -73,13 +73,18 @@ class PackedTasks:
     seed: int,
     split: str,
     weights: tuple[float, float] = (1.0, 1.0),
+    prompt_dropout: float = 0.0,
   ):
-    """`clips` are dicts of codes int[T], prompt str and captions list[str]."""
+    """`clips` are dicts of codes int[T], prompt str and captions list[str].
+
+    `prompt_dropout` is the share of L2M examples whose prompt is left empty, from which
+    the model learns the motion of no prompt that guidance leads away from.
+    """
     self._vocab, self._clips = vocab, clips
     self._lengths = (encoder_length, decoder_length)
     self._num_rows, self._seed = num_rows, seed
     self._templates = instructions.templates(split)
-    self._weights = weights
+    self._weights, self._prompt_dropout = weights, prompt_dropout
     self._starts = [0]
     self._epoch, self._rows, self._examples = -1, [], []
     self._lock = threading.Lock()
@@ -119,9 +124,8 @@ class PackedTasks:
     for clip in self._clips:
       texts = [clip["prompt"], *clip["captions"]]
       pick = lambda options: options[rng.integers(len(options))]
-      l2m = tasks.l2m_example(
-        self._vocab, pick(texts), clip["codes"], pick(l2m_templates)
-      )
+      prompt = "" if rng.random() < self._prompt_dropout else pick(texts)
+      l2m = tasks.l2m_example(self._vocab, prompt, clip["codes"], pick(l2m_templates))
       m2l = tasks.m2l_example(
         self._vocab, pick(texts), clip["codes"], pick(m2l_templates)
       )

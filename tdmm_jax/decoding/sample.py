@@ -39,7 +39,17 @@ def _next_token(logits_BV, low_B, high_B, rng, temperature, top_p):
   return jax.random.categorical(rng, logits_BV)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "temperature", "top_p"))
+def _guide(logits_BV, guidance: float):
+  """Combines the halves with and without prompt; [2B, V] -> [B, V]."""
+  if guidance == 1.0:
+    return logits_BV
+  with_BV, without_BV = jnp.split(jax.nn.log_softmax(logits_BV), 2)
+  return without_BV + guidance * (with_BV - without_BV)
+
+
+@functools.partial(
+  jax.jit, static_argnames=("model", "temperature", "top_p", "guidance")
+)
 def decode(
   model,
   params,
@@ -50,14 +60,18 @@ def decode(
   *,
   temperature: float = 0.0,
   top_p: float = 1.0,
+  guidance: float = 1.0,
 ):
   """Decodes autoregressively within a constraint (see constraints.py).
 
   Args:
     model: models.t5.T5.
-    encoder_input_tokens_BM: int32, one prompt a row, 0 = padding.
+    encoder_input_tokens_BM: int32, one prompt a row, 0 = padding. With guidance other
+      than 1 there are 2B rows: the prompts, then the same requests without a prompt.
     low_BL, high_BL: int32, the allowed id range of each position.
     temperature: 0 is greedy.
+    guidance: scale of classifier-free guidance (Ho and Salimans 2022,
+      arXiv:2207.12598): log-probabilities without prompt + guidance · (with - without).
 
   Returns:
     int32[B, L] tokens; everything after a row's first eos is padding.
@@ -75,7 +89,9 @@ def decode(
 
   def body(carry):
     index, token_B, done_B, tokens_BL, cache = carry
-    logits_BV, cache = apply(token_B, cache, segments_BM, method="decode_step")
+    fed_B = token_B if guidance == 1.0 else jnp.tile(token_B, 2)
+    logits_BV, cache = apply(fed_B, cache, segments_BM, method="decode_step")
+    logits_BV = _guide(logits_BV, guidance)
     step_rng = jax.random.fold_in(rng, index)
     token_B = _next_token(
       logits_BV, low_BL[:, index], high_BL[:, index], step_rng, temperature, top_p

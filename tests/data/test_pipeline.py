@@ -78,6 +78,18 @@ def test_test_rows_use_no_training_instruction(vocab):
   assert not first(make_rows(vocab)) & first(make_rows(vocab, split="test"))
 
 
+def test_dropped_prompts_are_their_share(vocab):
+  def prompted(share):
+    rows = make_rows(vocab, prompt_dropout=share)
+    rows[0]
+    examples = [e for e in rows._examples if e["encoder_tokens"][0] == task]
+    return np.mean([any(text in said(e) for text in TEXTS) for e in examples])
+
+  task = vocab.task_id("l2m")
+  said = lambda example: vocab.decode_text(example["encoder_tokens"][1:])
+  assert prompted(0.0) == 1 and prompted(1.0) == 0 and 0.2 < prompted(0.5) < 0.8
+
+
 def motions(count=11):
   rng = np.random.default_rng(0)
   return [

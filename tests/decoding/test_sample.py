@@ -157,3 +157,30 @@ def test_top_p_by_hand():
 def test_too_many_frames_for_the_positions_is_refused():
   with pytest.raises(ValueError, match="10 frames do not fit 12"):
     constraints.exact_motion(Ids(), [10], 12)
+
+
+@pytest.mark.parametrize("guidance", [0.0, 0.5, 1.0, 3.0])
+def test_guidance_moves_away_from_no_prompt(guidance):
+  low, high = constraints.exact_motion(Ids(), FRAMES, LENGTH)
+  prompted = prompts(3)
+  unprompted = np.where(np.arange(7) < 2, prompted, 0)
+  encoder = prompted if guidance == 1.0 else np.concatenate([prompted, unprompted])
+  tokens = np.asarray(
+    sample.decode(
+      MODEL, parameters(), encoder, low, high, jax.random.key(0), guidance=guidance
+    )
+  )
+  shifted = np.pad(tokens, ((0, 0), (1, 0)))[:, :-1]
+
+  def log_probs(encoder):
+    inputs = (encoder, shifted, encoder > 0, np.ones_like(shifted))
+    logits = jax.jit(MODEL.apply)({"params": parameters()}, *inputs)
+    return np.array(jax.nn.log_softmax(logits))
+
+  with_prompt, without = log_probs(prompted), log_probs(unprompted)
+  scores = without + guidance * (with_prompt - without)
+  ids = np.arange(VOCAB)
+  scores[(ids < low[..., None]) | (ids >= high[..., None])] = -np.inf
+  for row, frames in enumerate(FRAMES):
+    best = scores[row].argmax(-1)[: frames + 3]
+    np.testing.assert_array_equal(tokens[row, : frames + 3], best)
