@@ -8,6 +8,7 @@ then the keys. Suffixes are never looked at.
 | this project's npz | itself |
 | SMIRK's pickle, as TDMM-LM saves it | flame2020 |
 | CAP4D's npz | flame2023 |
+| SPECTRE, DECA, EMOCA, EmoAva, MMHead and others, see `layouts` | flame2020 |
 | others that are in use | refused by name |
 """
 
@@ -17,10 +18,10 @@ import os
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import motion, safe_pickle
+from tdmm_jax.face import layouts, motion, safe_pickle
 from tdmm_jax.face.motion import FaceMotion
 
-SMIRK_CROP_PX = 224  # the side of the square picture that SMIRK sees
+SMIRK_CROP_PX = layouts.CROP_PX
 _SMIRK_WIDTHS = {
   "expression": 50,
   "pose": 3,
@@ -33,38 +34,30 @@ _SMIRK_WIDTHS = {
 _FOREIGN = (
   ({"landmarks_px"}, "2-D landmarks", "fit them first (tdmm fit)"),
   (
-    {"exp", "pose", "cam"},
-    "DECA's or EMOCA's codes",
-    "not read yet: re-track the clip with SMIRK",
-  ),
-  (
-    {"exp", "pose", "shape"},
-    "SPECTRE's codes",
-    "not read yet: re-track the clip with SMIRK",
-  ),
-  (
     {"motion", "output_fps"},
     "LivePortrait's motion, which is not FLAME",
     "re-track the clip with SMIRK",
   ),
   ({"kp", "exp", "R"}, "LivePortrait's motion, which is not FLAME", "use SMIRK"),
 )
-# Bare arrays [T, width] in use; several projects share a width.
-_BARE_WIDTHS = {
-  53: "EmoAva",
-  56: "MMHead or lm-listener",
-  61: "Express4D",
-  112: "Language of Motion",
-}
 _LOG = logging.getLogger(__name__)
 
 
-def load_motion(path, fps: float | None = None) -> FaceMotion:
+def load_motion(
+  path,
+  fps: float | None = None,
+  layout: str | None = None,
+  head_pose=None,
+  blink_scale: float | None = None,
+) -> FaceMotion:
   """Reads a motion file of any known layout.
 
   Args:
     path: the file.
     fps: frame rate of a layout that does not carry it (SMIRK's); 25 if not given.
+    layout: of a bare array that does not tell; one of `layouts.BARE_LAYOUTS`.
+    head_pose: 6DRepNet's file, which replaces the head pose of SPECTRE's codes.
+    blink_scale: of CAP4D's blink, to 0 open .. 1 closed; without it lids stay open.
 
   Returns:
     FaceMotion at 25 fps.
@@ -75,10 +68,11 @@ def load_motion(path, fps: float | None = None) -> FaceMotion:
   """
   path = os.fspath(path)
   head = _first_bytes(path)
+  turns = None if head_pose is None else layouts.read_head_pose(head_pose)
   if head.startswith(b"PK"):
-    found = _from_npz(motion.read_arrays(path), path)
+    found = _from_npz(motion.read_arrays(path), path, fps, turns, blink_scale)
   elif head.startswith(b"\x93NUMPY"):
-    raise _bare_array_error(path)
+    found = layouts.from_bare(_bare_array(path), path, fps, layout, turns)
   elif head.startswith((b"MATLAB", b"\x89HDF")):
     raise UserError(
       f"{path}: a MATLAB or HDF5 file (BFM coefficients?), which is not FLAME; "
@@ -90,7 +84,7 @@ def load_motion(path, fps: float | None = None) -> FaceMotion:
       "give a FLAME motion"
     )
   else:
-    found = _from_pickle(path, fps)
+    found = _from_pickle(path, fps, turns)
   return motion.resample(found, 25.0)
 
 
@@ -107,12 +101,14 @@ def _first_bytes(path) -> bytes:
   return head
 
 
-def _from_npz(arrays, where) -> FaceMotion:
+def _from_npz(arrays, where, fps, head_pose, blink_scale) -> FaceMotion:
   keys = set(arrays)
   if "format_version" in keys or {"expression", "face_model"} <= keys:
     return motion.from_arrays(arrays, where)
   if {"expr", "eye_rot", "rot", "tra"} <= keys:
-    return _from_cap4d(arrays, where)
+    return _from_cap4d(arrays, where, blink_scale)
+  if layouts.is_codes(keys):
+    return layouts.from_codes(arrays, where, fps, head_pose)
   raise _unknown_error(keys, where)
 
 
@@ -127,19 +123,16 @@ def _unknown_error(keys, where) -> UserError:
   )
 
 
-def _bare_array_error(path) -> UserError:
+def _bare_array(path) -> np.ndarray:
   try:
-    width = np.load(path, mmap_mode="r", allow_pickle=False).shape[-1]
-  except (ValueError, OSError, IndexError):
-    return UserError(f"{path}: is damaged or empty; export or download it again")
-  name = _BARE_WIDTHS.get(width)
-  what = f"a bare array {width} wide" + (f" ({name}?)" if name else "")
-  return UserError(
-    f"{path}: {what} does not say what its columns are; save it as this project's npz"
-  )
+    return np.load(path, allow_pickle=False)
+  except (ValueError, OSError, EOFError) as error:
+    raise UserError(
+      f"{path}: is damaged, empty or holds Python objects; export or download it again"
+    ) from error
 
 
-def _from_pickle(path, fps) -> FaceMotion:
+def _from_pickle(path, fps, head_pose=None) -> FaceMotion:
   """SMIRK's tracks as TDMM-LM saves them: a dict of lists of T arrays.
 
   Rotations are axis-angle, rad, and `pose` is the global one; identity is averaged
@@ -148,6 +141,8 @@ def _from_pickle(path, fps) -> FaceMotion:
   does not say where the crop was cut.
   """
   content = safe_pickle.load(path)
+  if isinstance(content, dict) and layouts.is_codes(content):
+    return layouts.from_codes(content, path, fps, head_pose)
   if not isinstance(content, dict):
     raise UserError(
       f"{path}: holds a {type(content).__name__}, not named tracks; "
@@ -170,9 +165,7 @@ def _from_pickle(path, fps) -> FaceMotion:
       )
   camera = None
   if "camera_pose" in tracks:
-    scale, x, y = tracks["camera_pose"].T
-    half = SMIRK_CROP_PX / 2
-    camera = np.stack([scale, 1 + scale * x, 1 - scale * y], axis=1) * half
+    camera = layouts.crop_camera(tracks["camera_pose"])
   identity = tracks.get("identity", np.zeros((1, 0)))
   rate = content.get("fps", 25.0) if fps is None else fps
   read = motion.zeros(length, "flame2020").replace(
@@ -204,13 +197,14 @@ def _stack(values, name, width, where) -> np.ndarray:
   return np.stack(rows) if rows else np.zeros((0, width))
 
 
-def _from_cap4d(arrays, where) -> FaceMotion:
+def _from_cap4d(arrays, where, blink_scale=None) -> FaceMotion:
   """CAP4D's npz: FLAME 2023 without a jaw.
 
   `expr` [T, 65]: the last is a blink in a unit of its own, so lids are imported as
-  open. `eye_rot` [T, 3] turns both eyes. `rot` turns about the origin, not about the
-  root joint; the two differ by a translation that depends on the model's file, and
-  nothing but the place of the head is affected.
+  open where no `blink_scale` turns it into 0 .. 1. `eye_rot` [T, 3] turns both eyes.
+  `rot` turns about the origin, not about the root joint; the two differ by a
+  translation that depends on the model's file, and nothing but the place of the head
+  is affected.
   """
   expr = arrays["expr"]
   if expr.ndim != 2 or expr.shape[1] < 2:
@@ -218,15 +212,18 @@ def _from_cap4d(arrays, where) -> FaceMotion:
   if "fps" not in arrays:
     raise UserError(f"{where}: no 'fps'; export the sequence with its frame rate")
   eyes = np.atleast_1d(arrays["eye_rot"])
+  lids = np.clip(expr[:, -1:] * (blink_scale or 0.0), 0.0, 1.0)
   read = motion.zeros(len(expr), "flame2023").replace(
     expression=expr[:, :-1],
     head_pose=arrays["rot"],
     eye_pose=np.concatenate([eyes, eyes], axis=-1),
     translation=arrays["tra"],
+    eyelids=np.concatenate([lids, lids], axis=-1),
     fps=arrays["fps"],
   )
   read = motion.validate(read, where)
-  _LOG.warning("%s: CAP4D's blink has no known unit; lids are left open", where)
+  if blink_scale is None:
+    _LOG.warning("%s: CAP4D's blink has no known unit; lids are left open", where)
   if read.head_pose.any():
     _LOG.warning("%s: 'rot' turns about the origin; the head's place is rough", where)
   return read

@@ -83,6 +83,15 @@ def test_cap4d_npz(tmp_path, caplog):
   np.testing.assert_allclose(clip.translation[5], [0, 0, -1.5])
 
 
+def test_cap4d_blink_with_a_scale(tmp_path, caplog):
+  arrays = cap4d_arrays()
+  np.savez(tmp_path / "sequence.npz", **arrays)
+  clip = io.load_motion(tmp_path / "sequence.npz", blink_scale=-2.0)
+  assert "blink" not in caplog.text and clip.eyelids.max() <= 1
+  expected = np.clip(-2.0 * arrays["expr"][0, -1], 0, 1)
+  np.testing.assert_allclose(clip.eyelids[0], [expected] * 2, atol=1e-6)
+
+
 def test_real_cap4d_sequence():
   folder = os.environ.get("TDMM_REAL_DATA")
   if not folder:
@@ -150,8 +159,6 @@ def rejected_files(folder):
   ones = np.ones((5, 3))
   archives = {
     "landmarks": ({"landmarks_px": ones}, "2-D landmarks; fit them first"),
-    "deca": (dict.fromkeys(("exp", "pose", "cam", "shape"), ones), "DECA's or EMOCA's"),
-    "spectre": (dict.fromkeys(("exp", "pose", "shape"), ones), "SPECTRE's codes"),
     "cap4d_short": (short, "'eye_pose' has 47 frames but 'expression' has 48"),
     "cap4d_fps": ({k: v for k, v in cap4d.items() if k != "fps"}, "no 'fps'"),
     "cap4d_rot": ({**cap4d, "rot": np.zeros(3)}, r"'head_pose' has shape \[3\]"),
@@ -161,8 +168,6 @@ def rejected_files(folder):
     with open(folder / name, "wb") as stream:
       np.savez(stream, **arrays)
     yield folder / name, message
-  np.save(folder / "bare.npy", np.zeros((10, 56)))
-  yield folder / "bare.npy", r"56 wide \(MMHead or lm-listener\?\)"
   yield folder / "missing", "no such file"
   yield folder, "cannot be read"
 
