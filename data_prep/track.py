@@ -27,13 +27,19 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from data_prep import manifest, track_landmarks
+from data_prep import manifest, track_landmarks, track_measures
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import fit
 from tdmm_jax.face.motion import save_motion
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
+_MEASURES = (
+  "landmark_error",
+  "frozen_landmark_error",
+  "mouth_correlation",
+  "eyes_correlation",
+)
 TRACKER = f"mediapipe-0.10.21+fit-{fit.VERSION}"
 
 
@@ -145,20 +151,24 @@ def track(
 
 
 def summary(rows) -> dict[str, Any]:
-  """Counts by reason, and mean landmark errors over the tracked clips."""
+  """Counts by reason, and the measures' means over the tracked clips."""
   tracked = [row for row in rows if row["status"] == "tracked"]
   reasons = collections.Counter(row["reason"] for row in rows if "reason" in row)
-  mean = lambda key: float(np.mean([row[key] for row in tracked])) if tracked else None
   return {
     "clips": len(rows),
     "tracked": len(tracked),
     "failed": dict(sorted(reasons.items())),
     "frames": sum(row["frames"] for row in tracked),
     "detected_frames": sum(row["detected_frames"] for row in tracked),
-    "landmark_error": mean("landmark_error"),
-    "frozen_landmark_error": mean("frozen_landmark_error"),
+    **{key: _mean_of(tracked, key) for key in _MEASURES},
     "tracker": TRACKER,
   }
+
+
+def _mean_of(rows, key) -> float | None:
+  """Mean over the clips in which it could be measured."""
+  values = [row[key] for row in rows if row.get(key) is not None]
+  return float(np.mean(values)) if values else None
 
 
 def _progress(items, total, name, show):
@@ -241,6 +251,9 @@ def _fit_clip(job, face_model) -> None:
       save_motion(out, motion)
       for key in ("landmark_error", "frozen_landmark_error", "expression_rms"):
         report[key] = float(measures[key])
+      names = ("landmarks_px", "detected", "fps")
+      seen = {name: tracked[name] for name in names}
+      report |= track_measures.opening_agreement(head, motion, **seen)
   except UserError as error:
     if "cannot be written" in str(error):
       raise

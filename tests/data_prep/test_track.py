@@ -7,7 +7,7 @@ import imageio
 import numpy as np
 import pytest
 
-from data_prep import track, track_landmarks
+from data_prep import track, track_landmarks, track_measures
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model, motion
 
@@ -34,7 +34,7 @@ def landmark_arrays(found):
   head = face_model.load_face_model("default_v1")
   seen = face_model.landmarks(head, face_model.motion_vertices(head, found))
   points = np.zeros((found.num_frames, 478, 3), np.float32)
-  points[:, head.landmark_ids, :2] = np.asarray(seen)[..., :2] * [1500, -1500] + 300
+  points[:, head.landmark_ids] = np.asarray(seen) * [1500, -1500, -1500] + 300
   return {
     "landmarks_px": points,
     "detected": np.ones(found.num_frames, bool),
@@ -89,6 +89,8 @@ def test_every_clip_is_tracked_or_has_its_reason(folder, capsys):
   found = motion.load_npz(folder / "out" / rows["a"]["motion"])
   error = np.abs(found.jaw_pose[:, 0] - nod().jaw_pose[:, 0]).mean()
   assert found.valid.all() and error < 0.04
+  assert rows["a"]["mouth_range_mm"] > 5 and rows["a"]["mouth_correlation"] > 0.9
+  assert rows["a"]["eyes_correlation"] is None  # they do not move
   counts = json.loads((folder / "out" / "summary.json").read_text())
   assert (counts["clips"], counts["tracked"], counts["frames"]) == (5, 1, FRAMES)
   assert "c.npz: is damaged" in capsys.readouterr().err
@@ -104,6 +106,15 @@ def test_every_clip_is_tracked_or_has_its_reason(folder, capsys):
   assert rows["c"]["status"] == "tracked"
   assert (folder / "out" / rows["a"]["motion"]).stat().st_mtime_ns == before
   assert not (folder / "out" / "motions" / "x.npz.tmp7").exists()
+
+
+def test_openings_by_hand():
+  points = np.zeros((1, 478, 3))
+  points[0, 263] = [178, 0, 0]  # 178 px are 89 mm
+  points[0, 14] = [6, 0, 8]
+  points[0, 145] = [0, 4, 0]
+  (mouth,), (eyes,) = track_measures.openings_mm(points, range(478)).values()
+  assert mouth == pytest.approx(5.0) and eyes == pytest.approx(1.0)
 
 
 BAD_INPUT = {

@@ -1,0 +1,384 @@
+"""Keeps or drops tracked clips, each for a counted reason; smooths what is kept.
+
+  python -m data_prep.quality TRACKS --out clean
+
+TRACKS is what `python -m data_prep.track` wrote. Written to the output:
+
+  motions/<clip_id>.npz   the kept motions, smoothed
+  clips.jsonl             their manifest, for `python -m data_prep.build`
+  dropped.jsonl           the others, each with its reasons
+  quality.json            counts by reason, jitter before and after smoothing
+
+A clip may have several reasons; it is counted under the first. See `REASONS`.
+"""
+
+import argparse
+import collections
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+from typing import Any
+
+import numpy as np
+import tqdm
+from scipy import signal
+from scipy.spatial.transform import Rotation
+
+from data_prep import manifest
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.language import lexicon
+from tdmm_jax.metrics import geometry
+
+REASONS = {
+  "untracked": "the tracker failed; its own reason is in `tracker_reason`",
+  "second_face": "more than one face in too many of the frames looked at",
+  "lost_frames": "too few frames with a face, or a gap that is too long",
+  "too_short": "shorter than a motion worth learning",
+  "bad_fit": "the fitted face is far from the landmarks",
+  "jump": "head, jaw or face move implausibly far in one frame",
+  "range": "a parameter leaves what a face can do",
+  "jitter": "trembles more than the limit, after smoothing",
+  "neutral": "an expressionless face where the prompt asks for an emotion",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+  """What a clip must keep to; each is an option of the command."""
+
+  second_face_share: float = 0.25  # of the frames in which faces were counted
+  valid_share: float = 0.9
+  gap_s: float = 0.4
+  seconds: float = 1.0
+  landmark_error: float = 0.05  # of the distance between the outer canthi
+  head_step_deg: float = 25.0  # in one frame
+  jaw_step_rad: float = 0.35
+  face_step_mm: float = 8.0  # mean over the landmarks, head-fixed
+  head_deg: float = 80.0
+  jaw_open_rad: float = 0.7
+  jaw_side_rad: float = 0.25
+  expression: float = 6.0  # any coefficient
+  jitter: float = 40.0  # m/s^3, mean over the landmarks, head-fixed
+  neutral_mm: float = 0.5  # moves less, and differs less from rest, than this
+
+
+WINDOW, ORDER = 5, 2  # of the Savitzky-Golay filter, frames and degree
+
+
+def smooth(motion: FaceMotion) -> FaceMotion:
+  """Savitzky-Golay: a parabola through five frames; blinks and visemes survive it.
+
+  Rotations are smoothed as turns away from their clip's mean, so the axis-angle's
+  seam at 180 degrees is far. Lids stay within 0 and 1. Shorter clips stay as they are.
+  """
+  if motion.num_frames < WINDOW:
+    return motion
+
+  def linear(track):
+    smoothed = signal.savgol_filter(track, WINDOW, ORDER, axis=0, mode="interp")
+    return smoothed.astype(np.float32)
+
+  def turns(track):
+    parts = []
+    for part in np.split(np.asarray(track, np.float64), track.shape[1] // 3, axis=1):
+      rotation = Rotation.from_rotvec(part)
+      mean = rotation.mean()
+      away = (mean.inv() * rotation).as_rotvec()
+      parts.append((mean * Rotation.from_rotvec(linear(away))).as_rotvec())
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+  changes = {
+    "expression": linear(motion.expression),
+    "translation": linear(motion.translation),
+    "eyelids": np.clip(linear(motion.eyelids), 0.0, 1.0),
+    **{
+      name: turns(getattr(motion, name))
+      for name in ("jaw_pose", "neck_pose", "head_pose", "eye_pose")
+    },
+  }
+  if motion.camera is not None:
+    changes["camera"] = linear(motion.camera)
+  return motion.replace(**changes)
+
+
+def landmark_points(face_model, motion: FaceMotion) -> np.ndarray:
+  """The landmarks of the head-fixed mean face, float32[T, L, 3], m."""
+  corners = np.unique(face_model.landmark_triangles)
+  small = face_lib.vertex_subset(face_model, corners)
+  vertices = face_lib.motion_vertices(small, motion, head_fixed=True, identity=False)
+  return np.asarray(face_lib.landmarks(small, vertices))
+
+
+def jitter(points_TL3, motion: FaceMotion) -> float:
+  """Mean third difference, m/s^3; 0 where no four valid frames follow one another."""
+  total, windows = geometry.jitter(points_TL3, motion.valid, motion.fps)
+  return total / windows if windows else 0.0
+
+
+def inspect(
+  motion: FaceMotion, points_TL3, rest_L3, row: dict[str, Any], limits: Limits
+) -> list[str]:
+  """The reasons to drop a clip, in the order of `REASONS`; none keeps it.
+
+  Args:
+    motion: as it will be kept.
+    points_TL3: its `landmark_points`, and rest_L3 those of the neutral face; None
+      where the face model is not at hand: `face_step`, `jitter` and `neutral` are not
+      looked at then.
+    row: of tracks.jsonl; uses prompt, attributes, landmark_error and `faces` (counts).
+    limits: see `Limits`.
+  """
+  found = set()
+  valid, fps = motion.valid, motion.fps
+  faces = np.asarray(row.get("faces", ()))
+  if len(faces) and np.mean(faces > 1) > limits.second_face_share:
+    found.add("second_face")
+  if valid.mean() < limits.valid_share or _longest_gap(valid) > limits.gap_s * fps:
+    found.add("lost_frames")
+  if valid.sum() < limits.seconds * fps:
+    found.add("too_short")
+  if row.get("landmark_error", 0.0) > limits.landmark_error:
+    found.add("bad_fit")
+  found |= _motion_faults(motion, limits)
+  if points_TL3 is not None:
+    found |= _surface_faults(motion, points_TL3, rest_L3, row, limits)
+  return [reason for reason in REASONS if reason in found]
+
+
+def _longest_gap(valid) -> int:
+  edges = np.flatnonzero(np.concatenate([[True], valid, [True]]))
+  return int(np.diff(edges).max() - 1)
+
+
+def _motion_faults(motion, limits) -> set[str]:
+  valid = motion.valid
+  pairs = valid[1:] & valid[:-1]
+  head = Rotation.from_rotvec(motion_lib.world_head_rotation(motion))
+  found = set()
+  if pairs.any():
+    head_step = (head[:-1].inv() * head[1:]).magnitude()[pairs]
+    jaw_step = np.abs(np.diff(motion.jaw_pose, axis=0)).max(axis=1)[pairs]
+    if np.degrees(head_step.max()) > limits.head_step_deg:
+      found.add("jump")
+    if jaw_step.max() > limits.jaw_step_rad:
+      found.add("jump")
+  if valid.any():
+    jaw = motion.jaw_pose[valid]
+    if (
+      np.degrees(head.magnitude()[valid].max()) > limits.head_deg
+      or not -0.1 <= jaw[:, 0].min() <= jaw[:, 0].max() <= limits.jaw_open_rad
+      or np.abs(jaw[:, 1:]).max() > limits.jaw_side_rad
+      or np.abs(motion.expression[valid]).max() > limits.expression
+    ):
+      found.add("range")
+  return found
+
+
+def _surface_faults(motion, points_TL3, rest_L3, row, limits) -> set[str]:
+  found = set()
+  valid = motion.valid
+  step = np.linalg.norm(np.diff(points_TL3, axis=0), axis=-1).mean(axis=1) * 1000
+  step = step[valid[1:] & valid[:-1]]
+  if len(step) and step.max() > limits.face_step_mm:
+    found.add("jump")
+  if jitter(points_TL3, motion) > limits.jitter:
+    found.add("jitter")
+  if valid.any() and _asks_for_emotion(row):
+    seen = points_TL3[valid]
+    mean = seen.mean(axis=0)
+    moves = np.linalg.norm(seen - mean, axis=-1).mean() * 1000
+    differs = np.linalg.norm(mean - rest_L3, axis=-1).mean() * 1000
+    if moves < limits.neutral_mm and differs < limits.neutral_mm:
+      found.add("neutral")
+  return found
+
+
+def _asks_for_emotion(row) -> bool:
+  if not row.get("prompt"):
+    return False
+  attributes = row.get("attributes") or lexicon.parse(row["prompt"])
+  strong = attributes["intensity"] >= 2  # "barely noticeable" may well look neutral
+  return attributes["family"] not in ("neutral", "calm") and strong
+
+
+def score(row: dict[str, Any], motion: FaceMotion, limits: Limits) -> float:
+  """Quality of a kept clip, 0 to 1: valid frames, times how near the fit came."""
+  fit = 1.0 - row.get("landmark_error", 0.0) / limits.landmark_error
+  return float(np.clip(motion.valid.mean() * fit, 0.0, 1.0))
+
+
+def filter_clips(
+  tracks_dir,
+  out_dir,
+  limits: Limits = Limits(),
+  face_model: str | None = None,
+  smoothing: bool = True,
+  progress: bool = True,
+) -> dict[str, Any]:
+  """Filters and smooths the clips of a tracker's output; writes the files named above.
+
+  Args:
+    tracks_dir: holds tracks.jsonl, motions/ and landmarks/.
+    out_dir: new, or of an earlier run, which is overwritten.
+    limits: see `Limits`.
+    face_model: name or file; "default_v1" where the motions are in its basis.
+    smoothing: whether to smooth.
+    progress: whether to show a bar.
+
+  Returns:
+    The contents of quality.json.
+
+  Raises:
+    UserError: not a tracker's output, or the disk is full.
+  """
+  tracks_dir, out_dir = pathlib.Path(tracks_dir), pathlib.Path(out_dir)
+  rows = manifest.read(tracks_dir / "tracks.jsonl")
+  models = _Models(face_model)
+  kept, dropped, trembling = [], [], []
+  for row in tqdm.tqdm(rows, desc="quality", unit="clip", disable=not progress):
+    if row.get("status") != "tracked":
+      reason = row.get("reason", "unknown")
+      dropped.append({**row, "reasons": ["untracked"], "tracker_reason": reason})
+      continue
+    motion = motion_lib.load_npz(tracks_dir / row["motion"])
+    row["faces"] = _face_counts(tracks_dir, row["clip_id"])
+    result = smooth(motion) if smoothing else motion
+    model, rest = models.of(motion.face_model)
+    points = None
+    if model is not None:
+      points = landmark_points(model, result)
+      before = jitter(landmark_points(model, motion), motion)
+      trembling.append((before, jitter(points, result)))
+    reasons = inspect(result, points, rest, row, limits)
+    row.pop("faces")
+    if reasons:
+      dropped.append({**row, "reasons": reasons})
+      _unlink(out_dir / "motions" / f"{row['clip_id']}.npz")
+      continue
+    name = f"motions/{row['clip_id']}.npz"
+    motion_lib.save_motion(out_dir / name, result)
+    kept.append({**row, "motion": name, "quality": score(row, result, limits)})
+  report = _report(kept, dropped, trembling, limits, smoothing)
+  _write(out_dir, kept, dropped, report)
+  return report
+
+
+class _Models:
+  """Face models by the basis of a motion; loaded once, None where it is not given."""
+
+  def __init__(self, spec):
+    self._spec, self._loaded = spec, {}
+
+  def of(self, name):
+    if name not in self._loaded:
+      spec = name if name == "default_v1" else self._spec
+      model = face_lib.load_face_model(spec) if spec else None
+      rest = None
+      if model is not None:
+        if model.name != name:
+          raise UserError(
+            f"--face_model: {spec} is '{model.name}', a motion is '{name}'"
+          )
+        rest = landmark_points(model, motion_lib.zeros(1, name, model.num_expression))[
+          0
+        ]
+      self._loaded[name] = (model, rest)
+    return self._loaded[name]
+
+
+def _face_counts(tracks_dir, clip_id) -> np.ndarray:
+  path = tracks_dir / "landmarks" / f"{clip_id}.npz"
+  if not path.exists():
+    return np.zeros(0, int)
+  return motion_lib.read_arrays(path).get("faces", np.zeros(0, int))
+
+
+def _report(kept, dropped, trembling, limits, smoothing) -> dict[str, Any]:
+  reasons = collections.Counter(row["reasons"][0] for row in dropped)
+  before, after = np.mean(trembling, axis=0) if trembling else (None, None)
+  seconds = sum(row["frames"] / row["fps"] for row in kept if row.get("fps"))
+  return {
+    "clips": len(kept) + len(dropped),
+    "kept": len(kept),
+    "dropped": {reason: reasons[reason] for reason in REASONS if reasons[reason]},
+    "untracked": dict(
+      collections.Counter(r["tracker_reason"] for r in dropped if "tracker_reason" in r)
+    ),
+    "kept_seconds": round(seconds, 3),
+    "kept_detected_frames": sum(row.get("detected_frames", 0) for row in kept),
+    "dropped_detected_frames": sum(row.get("detected_frames", 0) for row in dropped),
+    "jitter_before_m_s3": None if before is None else float(before),
+    "jitter_after_m_s3": None if after is None else float(after),
+    "smoothing": f"savgol({WINDOW}, {ORDER})" if smoothing else "none",
+    "limits": dataclasses.asdict(limits),
+  }
+
+
+def _write(out_dir, kept, dropped, report) -> None:
+  try:
+    out_dir.mkdir(parents=True, exist_ok=True)
+    manifest.write(out_dir / "dropped.jsonl", dropped)
+    manifest.write(out_dir / "clips.jsonl", kept)
+    temporary = out_dir / f"quality.json.tmp{os.getpid()}"
+    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, out_dir / "quality.json")
+  except OSError as error:
+    raise UserError(
+      f"{out_dir}: cannot be written ({error.strerror}); make room and run it again"
+    ) from error
+
+
+def _unlink(path) -> None:
+  """Of an earlier run with other limits."""
+  path.unlink(missing_ok=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog="python -m data_prep.quality",
+    description="Keep or drop tracked clips, each for a counted reason, and smooth.",
+    epilog="reasons: " + "; ".join(f"{name}: {what}" for name, what in REASONS.items()),
+  )
+  parser.add_argument("tracks", metavar="TRACKS", help="what data_prep.track wrote")
+  parser.add_argument("--out", required=True, metavar="DIR", help="output folder")
+  parser.add_argument(
+    "--face_model", help="FLAME's model file, for motions in its basis"
+  )
+  parser.add_argument(
+    "--no_smoothing", action="store_true", help="keep the motions as they were tracked"
+  )
+  for field in dataclasses.fields(Limits):
+    parser.add_argument(
+      f"--{field.name}",
+      type=float,
+      default=field.default,
+      help=f"(default: {field.default})",
+    )
+  return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Filters; prints the report; returns the exit code."""
+  args = _parser().parse_args(argv)
+  chosen = {f.name: getattr(args, f.name) for f in dataclasses.fields(Limits)}
+  try:
+    report = filter_clips(
+      args.tracks, args.out, Limits(**chosen), args.face_model, not args.no_smoothing
+    )
+  except UserError as error:
+    print(" ".join(str(error).split()), file=sys.stderr)
+    return 2
+  except KeyboardInterrupt:
+    print(f"{args.out}: interrupted; run it again", file=sys.stderr)
+    return 130
+  print(json.dumps(report, indent=2))
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())
