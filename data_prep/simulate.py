@@ -27,7 +27,7 @@ from tdmm_jax.face import action_units
 from tdmm_jax.face.motion import FaceMotion, save_motion
 from tdmm_jax.language import lexicon
 
-REVISION = 2  # raise it when `simulate` gives another motion with the same recipes
+REVISION = 3  # raise it when `simulate` gives another motion with the same recipes
 FPS = 25
 # Amplitude of intensity 1..5: even steps of loudness; people differ by LOG_STD.
 AMPLITUDES = (0.22, 0.33, 0.5, 0.75, 1.13)
@@ -78,8 +78,8 @@ GENERATORS = {
 # Tracker -> standard deviation of its noise: action units and lids; head and jaw, rad;
 # gaze, rad.
 TRACKERS = {
-  "sim_clean": (0.004, 0.0012, 0.002),
-  "sim_noisy": (0.009, 0.0026, 0.0045),
+  "sim_clean": (0.004, 0.0018, 0.0028),
+  "sim_noisy": (0.009, 0.0036, 0.0062),
 }
 
 
@@ -219,7 +219,7 @@ def _add_speech(channels_TC, attributes, times_T, style, rng) -> None:
   channels_TC[:, _JAW] *= 0.7
   channels_TC += mouth_TC
   # Talkers move their heads with the phrase; singers sway.
-  reach, speed = (0.012, 1.2) if mode == "speaking" else (0.018, 0.6)
+  reach, speed = (0.018, 1.3) if mode == "speaking" else (0.024, 0.8)
   sway = slow_noise(rng, times_T, 3, speed * style.tempo)
   channels_TC[:, _HEAD] += (reach * sway * (1.0, 0.7, 0.6)).astype(np.float32)
 
