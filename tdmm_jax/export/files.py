@@ -1,0 +1,118 @@
+"""`tdmm export`: the file's suffix says the format.
+
+Shape letters: T frames, V vertices.
+"""
+
+import os
+import pathlib
+
+import numpy as np
+
+from tdmm_jax.errors import UserError
+from tdmm_jax.export import flame_layouts, gltf, meshes, rig, usd
+from tdmm_jax.face import arkit, arkit_csv
+from tdmm_jax.face import face_model as face_model_lib
+from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.face.face_model import FaceModel
+from tdmm_jax.face.motion import FaceMotion
+
+# Suffix -> what it is. The longest that fits wins.
+FORMATS = {
+  ".glb": "animated binary glTF: morph targets, joints; Blender, Unity, Unreal, web",
+  ".usd": "USD (binary): UsdSkel blend shapes, joints; Blender, Houdini, Omniverse",
+  ".usda": "USD as text",
+  ".usdc": "USD (binary)",
+  ".csv": "ARKit's 52 blend shapes as a Live Link Face recording (fitted)",
+  ".obj": "OBJ sequence, one file a frame: NAME_0000.obj ...",
+  ".ply": "PLY sequence (binary), one file a frame: NAME_0000.ply ...",
+  ".npz": "this project's motion",
+  ".smirk.npz": "FLAME parameters in SMIRK's layout (FLAME motions only)",
+  ".flame.npz": "FLAME parameters as flame_param.npz: VHAP, GaussianAvatars "
+  "(FLAME motions only)",
+}
+
+
+def format_of(path: str | os.PathLike) -> str:
+  """The entry of FORMATS that a file name asks for.
+
+  Raises:
+    UserError: none does.
+  """
+  name = pathlib.Path(path).name.lower()
+  known = [
+    suffix for suffix in FORMATS if name.endswith(suffix) and len(name) > len(suffix)
+  ]
+  if known:
+    return max(known, key=len)
+  hint = ""
+  if name.endswith((".abc", ".fbx")):
+    hint = "; Blender makes it from a .glb (docs/export.md)"
+  raise UserError(
+    f"{path}: no format ends like this; end the name in "
+    f"{', '.join(FORMATS)} (tdmm export --list){hint}"
+  )
+
+
+def export_motion(
+  path: str | os.PathLike,
+  face: FaceModel,
+  motion: FaceMotion,
+  light: bool = False,
+  identity: bool = False,
+) -> list[str]:
+  """Writes a motion in the format that the file name asks for.
+
+  Args:
+    path: see FORMATS; an existing file is replaced.
+    face: the motion's own face model.
+    motion: T frames.
+    light: GLB and USD without pose correctives and moving joints: a smaller file, less
+      exact.
+    identity: with the motion's own identity instead of the mean head.
+
+  Returns:
+    Sentences to show: what was written, how exact it is, what was left out.
+
+  Raises:
+    UserError: an unknown suffix, a motion that does not fit the model or the format.
+  """
+  suffix = format_of(path)
+  if light and suffix not in (".glb", ".usd", ".usda", ".usdc"):
+    raise UserError(f"--light: {suffix} has no correctives; it is for .glb and .usd")
+  if suffix == ".npz":
+    motion_lib.save_motion(path, motion)
+    return []
+  if suffix in (".smirk.npz", ".flame.npz"):
+    return flame_layouts.write_layout(path, motion, suffix.split(".")[1])
+  if suffix == ".csv":
+    curves, fit = arkit.from_motion(face, motion)
+    arkit_csv.write_csv(path, curves)
+    return [
+      f"ARKit fit: {fit['residual_mm']:.2f} mm mean, {fit['residual_max_mm']:.2f} mm at "
+      f"most, of {fit['motion_mm']:.2f} mm mean motion"
+    ]
+  vertices_TV3 = face_model_lib.motion_vertices(face, motion, identity=identity)
+  if suffix in (".obj", ".ply"):
+    paths = meshes.write_sequence(path, vertices_TV3, face.faces)
+    return [f"{len(paths)} files: {paths[0]} .. {paths[-1].name}"]
+  built = rig.build_rig(face, motion, light=light, identity=identity)
+  if suffix == ".glb":
+    gltf.write_glb(path, built, motion_extras(face, motion, identity))
+  else:
+    usd.write_usd(path, built)
+  error_TV = np.linalg.norm(rig.play(built) - vertices_TV3, axis=-1) * 1e3
+  return [
+    f"played vertices against the face model: {error_TV.mean():.4f} mm mean, "
+    f"{error_TV.max():.4f} mm at most"
+  ]
+
+
+def motion_extras(face: FaceModel, motion: FaceMotion, identity: bool) -> dict:
+  """What a GLB keeps, so that it can be read back as a motion."""
+  return {
+    "face_model": face.name,
+    "face_model_version": face.version,
+    "fps": float(motion.fps),
+    "shape": [float(x) for x in motion.shape] if identity else [],
+    "not_valid": [int(t) for t in np.flatnonzero(~motion.valid)],
+  }

@@ -1,0 +1,287 @@
+"""ARKit's 52 blend shapes and face motions, both ways.
+
+Each shape is defined on the default head as a mixture of action units, jaw, lids and
+gaze. ARKit's weights to a motion is then a linear map. The way back is a fit: per frame
+the weights in [0, 1] whose summed displacements come nearest to the face's, because a
+pseudo-inverse would ask for negative smiles.
+
+Shape letters: T frames, A 52 shapes, U action units, N points of the face compared.
+
+Source of the names and their order: Apple's ARFaceAnchor.BlendShapeLocation, in the
+order of Live Link Face's CSV.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+from scipy import optimize
+from scipy.spatial import transform
+
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import action_units, default_head, motion
+from tdmm_jax.face import face_model as face_model_lib
+from tdmm_jax.face.face_model import FaceModel
+from tdmm_jax.face.motion import FaceMotion
+
+SHAPES: tuple[str, ...] = (
+  *(
+    f"Eye{what}{side}"
+    for side in ("Left", "Right")
+    for what in (
+      "Blink",
+      "LookDown",
+      "LookIn",
+      "LookOut",
+      "LookUp",
+      "Squint",
+      "Wide",
+    )
+  ),
+  *("JawForward", "JawRight", "JawLeft", "JawOpen"),
+  *("MouthClose", "MouthFunnel", "MouthPucker", "MouthRight", "MouthLeft"),
+  *("MouthSmileLeft", "MouthSmileRight", "MouthFrownLeft", "MouthFrownRight"),
+  *("MouthDimpleLeft", "MouthDimpleRight", "MouthStretchLeft", "MouthStretchRight"),
+  *("MouthRollLower", "MouthRollUpper", "MouthShrugLower", "MouthShrugUpper"),
+  *("MouthPressLeft", "MouthPressRight", "MouthLowerDownLeft", "MouthLowerDownRight"),
+  *("MouthUpperUpLeft", "MouthUpperUpRight", "BrowDownLeft", "BrowDownRight"),
+  *("BrowInnerUp", "BrowOuterUpLeft", "BrowOuterUpRight", "CheekPuff"),
+  *("CheekSquintLeft", "CheekSquintRight", "NoseSneerLeft", "NoseSneerRight"),
+  "TongueOut",
+)
+JAW_OPEN_RAD = 0.40  # jaw_pose x at JawOpen 1
+LOOK_RAD = 0.60  # an eye's turn at EyeLook... 1
+# Shape -> action units at weight 1; `#` stands for the side.
+_BY_SIDE = {
+  "EyeSquint": {"lid_tightener_#": 1.0},
+  "EyeWide": {"upper_lid_raiser_#": 1.0},
+  "Jaw": {"jaw_sideways_#": 1.0},
+  "MouthSmile": {"lip_corner_puller_#": 1.0},
+  "MouthFrown": {"lip_corner_depressor_#": 1.0},
+  "MouthDimple": {"dimpler_#": 1.0},
+  "MouthStretch": {"lip_stretcher_#": 1.0},
+  "MouthPress": {"lip_pressor": 0.5},
+  "MouthLowerDown": {"lower_lip_depressor_#": 1.0},
+  "MouthUpperUp": {"upper_lip_raiser_#": 1.0},
+  "BrowDown": {"brow_lowerer_#": 1.0},
+  "BrowOuterUp": {"outer_brow_raiser_#": 1.0},
+  "CheekSquint": {"cheek_raiser_#": 1.0},
+  "NoseSneer": {"nose_wrinkler_#": 1.0},
+}
+_WHOLE = {
+  "JawForward": {"jaw_thrust": 1.0},
+  "MouthClose": {"lips_toward": 1.0},
+  "MouthFunnel": {"lip_funneler": 1.0},
+  "MouthPucker": {"lip_pucker": 1.0},
+  "MouthLeft": {"mouth_left": 1.0},
+  "MouthRight": {"mouth_right": 1.0},
+  "MouthRollLower": {"lower_lip_press": 1.0},
+  "MouthRollUpper": {"upper_lip_press": 1.0},
+  "MouthShrugLower": {"chin_raiser": 1.0},
+  "MouthShrugUpper": {"upper_lip_raiser_l": 0.4, "upper_lip_raiser_r": 0.4},
+  "BrowInnerUp": {"inner_brow_raiser_l": 1.0, "inner_brow_raiser_r": 1.0},
+  "CheekPuff": {"cheek_puff_l": 1.0, "cheek_puff_r": 1.0},
+}
+# Where the face does not tell, the smaller weights: of the mean diagonal of the fit.
+_RIDGE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class ArkitCurves:
+  """A clip of ARKit weights.
+
+  Attributes:
+    weights_TA: float32[T, 52], 0 .. 1, in the order of SHAPES.
+    head_T3: float32[T, 3], rad: yaw (> 0 to the subject's left), pitch (> 0 down),
+      roll (> 0 towards the subject's right shoulder), applied roll first.
+    eyes_T6: float32[T, 6], rad: yaw, pitch, roll of the left, then the right eye.
+    fps: frames per second.
+  """
+
+  weights_TA: np.ndarray
+  head_T3: np.ndarray
+  eyes_T6: np.ndarray
+  fps: float
+
+
+def _actions_of(shape: str) -> dict[str, float]:
+  if shape in _WHOLE:
+    return _WHOLE[shape]
+  for side in ("Left", "Right"):
+    if shape.endswith(side) and shape.removesuffix(side) in _BY_SIDE:
+      actions = _BY_SIDE[shape.removesuffix(side)]
+      return {k.replace("#", side[0].lower()): v for k, v in actions.items()}
+  return {}
+
+
+@functools.cache
+def shape_parameters() -> dict[str, np.ndarray]:
+  """Each shape's parameters on the default head at weight 1.
+
+  Returns:
+    expression [A, E], jaw_pose [A, 3], eyelids [A, 2], eye_pose [A, 6]. TongueOut is
+    zero: the face model has no parameter for it.
+  """
+  activations = np.zeros((len(SHAPES), len(action_units.ACTION_UNITS)))
+  for row, shape in enumerate(SHAPES):
+    for name, weight in _actions_of(shape).items():
+      activations[row, action_units.ACTION_UNITS.index(name)] = weight
+  jaw, lids = np.zeros((len(SHAPES), 3)), np.zeros((len(SHAPES), 2))
+  eyes = np.zeros((len(SHAPES), 6))
+  jaw[SHAPES.index("JawOpen"), 0] = JAW_OPEN_RAD
+  for i, (side, inward) in enumerate((("Left", -1.0), ("Right", 1.0))):
+    lids[SHAPES.index(f"EyeBlink{side}"), i] = 1.0
+    for what, axis, sign in (
+      ("Down", 0, 1.0),
+      ("Up", 0, -1.0),
+      ("In", 1, inward),
+      ("Out", 1, -inward),
+    ):
+      eyes[SHAPES.index(f"EyeLook{what}{side}"), 3 * i + axis] = sign * LOOK_RAD
+  return {
+    "expression": action_units.activations_to_expression(activations),
+    "jaw_pose": jaw.astype(np.float32),
+    "eyelids": lids.astype(np.float32),
+    "eye_pose": eyes.astype(np.float32),
+  }
+
+
+def to_motion(curves: ArkitCurves) -> FaceMotion:
+  """The motion of the default head that ARKit's weights describe, at the curves' rate.
+
+  Gaze comes from the EyeLook weights; head rotation from yaw, pitch and roll.
+  """
+  tracks = {
+    name: curves.weights_TA @ rows
+    for name, rows in shape_parameters().items()
+  }
+  head = transform.Rotation.from_euler("YXZ", curves.head_T3).as_rotvec()
+  result = motion.zeros(len(curves.weights_TA)).replace(
+    **tracks, head_pose=head, fps=curves.fps
+  )
+  return motion.validate(result, "ARKit curves")
+
+
+def from_motion(
+  face: FaceModel, clip: FaceMotion
+) -> tuple[ArkitCurves, dict[str, float]]:
+  """Fits ARKit's weights to a motion, frame by frame.
+
+  On the default head the face region's vertices are compared, area-weighted; on another
+  model the mediapipe landmarks that both have, scaled by the distance of the eyes.
+
+  Args:
+    face: the motion's own face model.
+    clip: T frames.
+
+  Returns:
+    the curves, and `residual_mm` (mean distance of the points compared),
+    `residual_max_mm`, and `motion_mm`, the same mean for all weights 0.
+
+  Raises:
+    UserError: the motion is of another model, or the model has too few landmarks.
+  """
+  if clip.face_model != face.name:
+    raise UserError(
+      f"motion is in basis '{clip.face_model}' but the face model is '{face.name}'; "
+      "give that basis' model file"
+    )
+  still = clip.replace(eye_pose=np.zeros_like(clip.eye_pose))
+  moved_TN3 = face_model_lib.motion_vertices(
+    face, still, head_fixed=True, identity=False
+  )
+  points = _points_of(face)
+  neutral_N3 = points(np.asarray(face.v_template)[None])[0]
+  target_TN3 = points(moved_TN3) - neutral_N3
+  shapes_AN3, weight_N = _shape_displacements(face)
+  fitted_TA = _bounded_fit(shapes_AN3, weight_N, target_TN3)
+  gaze = shape_parameters()["eye_pose"]
+  eyes_T23 = clip.eye_pose.reshape(-1, 2, 3)
+  for i, row in enumerate(gaze):
+    if row.any():  # one shape a direction: its share of the turn, if it is that way
+      fitted_TA[:, i] = np.clip(clip.eye_pose @ row / (row @ row), 0.0, 1.0)
+  distance_TN = np.linalg.norm(
+    np.einsum("ta,ank->tnk", fitted_TA, shapes_AN3) - target_TN3, axis=-1
+  )
+  share_N = weight_N / weight_N.sum()
+  moved_TN = np.linalg.norm(target_TN3, axis=-1)
+  euler = lambda turns: transform.Rotation.from_rotvec(turns).as_euler("YXZ")
+  curves = ArkitCurves(
+    weights_TA=fitted_TA.astype(np.float32),
+    head_T3=euler(motion.world_head_rotation(clip)).astype(np.float32),
+    eyes_T6=euler(eyes_T23.reshape(-1, 3)).reshape(-1, 6).astype(np.float32),
+    fps=clip.fps,
+  )
+  return curves, {
+    "residual_mm": float((distance_TN @ share_N).mean() * 1e3),
+    "residual_max_mm": float(distance_TN.max() * 1e3),
+    "motion_mm": float((moved_TN @ share_N).mean() * 1e3),
+  }
+
+
+def _points_of(face: FaceModel):
+  """The function vertices [T, V, 3] -> points [T, N, 3] that are compared."""
+  if face.name == default_head.NAME:
+    ids = np.asarray(face.regions["face"])
+    return lambda vertices: np.asarray(vertices)[:, ids]
+  common = _common_landmarks(face)
+  return lambda vertices: np.asarray(face_model_lib.landmarks(face, vertices))[
+    :, common[0]
+  ]
+
+
+def _common_landmarks(face: FaceModel):
+  """Rows of the landmarks that this model and the default head share."""
+  head = default_head.build_default_head()
+  shared, ours, default = np.intersect1d(
+    face.landmark_ids, head.landmark_ids, return_indices=True
+  )
+  if len(shared) < 20:
+    raise UserError(
+      f"{face.name}: shares {len(shared)} landmarks with the default head, ARKit's fit "
+      "needs 20; put mediapipe_landmark_embedding.npz beside the model file"
+    )
+  return ours, default
+
+
+def _shape_displacements(face: FaceModel) -> tuple[np.ndarray, np.ndarray]:
+  """float[A, N, 3] at weight 1, gaze left out, in this model's metres; weights [N]."""
+  head = default_head.build_default_head()
+  rows = motion.zeros(len(SHAPES)).replace(
+    **{k: v for k, v in shape_parameters().items() if k != "eye_pose"}
+  )
+  vertices = face_model_lib.motion_vertices(head, rows, head_fixed=True, identity=False)
+  moved_AV3 = vertices - np.asarray(head.v_template)
+  if face.name == default_head.NAME:
+    ids = np.asarray(head.regions["face"])
+    return moved_AV3[:, ids].astype(np.float64), np.asarray(head.vertex_areas)[ids]
+  ours, default = _common_landmarks(face)
+  corners = np.asarray(face_model_lib.landmarks(head, moved_AV3))[:, default]
+  spread = lambda model, which: np.linalg.norm(
+    np.std(
+      np.asarray(face_model_lib.landmarks(model, np.asarray(model.v_template)))[which],
+      axis=0,
+    )
+  )
+  scale = spread(face, ours) / spread(head, default)
+  return scale * corners.astype(np.float64), np.ones(len(ours))
+
+
+def _bounded_fit(shapes_AN3, weight_N, target_TN3) -> np.ndarray:
+  """Least squares with weights in [0, 1], float64[T, A].
+
+  The problem is reduced once to A x A by a Cholesky factor of the normal matrix; each
+  frame is then a small bounded least squares.
+  """
+  root = np.sqrt(weight_N)[:, None]
+  basis = (shapes_AN3 * root).reshape(len(shapes_AN3), -1)
+  target = (target_TN3 * root).reshape(len(target_TN3), -1)
+  used = np.abs(basis).max(axis=1) > 0
+  gram = basis[used] @ basis[used].T
+  gram += _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+  upper = np.linalg.cholesky(gram).T
+  right = np.linalg.solve(upper.T, basis[used] @ target.T).T
+  fitted = np.zeros((len(target), len(shapes_AN3)))
+  for t, row in enumerate(right):
+    fitted[t, used] = optimize.lsq_linear(upper, row, (0.0, 1.0), method="bvls").x
+  return fitted
