@@ -12,7 +12,7 @@ import pathlib
 import sys
 import time
 
-from tdmm_jax import __version__, runs, terminal
+from tdmm_jax import __version__, cli_files, runs, terminal
 from tdmm_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -105,25 +105,6 @@ def _describe(args) -> None:
   )
 
 
-def _render(args) -> None:
-  from tdmm_jax.face import face_model, io
-  from tdmm_jax.render import scene, video
-
-  motion = io.load_motion(args.motion)
-  face = face_model.load_face_model(args.face_model)
-  if motion.face_model != face.name:
-    raise UserError(
-      f"{args.motion}: its coefficients belong to '{motion.face_model}', not to "
-      f"'{face.name}'; give that model's file with --face_model"
-    )
-  if not 64 <= args.size <= 2048 or args.size % 2:
-    raise UserError(f"--size {args.size}: give an even number from 64 to 2048")
-  vertices = face_model.motion_vertices(face, motion, identity=args.identity)
-  frames = scene.render_frames(face, vertices, (args.size, args.size), args.view)
-  video.write_video(args.output, frames, motion.fps, args.caption)
-  _print(args, args.output, file=args.output, frames=len(frames), fps=motion.fps)
-
-
 def _evaluate(args) -> None:
   from tdmm_jax import checkpoints, evaluate
 
@@ -203,6 +184,13 @@ def _parser() -> argparse.ArgumentParser:
       "--run", help='run directory (default: "release" if it is there, or runs/demo)'
     )
 
+  def add_face_model(command):
+    command.add_argument(
+      "--face_model",
+      default="default_v1",
+      help="default_v1, or the path of generic_model.pkl or flame2023.pkl",
+    )
+
   generate = add("generate", _generate, "Turn a sentence into a face motion (npz).")
   generate.add_argument(
     "prompt", nargs="?", metavar="PROMPT", help="what the face does"
@@ -238,23 +226,7 @@ def _parser() -> argparse.ArgumentParser:
   add_run(describe)
   add_json(describe)
 
-  render = add("render", _render, "Render a face motion to a video.")
-  render.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
-  render.add_argument("-o", "--output", required=True, help="clip.mp4 or clip.gif")
-  render.add_argument(
-    "--view", choices=("front", "three_quarter", "side"), default="front"
-  )
-  render.add_argument("--size", type=int, default=512, help="pixels (default: 512)")
-  render.add_argument("--caption", help="text above the picture")
-  render.add_argument(
-    "--identity", action="store_true", help="with the motion's own identity"
-  )
-  render.add_argument(
-    "--face_model",
-    default="default_v1",
-    help="default_v1, or the path of generic_model.pkl or flame2023.pkl",
-  )
-  add_json(render)
+  cli_files.add_commands(add, add_json, add_face_model, _print)
 
   evaluate = add("evaluate", _evaluate, "Score a run on records.")
   add_run(evaluate)

@@ -2,8 +2,9 @@
 
 | suffix | what is written |
 |---|---|
-| .npz | the motion itself, which every command reads |
 | .mp4, .gif | a video of the face |
+| .npz | the motion itself, which every command reads |
+| .glb, .usd, .csv, .obj, ... | what `export.files.FORMATS` lists |
 """
 
 import pathlib
@@ -11,7 +12,7 @@ import pathlib
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion as motion_lib
 
-SUFFIXES = (".npz", ".mp4", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".gif")
 VIDEO_SIZE = 512  # pixels
 
 
@@ -29,29 +30,36 @@ def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
   """
   path = pathlib.Path(path)
   suffix = path.suffix.lower()
-  if suffix == ".npz":
+  if path.name.lower().endswith(".npz") and path.name.count(".") == 1:
     motion_lib.save_motion(path, motion)
-  elif suffix in (".mp4", ".gif"):
-    _save_video(motion, path, face_model)
-  else:
+    return
+  from tdmm_jax.export import files  # it reaches JAX and the renderer
+
+  if suffix in VIDEO_SUFFIXES:
+    _save_video(motion, path, _face_of(motion, path, face_model))
+    return
+  files.format_of(path, others=VIDEO_SUFFIXES)
+  files.export_motion(path, _face_of(motion, path, face_model), motion)
+
+
+def _face_of(motion, path, face_model):
+  from tdmm_jax.face import face_model as face_lib
+
+  if face_model is not None:
+    return face_model
+  if motion.face_model != "default_v1":
     raise UserError(
-      f"{path}: cannot write a {suffix or 'suffixless'} file; end the name in one of "
-      f"{', '.join(SUFFIXES)}"
+      f"{path}: the motion is in basis '{motion.face_model}', whose model file is "
+      "needed to draw it; load it with tdmm_jax.face.face_model.load_face_model and "
+      "give it as face_model"
     )
+  return face_lib.load_face_model(motion.face_model)
 
 
 def _save_video(motion, path: pathlib.Path, face_model) -> None:
   from tdmm_jax.face import face_model as face_lib
   from tdmm_jax.render import scene, video
 
-  if face_model is None:
-    if motion.face_model != "default_v1":
-      raise UserError(
-        f"{path}: the motion is in basis '{motion.face_model}', whose model file is "
-        "needed to draw it; load it with tdmm_jax.face.face_model.load_face_model and "
-        "give it as face_model"
-      )
-    face_model = face_lib.load_face_model(motion.face_model)
   vertices = face_lib.motion_vertices(face_model, motion)
   frames = scene.render_frames(face_model, vertices, (VIDEO_SIZE, VIDEO_SIZE))
   video.write_video(path, frames, motion.fps)

@@ -9,8 +9,8 @@ import pathlib
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.export import flame_layouts, gltf, meshes, rig, usd
-from tdmm_jax.face import arkit, arkit_csv
+from tdmm_jax.export import flame_layouts, gltf, live_link, meshes, rig, usd
+from tdmm_jax.face import arkit
 from tdmm_jax.face import face_model as face_model_lib
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.face_model import FaceModel
@@ -32,8 +32,12 @@ FORMATS = {
 }
 
 
-def format_of(path: str | os.PathLike) -> str:
+def format_of(path: str | os.PathLike, others: tuple[str, ...] = ()) -> str:
   """The entry of FORMATS that a file name asks for.
+
+  Args:
+    path: the file's name.
+    others: suffixes that the caller writes itself, for the message.
 
   Raises:
     UserError: none does.
@@ -48,8 +52,8 @@ def format_of(path: str | os.PathLike) -> str:
   if name.endswith((".abc", ".fbx")):
     hint = "; Blender makes it from a .glb (docs/export.md)"
   raise UserError(
-    f"{path}: no format ends like this; end the name in "
-    f"{', '.join(FORMATS)} (tdmm export --list){hint}"
+    f"{path}: cannot write a {pathlib.Path(path).suffix or 'suffixless'} file; end the "
+    f"name in one of {', '.join((*FORMATS, *others))}{hint}"
   )
 
 
@@ -58,7 +62,8 @@ def export_motion(
   face: FaceModel,
   motion: FaceMotion,
   light: bool = False,
-  identity: bool = False,
+  identity: bool = True,
+  signed: bool = False,
 ) -> list[str]:
   """Writes a motion in the format that the file name asks for.
 
@@ -68,7 +73,9 @@ def export_motion(
     motion: T frames.
     light: GLB and USD without pose correctives and moving joints: a smaller file, less
       exact.
-    identity: with the motion's own identity instead of the mean head.
+    signed: GLB with one target a coefficient, of either sign, instead of weights in
+      0 .. 1; half the file, but Blender and some engines clamp it.
+    identity: with the motion's own identity; otherwise the mean head.
 
   Returns:
     Sentences to show: what was written, how exact it is, what was left out.
@@ -79,6 +86,8 @@ def export_motion(
   suffix = format_of(path)
   if light and suffix not in (".glb", ".usd", ".usda", ".usdc"):
     raise UserError(f"--light: {suffix} has no correctives; it is for .glb and .usd")
+  if signed and suffix != ".glb":
+    raise UserError(f"--signed: is for .glb, not for {suffix}")
   if suffix == ".npz":
     motion_lib.save_motion(path, motion)
     return []
@@ -86,10 +95,11 @@ def export_motion(
     return flame_layouts.write_layout(path, motion, suffix.split(".")[1])
   if suffix == ".csv":
     curves, fit = arkit.from_motion(face, motion)
-    arkit_csv.write_csv(path, curves)
+    live_link.write_csv(path, curves)
     return [
-      f"ARKit fit: {fit['residual_mm']:.2f} mm mean, {fit['residual_max_mm']:.2f} mm at "
-      f"most, of {fit['motion_mm']:.2f} mm mean motion"
+      f"ARKit fit: off by {fit['residual_mm']:.2f} mm in the mean and by "
+      f"{fit['residual_max_mm']:.2f} mm at most; the face moves "
+      f"{fit['motion_mm']:.2f} mm in the mean"
     ]
   vertices_TV3 = face_model_lib.motion_vertices(face, motion, identity=identity)
   if suffix in (".obj", ".ply"):
@@ -97,7 +107,8 @@ def export_motion(
     return [f"{len(paths)} files: {paths[0]} .. {paths[-1].name}"]
   built = rig.build_rig(face, motion, light=light, identity=identity)
   if suffix == ".glb":
-    gltf.write_glb(path, built, motion_extras(face, motion, identity))
+    built = built if signed else rig.unit_weights(built)
+    gltf.write_glb(path, built, motion_extras(face, motion, identity, signed))
   else:
     usd.write_usd(path, built)
   error_TV = np.linalg.norm(rig.play(built) - vertices_TV3, axis=-1) * 1e3
@@ -107,12 +118,15 @@ def export_motion(
   ]
 
 
-def motion_extras(face: FaceModel, motion: FaceMotion, identity: bool) -> dict:
+def motion_extras(
+  face: FaceModel, motion: FaceMotion, identity: bool, signed: bool
+) -> dict:
   """What a GLB keeps, so that it can be read back as a motion."""
   return {
     "face_model": face.name,
     "face_model_version": face.version,
     "fps": float(motion.fps),
+    "expression_scale": None if signed else rig.EXPRESSION_SCALE,
     "shape": [float(x) for x in motion.shape] if identity else [],
     "not_valid": [int(t) for t in np.flatnonzero(~motion.valid)],
   }

@@ -1,9 +1,8 @@
 """FLAME parameters under the names that other FLAME tools use, as npz without pickles.
 
-| layout | keys |
-|---|---|
-| SMIRK, as TDMM-LM saves it | expression, pose, eyelid, jaw, identity, camera_pose |
-| `flame_param.npz` (VHAP, GaussianAvatars) | translation, rotation, neck_pose, jaw_pose, eyes_pose, shape, expr, static_offset |
+SMIRK, as TDMM-LM saves it: expression, pose, eyelid, jaw, identity, camera_pose.
+`flame_param.npz` of VHAP and GaussianAvatars: translation, rotation, neck_pose,
+jaw_pose, eyes_pose, shape, expr, static_offset. Both get an `fps` besides.
 """
 
 import os

@@ -57,7 +57,8 @@ class _Writer:
     """An accessor of float rows that are mostly zero: only the others are stored."""
     values = np.ascontiguousarray(values, _COMPONENTS[FLOAT])
     rows = np.flatnonzero(np.linalg.norm(values, axis=1) > least)
-    if not 0 < len(rows) < 0.75 * len(values):
+    rows = rows if len(rows) else np.zeros(1, int)  # a sparse accessor has at least one
+    if len(rows) > 0.75 * len(values):
       return self.dense(values, FLOAT, _ARRAY_BUFFER, bounds)
     kept = np.zeros_like(values)
     kept[rows] = values[rows]
@@ -163,7 +164,9 @@ def _mesh(out: _Writer, rig: Rig) -> dict:
         still = out.dense(np.zeros_like(vertices_V3), FLOAT, _ARRAY_BUFFER)
       target["NORMAL"] = still
     else:
-      turned = unit_normals(vertices_V3 + target_V3, rig.faces_F3) - normals_V3
+      # Of a small step, for the two signs of one coefficient must agree.
+      nudged_V3 = vertices_V3 + np.float32(0.25) * target_V3
+      turned = 4.0 * (unit_normals(nudged_V3, rig.faces_F3) - normals_V3)
       target["NORMAL"] = out.sparse(turned, _LEAST_TURN)
     targets.append(target)
   primitive = {

@@ -31,6 +31,7 @@ REGION_COLORS = {
   "iris": (0.10, 0.14, 0.18),
   "pupil": (0.005, 0.005, 0.005),
 }
+EXPRESSION_SCALE = 4.0  # coefficients that a weight of 1 stands for, in `unit_weights`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +141,39 @@ def build_rig(
   )
 
 
+def unit_weights(rig: Rig) -> Rig:
+  """The same rig with every weight in 0 .. 1, as most tools' sliders are.
+
+  Blender's importer clamps a shape key to the range that its first key frame needs, and
+  game engines may clamp to 0 .. 1, so a coefficient that changes its sign is lost.
+  Here each signed target becomes two, `_plus` and `_minus`, of which one is at work;
+  expression targets are made EXPRESSION_SCALE times as strong. Eyelids, which are never
+  negative in a motion, stay one target.
+
+  A coefficient beyond the scale keeps a weight beyond 1.
+  """
+  names, targets, weights = [], [], []
+  for k, name in enumerate(rig.target_names):
+    scale = EXPRESSION_SCALE if name.startswith("expression_") else 1.0
+    target_V3, weight_T = rig.targets_KV3[k] * scale, rig.weights_TK[:, k] / scale
+    if name.startswith("eyelid_") and (weight_T >= 0).all():
+      signs = {"": 1.0}
+    else:
+      signs = {"_plus": 1.0, "_minus": -1.0}
+    for suffix, sign in signs.items():
+      names.append(name + suffix)
+      targets.append(sign * target_V3)
+      weights.append(np.maximum(sign * weight_T, 0.0))
+  return dataclasses.replace(
+    rig,
+    target_names=tuple(names),
+    targets_KV3=np.float32(targets),
+    weights_TK=np.stack(weights, axis=1).astype(np.float32),
+  )
+
+
 def play(rig: Rig) -> np.ndarray:
-  """What a viewer shows: morph targets, then linear-blend skinning; float32[T, V, 3]."""
+  """What a viewer shows, float32[T, V, 3]: morph targets, then linear skinning."""
   matrices = transform.Rotation.from_quat(rig.rotations_TJ4.reshape(-1, 4)).as_matrix()
   matrices = matrices.reshape(*rig.rotations_TJ4.shape[:2], 3, 3)
   world_R, world_o = _chain(matrices, rig.translations_TJ3)

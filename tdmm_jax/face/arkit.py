@@ -151,10 +151,7 @@ def to_motion(curves: ArkitCurves) -> FaceMotion:
 
   Gaze comes from the EyeLook weights; head rotation from yaw, pitch and roll.
   """
-  tracks = {
-    name: curves.weights_TA @ rows
-    for name, rows in shape_parameters().items()
-  }
+  tracks = {name: curves.weights_TA @ rows for name, rows in shape_parameters().items()}
   head = transform.Rotation.from_euler("YXZ", curves.head_T3).as_rotvec()
   result = motion.zeros(len(curves.weights_TA)).replace(
     **tracks, head_pose=head, fps=curves.fps

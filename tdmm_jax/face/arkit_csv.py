@@ -1,19 +1,16 @@
-"""Live Link Face's CSV: a timecode, 52 ARKit weights, head and eye angles.
+"""Reads Live Link Face's CSV: a timecode, 52 ARKit weights, head and eye angles.
 
 The timecode is HH:MM:SS:FF.sss, FF counting frames within the second. Rotations are in
 radians. Express4D uses the same columns.
 """
 
 import csv
-import io
 import os
-import pathlib
 
 import numpy as np
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face.arkit import SHAPES, ArkitCurves
-from tdmm_jax.render import files
 
 ANGLES = (
   *("HeadYaw", "HeadPitch", "HeadRoll"),
@@ -21,28 +18,6 @@ ANGLES = (
   *("RightEyeYaw", "RightEyePitch", "RightEyeRoll"),
 )
 HEADER = ("Timecode", "BlendshapeCount", *SHAPES, *ANGLES)
-
-
-def write_csv(path: str | os.PathLike, curves: ArkitCurves) -> None:
-  """Writes the curves; the first frame is at 00:00:00:00.000."""
-  rows = np.concatenate([curves.weights_TA, curves.head_T3, curves.eyes_T6], axis=1)
-  text = io.StringIO()
-  writer = csv.writer(text, lineterminator="\n")
-  writer.writerow(HEADER)
-  for t, row in enumerate(rows):
-    writer.writerow(
-      [_timecode(t, curves.fps), len(SHAPES) + len(ANGLES)]
-      + [f"{value:.8f}" for value in row]
-    )
-  with files.then_rename(pathlib.Path(path)) as temporary:
-    temporary.write_text(text.getvalue())
-
-
-def _timecode(frame: int, fps: float) -> str:
-  second = int((frame + 1e-6) / fps)
-  within = frame - second * fps
-  minute, hour = second // 60, second // 3600
-  return f"{hour:02}:{minute % 60:02}:{second % 60:02}:{within:06.3f}"
 
 
 def read_csv(path: str | os.PathLike, fps: float | None = None) -> ArkitCurves:

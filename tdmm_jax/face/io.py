@@ -7,8 +7,12 @@ then the keys. Suffixes are never looked at.
 |---|---|
 | this project's npz | itself |
 | SMIRK's pickle, as TDMM-LM saves it | flame2020 |
+| the same tracks as npz | flame2020 |
 | CAP4D's npz | flame2023 |
 | SPECTRE, DECA, EMOCA, EmoAva, MMHead and others, see `layouts` | flame2020 |
+| VHAP's and GaussianAvatars' flame_param.npz | flame2023 |
+| ARKit's columns as CSV (Live Link Face, Express4D) | default_v1 |
+| a GLB that this project exported | what it was |
 | others that are in use | refused by name |
 """
 
@@ -18,7 +22,7 @@ import os
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import layouts, motion, safe_pickle
+from tdmm_jax.face import gltf_motion, layouts, motion, safe_pickle
 from tdmm_jax.face.motion import FaceMotion
 
 SMIRK_CROP_PX = layouts.CROP_PX
@@ -78,11 +82,12 @@ def load_motion(
       f"{path}: a MATLAB or HDF5 file (BFM coefficients?), which is not FLAME; "
       "re-track the clip with SMIRK"
     )
-  elif b"blendshapecount" in head.lower():
-    raise UserError(
-      f"{path}: ARKit columns (Live Link Face, Express4D) are not read yet; "
-      "give a FLAME motion"
-    )
+  elif head.startswith(b"glTF"):
+    found = gltf_motion.read_glb(path)
+  elif b"blendshapecount" in head.lower() or b"eyeblinkleft" in head.lower():
+    from tdmm_jax.face import arkit, arkit_csv  # they build the default head
+
+    found = arkit.to_motion(arkit_csv.read_csv(path, fps))
   else:
     found = _from_pickle(path, fps, turns)
   return motion.resample(found, 25.0)
@@ -107,6 +112,10 @@ def _from_npz(arrays, where, fps, head_pose, blink_scale) -> FaceMotion:
     return motion.from_arrays(arrays, where)
   if {"expr", "eye_rot", "rot", "tra"} <= keys:
     return _from_cap4d(arrays, where, blink_scale)
+  if {"expression", "pose", "eyelid", "jaw"} <= keys:
+    return _from_smirk(arrays, where, arrays.get("fps") if fps is None else fps)
+  if {"expr", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "shape"} <= keys:
+    return _from_flame_param(arrays, where)
   if layouts.is_codes(keys):
     return layouts.from_codes(arrays, where, fps, head_pose)
   raise _unknown_error(keys, where)
@@ -150,6 +159,11 @@ def _from_pickle(path, fps, head_pose=None) -> FaceMotion:
     )
   if not set(_SMIRK_WIDTHS) - {"identity", "camera_pose"} <= set(content):
     raise _unknown_error(set(content), path)
+  return _from_smirk(content, path, content.get("fps", 25.0) if fps is None else fps)
+
+
+def _from_smirk(content, path, fps) -> FaceMotion:
+  """SMIRK's tracks by name, of a pickle or an npz; see `_from_pickle`."""
   tracks = {
     name: _stack(content[name], name, width, path)
     for name, width in _SMIRK_WIDTHS.items()
@@ -167,7 +181,6 @@ def _from_pickle(path, fps, head_pose=None) -> FaceMotion:
   if "camera_pose" in tracks:
     camera = layouts.crop_camera(tracks["camera_pose"])
   identity = tracks.get("identity", np.zeros((1, 0)))
-  rate = content.get("fps", 25.0) if fps is None else fps
   read = motion.zeros(length, "flame2020").replace(
     expression=tracks["expression"],
     jaw_pose=tracks["jaw"],
@@ -175,7 +188,7 @@ def _from_pickle(path, fps, head_pose=None) -> FaceMotion:
     eyelids=np.clip(tracks["eyelid"], 0.0, 1.0),
     shape=identity.mean(axis=0) if len(identity) else np.zeros(0),
     camera=camera,
-    fps=rate,
+    fps=25.0 if fps is None else fps,
   )
   return motion.validate(read, path)
 
@@ -227,3 +240,26 @@ def _from_cap4d(arrays, where, blink_scale=None) -> FaceMotion:
   if read.head_pose.any():
     _LOG.warning("%s: 'rot' turns about the origin; the head's place is rough", where)
   return read
+
+
+def _from_flame_param(arrays, where) -> FaceMotion:
+  """VHAP's and GaussianAvatars' `flame_param.npz`: FLAME 2023, all five joints.
+
+  The layout has no eyelids. `static_offset`, vertex offsets that no coefficient
+  carries, is left out. Without `fps` in the file it is taken as 25.
+  """
+  offset = arrays.get("static_offset")
+  if offset is not None and offset.dtype.kind == "f" and np.any(offset):
+    _LOG.warning("%s: 'static_offset' is left out: no coefficient carries it", where)
+  expr = np.atleast_2d(arrays["expr"])
+  read = motion.zeros(len(expr), "flame2023").replace(
+    expression=expr,
+    head_pose=arrays["rotation"],
+    neck_pose=arrays["neck_pose"],
+    jaw_pose=arrays["jaw_pose"],
+    eye_pose=arrays["eyes_pose"],
+    translation=arrays.get("translation", np.zeros((len(expr), 3))),
+    shape=np.ravel(arrays["shape"]),
+    fps=arrays.get("fps", 25.0),
+  )
+  return motion.validate(read, where)

@@ -147,7 +147,7 @@ def rejected_files(folder):
     "nan": (named("pose", nan), "'head_pose' is NaN or infinite at index 3"),
     "words": (named("jaw", ["open"] * 10), "'jaw' is not a list of number arrays"),
     "none": (pickle.dumps({k: [] for k in tracks}), "0 frames"),
-    "arkit.csv": (b"Timecode,BlendshapeCount,EyeBlinkLeft\n", "ARKit columns"),
+    "arkit.csv": (b"Timecode,BlendshapeCount,EyeBlinkLeft\n", "has no frames"),
     "bfm.mat": (b"MATLAB 5.0 MAT-file, Platform", "which is not FLAME"),
     "live": (pickle.dumps({"motion": [], "output_fps": 25}), "LivePortrait"),
   }

@@ -1,0 +1,34 @@
+"""Writes Live Link Face's CSV; `face.arkit_csv` says what is in it, and reads it."""
+
+import csv
+import io
+import os
+import pathlib
+
+import numpy as np
+
+from tdmm_jax.face.arkit import SHAPES, ArkitCurves
+from tdmm_jax.face.arkit_csv import ANGLES, HEADER
+from tdmm_jax.render import files
+
+
+def write_csv(path: str | os.PathLike, curves: ArkitCurves) -> None:
+  """Writes the curves; the first frame is at 00:00:00:00.000."""
+  rows = np.concatenate([curves.weights_TA, curves.head_T3, curves.eyes_T6], axis=1)
+  text = io.StringIO()
+  writer = csv.writer(text, lineterminator="\n")
+  writer.writerow(HEADER)
+  for t, row in enumerate(rows):
+    writer.writerow(
+      [_timecode(t, curves.fps), len(SHAPES) + len(ANGLES)]
+      + [f"{value:.8f}" for value in row]
+    )
+  with files.then_rename(pathlib.Path(path)) as temporary:
+    temporary.write_text(text.getvalue())
+
+
+def _timecode(frame: int, fps: float) -> str:
+  second = int((frame + 1e-6) / fps)
+  within = frame - second * fps
+  minute, hour = second // 60, second // 3600
+  return f"{hour:02}:{minute % 60:02}:{second % 60:02}:{within:06.3f}"
