@@ -1,31 +1,30 @@
-"""Builds the embedded default corpus: prompts, simulated motion, TFDS records.
+"""Builds record directories (TFDS, array_record): the way in for every corpus.
 
-  python -m data_prep.build --corpus demo --out runs/demo/records
+The embedded default corpus, simulated; a prompt manifest of your own, simulated; or
+motions that were tracked in videos or imported (open3dfacevid):
 
-The unit of work is a shard: it is written under a temporary name and renamed, and
-skipped when it is there already, so an interrupted build goes on where it stopped. The
-TFDS metadata comes last; read the directory with
+  python -m data_prep.build --corpus full --out records
+  python -m data_prep.build --prompts prompts.jsonl --out records
+  python -m data_prep.build --prompts prompts.jsonl --motions tracked/ --out records
+
+The unit of work is a shard: it is written under a temporary name, renamed, and skipped
+when it is there already and agrees with its checksum, so an interrupted build goes on
+where it stopped. The TFDS metadata comes last; read the directory with
 `tfds.builder_from_directory(DIR).as_data_source("train")`.
 """
 
 import argparse
 import dataclasses
+import hashlib
 import json
-import multiprocessing
 import os
-import re
 import sys
-import tempfile
-import time
 
 import numpy as np
-import tqdm
 
-from data_prep import prompts, records, simulate
+from data_prep import build_motions, build_shards, manifest, prompts, records, simulate
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon
-
-_REQUEST_FILE = "build.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,15 +43,8 @@ CORPORA = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class _Shard:
-  path: str
-  plans: tuple[prompts.ClipPlan, ...]
-  basis: simulate.HeadBasis
-
-
 def versions(basis: simulate.HeadBasis) -> dict[str, str]:
-  """The versions every record carries."""
+  """The versions every simulated record carries."""
   return {
     "head": basis.version,
     "simulator": simulate.VERSION,
@@ -74,83 +66,47 @@ def example_of(plan: prompts.ClipPlan, basis: simulate.HeadBasis) -> dict:
     plan.attributes, (*plan.seed, 2), plan.duration_s, generator, tracker, basis
   )
   quality = 1.0 - 10.0 * simulate.TRACKERS[tracker][0]
-  made_by = versions(basis)
-  return records.to_example(plan, motion, generator, tracker, quality, made_by)
+  row = dataclasses.asdict(plan)
+  return records.to_example(row, motion, generator, tracker, quality, versions(basis))
 
 
-def _write_shard(shard: _Shard) -> tuple[str, int, int]:
-  """(path, clips, bytes); a shard that is there is not made again."""
-  if os.path.exists(shard.path):
-    return shard.path, len(shard.plans), os.path.getsize(shard.path)
-  serialize = feature_spec(shard.basis).serialize_example
-  written = records.write_shard(
-    shard.path, (serialize(example_of(plan, shard.basis)) for plan in shard.plans)
-  )
-  return shard.path, len(shard.plans), written
+@dataclasses.dataclass(frozen=True)
+class SimulatedClips:
+  """Makes records of the rows of a prompt suite by acting them out."""
+
+  basis: simulate.HeadBasis
+  dataset = records.SIMULATED_FACES
+
+  def features(self):
+    return feature_spec(self.basis)
+
+  def __call__(self, row: dict) -> dict:
+    plan = prompts.ClipPlan(**row | {"seed": tuple(row["seed"])})
+    return example_of(plan, self.basis)
 
 
-def _plan_shards(out_dir, plans, shard_clips: int, basis) -> dict[str, list[_Shard]]:
-  shards = {}
-  for split in prompts.SPLITS:
-    mine = [plan for plan in plans if plan.split == split]
-    chunks = [mine[i : i + shard_clips] for i in range(0, len(mine), shard_clips)]
-    shards[split] = [
-      _Shard(records.shard_path(out_dir, split, i, len(chunks)), tuple(chunk), basis)
-      for i, chunk in enumerate(chunks)
-    ]
-  return shards
-
-
-def _check_request(out_dir: str, request: dict) -> dict:
-  """The contents of build.json, made if the directory is new.
+def plan_of_row(row: dict, seed: int, seconds: tuple[float, float]) -> prompts.ClipPlan:
+  """What to simulate for a manifest's row; what it lacks follows from its clip_id.
 
   Raises:
-    UserError: if the directory holds something else: names both.
+    UserError: names the clip whose split or duration makes no sense.
   """
-  path = os.path.join(out_dir, _REQUEST_FILE)
-  if not os.path.exists(path):
-    if os.path.isdir(out_dir) and os.listdir(out_dir):
-      raise UserError(
-        f"{out_dir}: not empty and not a record directory; choose another --out"
-      )
-    os.makedirs(out_dir, exist_ok=True)
-    _write_json(path, {"request": request})
-    return {"request": request}
-  try:
-    with open(path, encoding="utf-8") as file:
-      held = json.load(file)
-    old = held["request"]
-  except (ValueError, KeyError, TypeError) as error:
-    raise UserError(f"{path}: unreadable; delete {out_dir} and build again") from error
-  for name, wanted in request["versions"].items():
-    found = old.get("versions", {}).get(name)
-    if found != wanted:
-      raise UserError(
-        f"{out_dir}: holds records of {name} version {found}, this program has "
-        f"{wanted}; delete it or choose another --out"
-      )
-  for name, wanted in request.items():
-    if old.get(name) != wanted:
-      raise UserError(
-        f"{out_dir}: was built with {name} {old.get(name)}, not {wanted}; "
-        "delete it or choose another --out"
-      )
-  return held
-
-
-def _remove_leftovers(out_dir: str) -> None:
-  """Removes temporary files of a build that was killed."""
-  for name in os.listdir(out_dir):
-    if re.search(r"\.tmp\d*$", name):
-      os.unlink(os.path.join(out_dir, name))
-
-
-def _write_json(path: str, content: dict) -> None:
-  handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".tmp")
-  with os.fdopen(handle, "w", encoding="utf-8") as file:
-    json.dump(content, file, indent=2)
-  os.chmod(temporary, 0o644)
-  os.replace(temporary, path)
+  clip_id = row["clip_id"]
+  own = int(hashlib.sha1(clip_id.encode()).hexdigest()[:15], 16)
+  low, high = (round(limit * simulate.FPS) for limit in seconds)
+  usual = (low + own % (high - low + 1)) / simulate.FPS
+  duration_s = row.get("duration_s", usual)
+  if not isinstance(duration_s, (int, float)) or not 0.4 <= duration_s <= 600:
+    raise UserError(f"clip '{clip_id}': duration_s {duration_s!r}; give 0.4 to 600")
+  return prompts.ClipPlan(
+    clip_id=clip_id,
+    split=build_motions.split_of_row(row),
+    prompt=row["prompt"],
+    captions=list(row.get("captions", ())),
+    attributes=row.get("attributes") or lexicon.parse(row["prompt"], duration_s),
+    duration_s=duration_s,
+    seed=tuple(row.get("seed", (seed, own))),
+  )
 
 
 def build_corpus(
@@ -161,120 +117,163 @@ def build_corpus(
   progress: bool = True,
   seconds: tuple[float, float] = CORPORA["demo"].seconds,
   shard_clips: int = CORPORA["demo"].shard_clips,
+  prompts_path=None,
+  run=build_shards.build,
 ) -> dict:
-  """Writes a record directory, or finishes one, or returns at once if it is done.
+  """Simulates a corpus into a record directory, or goes on with one.
 
   Args:
     out_dir: the directory; new, empty, or of the very same request.
-    num_clips: how many clips over all splits.
+    num_clips: how many clips over all splits; the manifest's rows, if that is given.
     seed: same seed, same records.
     num_workers: processes; 1 works in this one.
     progress: whether to show a bar on stderr.
     seconds: shortest and longest clip.
     shard_clips: clips in one file.
+    prompts_path: a prompt manifest to act out instead of the project's own suite.
+    run: what carries it out: `build_shards.build`, or Beam's.
 
   Returns:
-    {"clips", "splits": {split: clips}, "frames", "hours", "bytes", "seconds",
-    "versions"}; `seconds` is the time the work took when it was done.
+    The stats of `build_shards.build`.
 
   Raises:
     UserError: if the directory holds other records, of another version or request.
   """
-  out_dir = os.path.abspath(os.fspath(out_dir))
   prompts.check_request(num_clips, seconds)
   basis = simulate.head_basis()
   request = {"num_clips": num_clips, "seed": seed, "seconds": list(seconds)}
   request |= {"shard_clips": shard_clips, "suite": prompts.VERSION}
+  if prompts_path is not None:
+    request["suite"] = records.file_digest(prompts_path)
   request["versions"] = versions(basis)
-  held = _check_request(out_dir, request)
-  if "stats" in held:
-    return held["stats"]
-  _remove_leftovers(out_dir)
-  started = time.monotonic()
-  plans = prompts.make_suite(num_clips, seed, seconds)
-  shards = _plan_shards(out_dir, plans, shard_clips, basis)
-  todo = [shard for split in shards.values() for shard in split]
-  sizes = _run(todo, num_workers, num_clips, progress)
-  num_bytes = {
-    split: sum(sizes[s.path] for s in group) for split, group in shards.items()
-  }
-  lengths = {split: [len(s.plans) for s in group] for split, group in shards.items()}
-  records.write_metadata(out_dir, feature_spec(basis), lengths, num_bytes)
-  hours = sum(plan.duration_s for plan in plans) / 3600
-  stats = {
-    "clips": num_clips,
-    "splits": {split: sum(counts) for split, counts in lengths.items()},
-    "frames": sum(round(plan.duration_s * simulate.FPS) for plan in plans),
-    "hours": round(hours, 4),
-    "bytes": sum(num_bytes.values()),
-    "seconds": round(time.monotonic() - started, 2),
-    "versions": versions(basis),
-  }
-  _write_json(
-    os.path.join(out_dir, _REQUEST_FILE), {"request": request, "stats": stats}
+
+  def make_rows():
+    if prompts_path is None:
+      plans = prompts.make_suite(num_clips, seed, seconds)
+    else:
+      plans = [plan_of_row(row, seed, seconds) for row in manifest.read(prompts_path)]
+    return map(dataclasses.asdict, plans), {}
+
+  return run(
+    os.path.abspath(os.fspath(out_dir)),
+    request,
+    make_rows,
+    SimulatedClips(basis),
+    splits=prompts.SPLITS,
+    shard_clips=shard_clips,
+    num_workers=num_workers,
+    progress=progress,
   )
-  return stats
 
 
-def _run(todo, num_workers: int, num_clips: int, progress: bool) -> dict[str, int]:
-  """Writes the shards; path -> bytes."""
-  sizes = {}
-  bar = tqdm.tqdm(total=num_clips, unit="clip", desc="corpus", disable=not progress)
-  with bar:
-    if num_workers <= 1 or len(todo) <= 1:
-      done = map(_write_shard, todo)
-      _collect(done, sizes, bar)
-      return sizes
-    # A fork would copy JAX's threads half alive.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(min(num_workers, len(todo))) as pool:
-      _collect(pool.imap_unordered(_write_shard, todo), sizes, bar)
-  return sizes
+def verify(out_dir) -> dict:
+  """Reads every shard of a finished directory; {"shards", "sound"}.
 
-
-def _collect(done, sizes: dict[str, int], bar) -> None:
-  for path, clips, size in done:
-    sizes[path] = size
-    bar.update(clips)
+  Raises:
+    UserError: names the first file that is missing or not what SHA256SUMS says.
+  """
+  listing = os.path.join(os.fspath(out_dir), build_shards.SUMS_FILE)
+  try:
+    with open(listing, encoding="utf-8") as file:
+      sums = [line.rstrip("\n").split("  ", 1) for line in file]
+  except OSError as error:
+    raise UserError(f"{listing}: {error.strerror}; finish the build first") from error
+  for digest, name in sums:
+    path = os.path.join(os.fspath(out_dir), name)
+    if not os.path.exists(path):
+      raise UserError(f"{path}: this shard is missing; build the records again")
+    if records.file_digest(path) != digest:
+      raise UserError(f"{path}: damaged (not its SHA-256); build the records again")
+  return {"shards": len(sums), "sound": True}
 
 
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.build",
-    description="Build the simulated corpus as TFDS records (array_record).",
+    description="Build TFDS records (array_record) of prompts and facial motion.",
     epilog=(
-      "example: python -m data_prep.build --corpus demo --out runs/demo/records; "
-      "interrupted, the same command goes on"
+      "examples: python -m data_prep.build --corpus demo --out runs/demo/records; "
+      "python -m data_prep.build --prompts prompts.jsonl --motions tracked --out "
+      "records. Interrupted, the same command goes on. With --beam, what this help "
+      "does not list goes to Apache Beam: --runner=DataflowRunner --project=P ..."
     ),
   )
   sizes = ", ".join(f"{name}: {c.num_clips} clips" for name, c in CORPORA.items())
-  parser.add_argument("--corpus", choices=CORPORA, default="demo", help=sizes)
-  parser.add_argument(
-    "--num", type=int, help="clips, instead of the corpus' own number"
+  add = parser.add_argument
+  add("--out", required=True, help="directory of the records")
+  add("--corpus", choices=CORPORA, default="demo", help=sizes)
+  add("--num", type=int, help="clips, instead of the corpus' own number")
+  add("--seed", type=int, default=0, help="same seed, same records")
+  add("--prompts", help="a prompt manifest (JSON lines) instead of the own suite")
+  add("--motions", help="folder of the prompts' motions: nothing is simulated")
+  add("--face_model", help="with --motions of FLAME: its model file, for its version")
+  add("--generator", default="", help="what made the videos, where no row says it")
+  add("--tracker", default="", help="what tracked them, where no row says it")
+  add(
+    "--keep_going",
+    action="store_true",
+    help="leave clips out that have no motion or a broken one, and list them",
   )
-  parser.add_argument("--seed", type=int, default=0, help="same seed, same records")
-  parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
-  parser.add_argument("--out", required=True, help="directory of the records")
+  add("--shard_clips", type=int, help="clips in one file")
+  add("--workers", type=int, default=os.cpu_count(), help="processes")
+  add("--beam", action="store_true", help="run on Apache Beam (requirements-beam.txt)")
+  add("--verify", action="store_true", help="check the files of a finished directory")
   return parser
 
 
-def main(argv=None) -> int:
-  args = _parser().parse_args(argv)
+def _build(args, beam_options: list[str]) -> dict:
+  if args.verify:
+    return verify(args.out)
   corpus = CORPORA[args.corpus]
-  try:
-    stats = build_corpus(
+  shard_clips = args.shard_clips or corpus.shard_clips
+  run = build_shards.build
+  if args.beam:
+    from data_prep import build_beam  # the only part that needs Beam installed
+
+    run = build_beam.runner(beam_options)
+  if args.motions:
+    if args.prompts is None:
+      raise UserError("--motions: needs --prompts, the manifest of these clips")
+    return build_motions.build_motions(
       args.out,
-      corpus.num_clips if args.num is None else args.num,
-      args.seed,
+      args.prompts,
+      args.motions,
+      face_model=args.face_model,
+      generator=args.generator,
+      tracker=args.tracker,
+      keep_going=args.keep_going,
       num_workers=args.workers,
-      seconds=corpus.seconds,
-      shard_clips=corpus.shard_clips,
+      shard_clips=shard_clips,
+      run=run,
     )
+  num_clips = corpus.num_clips if args.num is None else args.num
+  if args.prompts is not None:
+    num_clips = len(manifest.read(args.prompts))
+  return build_corpus(
+    args.out,
+    num_clips,
+    args.seed,
+    num_workers=args.workers,
+    seconds=corpus.seconds,
+    shard_clips=shard_clips,
+    prompts_path=args.prompts,
+    run=run,
+  )
+
+
+def main(argv=None) -> int:
+  parser = _parser()
+  args, others = parser.parse_known_args(argv)
+  if others and not args.beam:
+    parser.error(f"unrecognized arguments: {' '.join(others)}")
+  try:
+    stats = _build(args, others)
   except UserError as error:
     print(error, file=sys.stderr)
     return 2
   except OSError as error:
-    print(f"{args.out}: {error.strerror or error}; mend it and go on", file=sys.stderr)
+    reason = error.strerror or error
+    print(f"{args.out}: {reason}; mend it, the same command goes on", file=sys.stderr)
     return 2
   except KeyboardInterrupt:
     print(f"{args.out}: interrupted; the same command goes on", file=sys.stderr)

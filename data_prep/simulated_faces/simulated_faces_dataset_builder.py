@@ -12,7 +12,7 @@ from data_prep import build, prompts, records, simulate
 class Builder(tfds.core.GeneratorBasedBuilder):
   """DatasetBuilder of the `small` corpus."""
 
-  VERSION = tfds.core.Version(records.DATASET_VERSION)
+  VERSION = tfds.core.Version(records.SIMULATED_FACES.version)
   RELEASE_NOTES = {"1.0.0": "Initial release."}
   NUM_CLIPS = build.CORPORA["small"].num_clips
   SEED = 0

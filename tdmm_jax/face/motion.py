@@ -319,6 +319,10 @@ def trim(motion: FaceMotion, start: int, stop: int) -> FaceMotion:
 
 def world_head_rotation(motion: FaceMotion) -> np.ndarray:
   """The head's rotation in the world, global · neck; float32[T, 3], rad."""
+  if not motion.neck_pose.any():  # most records; composing costs more than reading one
+    angles = np.linalg.norm(motion.head_pose, axis=1)
+    if not len(angles) or angles.max() < np.pi:  # else composing would wrap it
+      return motion.head_pose.astype(np.float32)
   to_rotation = transform.Rotation.from_rotvec
   world = to_rotation(motion.head_pose) * to_rotation(motion.neck_pose)
   return world.as_rotvec().astype(np.float32)

@@ -1,0 +1,232 @@
+"""open3dfacevid: records of motions that were tracked in videos, or imported.
+
+Every row of a prompt manifest is paired with a motion file of a folder: the row's own
+`motion` (a path in that folder), or the one file named after its clip_id. Any layout
+that `tdmm_jax.face.io` reads will do. Rows may carry `attributes`, `captions`, `split`,
+`generator`, `tracker`, `quality` (0..1); what they lack is parsed from the prompt or
+taken from the command line. All clips are looked at before the first shard is written,
+so that a broken one is known at once.
+"""
+
+import collections
+import dataclasses
+import os
+import pathlib
+
+from data_prep import build_shards, manifest, prompts, records
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import io, motion
+from tdmm_jax.language import lexicon
+
+FPS = 25.0
+DROPPED_FILE = "dropped.jsonl"
+_SUFFIXES = (".npz", ".npy", ".pkl", ".csv")
+
+
+def split_of_row(row: dict) -> str:
+  """The row's split, or the one its clip_id falls into.
+
+  Raises:
+    UserError: the row names another.
+  """
+  split = row.get("split", prompts.split_of(row["clip_id"]))
+  if split not in prompts.SPLITS:
+    raise UserError(
+      f"clip '{row['clip_id']}': split {split!r}; choose one of {list(prompts.SPLITS)}"
+    )
+  return split
+
+
+@dataclasses.dataclass(frozen=True)
+class TrackedClips:
+  """Makes records of planned rows, each with the path of its motion."""
+
+  num_expression: int
+  num_shape: int
+  versions: dict[str, str]
+  dataset = records.OPEN3DFACEVID
+
+  def features(self):
+    return records.features(self.num_expression, self.num_shape, with_camera=True)
+
+  def __call__(self, row: dict) -> dict:
+    return records.to_example(
+      row,
+      motion.resample(io.load_motion(row["motion"]), FPS),
+      row["generator"],
+      row["tracker"],
+      row["quality"],
+      self.versions,
+      with_camera=True,
+    )
+
+
+def _files_of(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+  """Name without suffix -> motion files.
+
+  Raises:
+    UserError: no such folder, or no motion in it.
+  """
+  if not folder.is_dir():
+    raise UserError(f"{folder}: no such folder; give the folder of the motions")
+  files = collections.defaultdict(list)
+  for path in sorted(folder.iterdir()):
+    if path.suffix in _SUFFIXES:
+      files[path.name.removesuffix(path.suffix)].append(path)
+  if not files:
+    raise UserError(f"{folder}: no motions in it ({', '.join(_SUFFIXES)})")
+  return files
+
+
+def _motion_of(row, folder, files) -> pathlib.Path:
+  """The row's motion file; UserError if there is none, or several."""
+  if "motion" in row:
+    return folder / row["motion"]
+  found = files.get(row["clip_id"], [])
+  if not found:
+    raise UserError("has no motion")
+  if len(found) > 1:
+    raise UserError(f"has several motions: {', '.join(path.name for path in found)}")
+  return found[0]
+
+
+def pair(rows, folder, generator: str, tracker: str):
+  """Pairs the manifest's rows with motions, all of which are read.
+
+  Args:
+    rows: of a manifest.
+    folder: of the motions.
+    generator: where a row has none.
+    tracker: where a row has none.
+
+  Returns:
+    The plan's rows; [{clip_id, reason}] of those left out; (face_model, number of
+    expression coefficients, of shape coefficients) of all of them, None if no row is
+    whole.
+  """
+  folder = pathlib.Path(folder)
+  files = _files_of(folder)
+  plan, dropped, form = [], [], None
+  for row in rows:
+    try:
+      path = _motion_of(row, folder, files)
+      clip = motion.resample(io.load_motion(path), FPS)
+      own = (clip.face_model, clip.num_expression, len(clip.shape))
+      if form is not None and own != form:
+        raise UserError(f"{path}: is {_spoken(own)}, those before it {_spoken(form)}")
+      if not clip.valid.any():
+        raise UserError(f"{path}: no frame is valid")
+      plan.append(_planned(row, path, clip.num_frames / FPS, generator, tracker))
+    except UserError as error:
+      dropped.append({"clip_id": row["clip_id"], "reason": str(error)})
+      continue
+    form = own
+  return plan, dropped, form
+
+
+def _spoken(form) -> str:
+  return f"{form[0]} with {form[1]} expression and {form[2]} shape coefficients"
+
+
+def _planned(row, path, duration_s, generator, tracker) -> dict:
+  quality = row.get("quality", 1.0)
+  if not isinstance(quality, (int, float)) or not 0 <= quality <= 1:
+    raise UserError(f"quality {quality!r} is not between 0 and 1")
+  return {
+    "clip_id": row["clip_id"],
+    "prompt": row["prompt"],
+    "split": split_of_row(row),
+    "attributes": row.get("attributes") or lexicon.parse(row["prompt"], duration_s),
+    "captions": list(row.get("captions", ())),
+    "motion": os.path.abspath(path),
+    "generator": str(row.get("generator", generator)),
+    "tracker": str(row.get("tracker", tracker)),
+    "quality": float(quality),
+  }
+
+
+def _head_version(face_model: str, spec: str | None) -> str:
+  """The version of the face model that the motions are in."""
+  from tdmm_jax.face import face_model as face_model_lib  # brings JAX
+
+  if spec is None and face_model != "default_v1":
+    raise UserError(
+      f"the motions are in '{face_model}': give its model file with --face_model"
+    )
+  model = face_model_lib.load_face_model(spec or face_model)
+  if model.name != face_model:
+    raise UserError(f"--face_model: {spec} is '{model.name}', the motions {face_model}")
+  return model.version
+
+
+def build_motions(
+  out_dir,
+  prompts_path,
+  motion_dir,
+  *,
+  face_model: str | None = None,
+  generator: str = "",
+  tracker: str = "",
+  keep_going: bool = False,
+  num_workers: int = 2,
+  progress: bool = True,
+  shard_clips: int = 512,
+  run=build_shards.build,
+) -> dict:
+  """Writes tracked motions and their prompts as records, or goes on with them.
+
+  Args:
+    out_dir: the record directory; new, empty, or of the very same request.
+    prompts_path: a prompt manifest (JSON lines).
+    motion_dir: folder with a motion for each of its clips.
+    face_model: FLAME's model file, where the motions are FLAME's.
+    generator: what made the videos, for rows that do not say.
+    tracker: what tracked them, for rows that do not say.
+    keep_going: whether to leave broken and missing clips out; `dropped.jsonl` lists
+      them with the reason, and the stats count them.
+    num_workers: processes.
+    progress: whether to show a bar on stderr.
+    shard_clips: clips in one file.
+    run: what carries it out: `build_shards.build`, or Beam's.
+
+  Returns:
+    The stats of `build_shards.build` and "dropped": number of clips left out.
+
+  Raises:
+    UserError: a clip is missing or broken (unless keep_going), a manifest is, or the
+      directory holds other records.
+  """
+  rows = manifest.read(prompts_path)
+  plan, dropped, form = pair(rows, motion_dir, generator, tracker)
+  if (dropped and not keep_going) or not plan:
+    first = dropped[0]
+    raise UserError(
+      f"{prompts_path}: {len(dropped)} of {len(rows)} clips cannot be used; the first "
+      f"is '{first['clip_id']}': {first['reason']}; mend them"
+      + (", or leave them out with --keep_going" if plan else "")
+    )
+  versions = {"head": _head_version(form[0], face_model), "simulator": "none"}
+  versions["lexicon"] = lexicon.VERSION
+  request = {
+    "num_clips": len(plan),
+    "shard_clips": shard_clips,
+    "suite": records.file_digest(prompts_path),
+    "generator": generator,
+    "tracker": tracker,
+    "dropped": len(dropped),
+    "versions": versions,
+  }
+  out_dir = os.path.abspath(os.fspath(out_dir))
+  stats = run(
+    out_dir,
+    request,
+    lambda: (plan, {"dropped": len(dropped)}),
+    TrackedClips(form[1], form[2], versions),
+    splits=prompts.SPLITS,
+    shard_clips=shard_clips,
+    num_workers=num_workers,
+    progress=progress,
+  )
+  if dropped:
+    manifest.write(os.path.join(out_dir, DROPPED_FILE), dropped)
+  return stats

@@ -1,0 +1,351 @@
+"""The unit of work of every build: one shard, planned, written once, and verified.
+
+A record directory under construction holds
+
+  build.json            what was asked for; at the end also what came out
+  plan/NAME.jsonl       the clips of each shard, written first, all at once
+  NAME                  a finished shard ...
+  NAME.sums.json        ... and its checksums, written after it
+
+A shard whose file and checksums agree is never made again. When all are there, TFDS'
+metadata and SHA256SUMS are written, and plan and sums go. `maker` is what turns a
+plan's row into a record: it has `dataset`, `features()` and `__call__(row)`, and can be
+pickled.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import fcntl
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import tempfile
+import threading
+import time
+
+import tqdm
+
+from data_prep import manifest, records
+from tdmm_jax.errors import UserError
+
+BUILD_FILE, SUMS_FILE, PLAN_FOLDER = "build.json", "SHA256SUMS", "plan"
+_SUMS_SUFFIX = ".sums.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+  """A shard's final path, the file with its clips, its split and how many clips."""
+
+  path: str
+  plan: str
+  split: str
+  clips: int
+
+
+def write_json(path: str, content) -> None:
+  """Under a temporary name, then renamed."""
+  handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".tmp")
+  with os.fdopen(handle, "w", encoding="utf-8") as file:
+    json.dump(content, file, indent=2)
+  os.chmod(temporary, 0o644)
+  os.replace(temporary, path)
+
+
+# ------------------------------------------------------------------ one shard
+
+
+def finished(shard: Shard) -> dict | None:
+  """The shard's sums if its file is there and is what they say."""
+  try:
+    with open(shard.path + _SUMS_SUFFIX, encoding="utf-8") as file:
+      sums = json.load(file)
+    same = sums["sha256"] == records.file_digest(shard.path)
+  except (OSError, ValueError, KeyError, TypeError):
+    return None
+  return sums if same else None
+
+
+def write_shard(shard: Shard, maker) -> dict:
+  """Makes one shard, unless it is there.
+
+  Returns:
+    {"path", "split", "clips", "frames", "record_bytes", "sha256" of the file,
+    "records": SHA-256 of each}.
+
+  Raises:
+    OSError: disk full, no right to write ...
+    UserError: of the maker, about a clip.
+  """
+  if (sums := finished(shard)) is not None:
+    return sums
+  features, frames = maker.features(), 0
+
+  def serialized():
+    nonlocal frames
+    for row in manifest.read(shard.plan):
+      example = maker(row)
+      frames += len(example["valid"])
+      yield records.serialize(features, example)
+
+  size, digests = records.write_shard(shard.path, serialized())
+  sums = {
+    "path": os.path.basename(shard.path),
+    "split": shard.split,
+    "clips": len(digests),
+    "frames": frames,
+    "record_bytes": size,
+    "sha256": records.file_digest(shard.path),
+    "records": digests,
+  }
+  write_json(shard.path + _SUMS_SUFFIX, sums)
+  return sums
+
+
+# ----------------------------------------------------------------- a directory
+
+
+def check_request(out_dir: str, request: dict) -> dict:
+  """The contents of build.json, made if the directory is new.
+
+  Raises:
+    UserError: if the directory holds something else: names both.
+  """
+  path = os.path.join(out_dir, BUILD_FILE)
+  if not os.path.exists(path):
+    others = os.listdir(out_dir) if os.path.isdir(out_dir) else []
+    if any(not name.endswith(".tmp") for name in others):
+      raise UserError(
+        f"{out_dir}: not empty and not a record directory; choose another --out"
+      )
+    os.makedirs(out_dir, exist_ok=True)
+    write_json(path, {"request": request})
+    return {"request": request}
+  try:
+    with open(path, encoding="utf-8") as file:
+      held = json.load(file)
+    compare_requests(out_dir, held["request"], request)
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
+    raise UserError(f"{path}: unreadable; delete {out_dir} and build again") from error
+  return held
+
+
+def compare_requests(out_dir, old: dict, request: dict) -> None:
+  """Raises UserError, naming both, where a directory was built with another request."""
+  for name, wanted in request["versions"].items():
+    found = old.get("versions", {}).get(name)
+    if found != wanted:
+      raise UserError(
+        f"{out_dir}: holds records of {name} version {found}, this program has "
+        f"{wanted}; delete it or choose another --out"
+      )
+  for name in dict.fromkeys([*request, *old]):
+    if old.get(name) != request.get(name):
+      raise UserError(
+        f"{out_dir}: was built with {name} {old.get(name)}, not {request.get(name)}; "
+        "delete it or choose another --out"
+      )
+
+
+@contextlib.contextmanager
+def locked(out_dir: str):
+  """Keeps a second build out of the directory; the lock dies with its process.
+
+  Raises:
+    UserError: another build is at work there.
+  """
+  os.makedirs(out_dir, exist_ok=True)
+  handle = os.open(out_dir, os.O_RDONLY)
+  try:
+    try:
+      fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise UserError(
+        f"{out_dir}: another build is at work here; wait for it or choose another --out"
+      ) from error
+    yield
+  finally:
+    os.close(handle)
+
+
+def remove_leftovers(out_dir: str, done: bool = False) -> None:
+  """Removes temporary files of a build that was killed; `done`: plan and sums too."""
+  pattern = r"\.tmp\d*$" + (rf"|{re.escape(_SUMS_SUFFIX)}$" if done else "")
+  for name in os.listdir(out_dir):
+    path = os.path.join(out_dir, name)
+    if re.search(pattern, name) or (done and name == PLAN_FOLDER):
+      with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+
+
+def write_plan(out_dir: str, rows, shard_clips: int, splits, dataset) -> None:
+  """Writes the clips of every shard; the folder appears when it is whole.
+
+  Args:
+    out_dir: of the records.
+    rows: JSON-able dicts with clip_id, prompt and split.
+    shard_clips: clips in one shard.
+    splits: the splits, in order.
+    dataset: records.Dataset.
+  """
+  folder = os.path.join(out_dir, PLAN_FOLDER)
+  if os.path.isdir(folder):
+    return
+  rows = list(rows)
+  temporary = tempfile.mkdtemp(dir=out_dir, suffix=".tmp")
+  for split in splits:
+    mine = [row for row in rows if row["split"] == split]
+    chunks = [mine[i : i + shard_clips] for i in range(0, len(mine), shard_clips)]
+    for i, chunk in enumerate(chunks):
+      name = records.shard_name(dataset, split, i, len(chunks))
+      # "00512" before the name: how many clips there are, without reading them.
+      manifest.write(os.path.join(temporary, f"{len(chunk):05d}-{name}.jsonl"), chunk)
+  os.chmod(temporary, 0o755)
+  os.rename(temporary, folder)
+
+
+def planned(out_dir: str, splits, dataset) -> list[Shard]:
+  """The shards of a planned directory, split by split."""
+  folder = os.path.join(out_dir, PLAN_FOLDER)
+  shards = []
+  for file in os.listdir(folder):
+    clips, name = re.fullmatch(r"(\d+)-(.*)\.jsonl", file).groups()
+    split = re.match(rf"{dataset.name}-(\w+)\.", name)[1]
+    path = os.path.join(out_dir, name)
+    shards.append(Shard(path, os.path.join(folder, file), split, int(clips)))
+  return sorted(shards, key=lambda shard: (splits.index(shard.split), shard.path))
+
+
+def finish(out_dir: str, request: dict, all_sums, maker, extra: dict) -> dict:
+  """Writes metadata, SHA256SUMS and the stats; removes what building needed.
+
+  Args:
+    out_dir: holds all shards.
+    request: of build.json.
+    all_sums: of `write_shard`, in the order of the shards.
+    maker: of the records.
+    extra: goes into the stats.
+
+  Returns:
+    The stats.
+  """
+  lengths, num_bytes = {}, {}
+  for sums in all_sums:
+    split = sums["split"]
+    lengths.setdefault(split, []).append(sums["clips"])
+    num_bytes[split] = num_bytes.get(split, 0) + sums["record_bytes"]
+  records.write_metadata(out_dir, maker.dataset, maker.features(), lengths, num_bytes)
+  listing = os.path.join(out_dir, SUMS_FILE)
+  with open(f"{listing}.tmp", "w", encoding="utf-8") as file:
+    file.writelines(f"{sums['sha256']}  {sums['path']}\n" for sums in all_sums)
+  os.replace(f"{listing}.tmp", listing)
+  frames = sum(sums["frames"] for sums in all_sums)
+  digests = [digest for sums in all_sums for digest in sums["records"]]
+  stats = {
+    "clips": len(digests),
+    "splits": {split: sum(counts) for split, counts in lengths.items()},
+    "frames": frames,
+    "hours": round(frames / 25 / 3600, 4),
+    "bytes": sum(num_bytes.values()),
+    "content_sha256": records.corpus_digest(digests),
+    **extra,
+  }
+  write_json(os.path.join(out_dir, BUILD_FILE), {"request": request, "stats": stats})
+  remove_leftovers(out_dir, done=True)
+  return stats
+
+
+def build(
+  out_dir: str,
+  request: dict,
+  make_rows,
+  maker,
+  *,
+  splits,
+  shard_clips: int,
+  num_workers: int,
+  progress: bool,
+) -> dict:
+  """Writes a record directory, or finishes one, or returns at once if it is done.
+
+  Args:
+    out_dir: the directory; new, empty, or of the very same request.
+    request: JSON-able; "versions" among it. What must agree to go on.
+    make_rows: () -> (the plan's rows, what to add to the stats); called once.
+    maker: see the module.
+    splits: the splits, in order.
+    shard_clips: clips in one file.
+    num_workers: processes; 1 works in this one.
+    progress: whether to show a bar on stderr.
+
+  Returns:
+    {"clips", "splits": {split: clips}, "frames", "hours", "bytes", "content_sha256",
+    "seconds", "versions", ...}; `seconds` is how long the last run took.
+
+  Raises:
+    UserError: other records are there, another build is, a clip is broken.
+    OSError: the disk is full, say. What is finished stays.
+  """
+  with locked(out_dir):
+    held = check_request(out_dir, request)
+    remove_leftovers(out_dir, done="stats" in held)
+    if "stats" in held:
+      return held["stats"]
+    started = time.monotonic()
+    if "planned" not in held or not os.path.isdir(os.path.join(out_dir, PLAN_FOLDER)):
+      rows, extra = make_rows()
+      write_plan(out_dir, rows, shard_clips, splits, maker.dataset)
+      held = {"request": request, "planned": extra}
+      write_json(os.path.join(out_dir, BUILD_FILE), held)
+    shards = planned(out_dir, splits, maker.dataset)
+    sums = run(shards, maker, num_workers, progress)
+    extra = held["planned"] | {
+      "seconds": round(time.monotonic() - started, 2),
+      "versions": request["versions"],
+    }
+    return finish(out_dir, request, sums, maker, extra)
+
+
+def run(shards: list[Shard], maker, num_workers: int, progress: bool) -> list[dict]:
+  """Writes the shards on so many processes; their sums, in order."""
+  total = sum(shard.clips for shard in shards)
+  bar = tqdm.tqdm(total=total, unit="clip", desc="records", disable=not progress)
+  with bar:
+    if num_workers <= 1 or len(shards) <= 1:
+      all_sums = []
+      for shard in shards:
+        all_sums.append(write_shard(shard, maker))
+        bar.update(shard.clips)
+      return all_sums
+    # A fork would copy JAX's threads half alive.
+    executor = concurrent.futures.ProcessPoolExecutor(
+      min(num_workers, len(shards)),
+      multiprocessing.get_context("spawn"),
+      initializer=_start_worker,
+    )
+    try:
+      futures = [executor.submit(write_shard, shard, maker) for shard in shards]
+      for future in concurrent.futures.as_completed(futures):
+        bar.update(future.result()["clips"])
+      return [future.result() for future in futures]
+    except concurrent.futures.process.BrokenProcessPool as error:
+      raise UserError(
+        "a worker process was killed (for want of memory?); the same command goes on"
+      ) from error
+    finally:
+      executor.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+  """A worker leaves an interrupt to its parent, and does not outlive it."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  parent = multiprocessing.parent_process()
+
+  def follow():
+    parent.join()
+    os._exit(1)
+
+  threading.Thread(target=follow, daemon=True).start()
