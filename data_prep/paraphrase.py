@@ -222,6 +222,10 @@ def main(argv=None) -> int:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.paraphrase",
     description="Give every prompt of a manifest true paraphrases, offline.",
+    epilog=(
+      "With --model NAME [--base_url URL] a language model polishes and paraphrases "
+      "them: the flags are those of python -m data_prep.polish"
+    ),
   )
   parser.add_argument("manifest", help="JSON lines of clip_id, prompt[, attributes]")
   parser.add_argument(
@@ -229,7 +233,13 @@ def main(argv=None) -> int:
   )
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--out", required=True, help="the JSON-lines file to write")
-  args = parser.parse_args(argv)
+  args, others = parser.parse_known_args(argv)
+  if any(flag.startswith(("--model", "--base_url")) for flag in others):
+    from data_prep import polish  # through an endpoint, whose client it brings
+
+    return polish.main(argv)
+  if others:
+    parser.error(f"unrecognized arguments: {' '.join(others)}")
   try:
     if args.num < 1:
       raise UserError(f"--num: {args.num} captions asked for; give at least 1")

@@ -1,7 +1,11 @@
 """Records come back whole, and without TensorFlow."""
 
+import pickle
+import shutil
+
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 import tiny
 
 from data_prep import build, prompts, simulate
@@ -59,3 +63,63 @@ def test_missing_records_and_splits_are_the_users_error(tiny_run, tmp_path):
     records.open_split(tmp_path, "train")
   with pytest.raises(UserError, match=r"no split 'dev'"):
     records.open_split(tiny_run / "records", "dev")
+
+
+def test_decoding_is_that_of_tfds(tiny_run):
+  """Every feature, value and type, record by record."""
+  for split in records.SPLITS:
+    ours = records.open_split(tiny_run / "records", split)
+    builder = tfds.builder_from_directory(tiny_run / "records")
+    theirs = builder.as_data_source(split)
+    assert len(ours) == len(theirs)
+    for mine, reference in zip(ours, theirs):
+      assert set(mine) == set(reference)
+      for name, value in reference.items():
+        if isinstance(value, np.ndarray):
+          assert mine[name].dtype == value.dtype
+          np.testing.assert_array_equal(mine[name], value)
+        else:
+          assert mine[name] == value, name
+
+
+def test_a_source_is_a_sequence_that_can_be_pickled(tiny_run):
+  source = records.open_split(tiny_run / "records", "train")
+  again = pickle.loads(pickle.dumps(source))
+  assert again[-1]["clip_id"] == source[len(source) - 1]["clip_id"]
+  with pytest.raises(IndexError):
+    source[len(source)]
+
+
+def broken(tiny_run, tmp_path, name, old, new):
+  """A copy of the records with a change in one of its metadata files."""
+  path = tmp_path / "records"
+  shutil.copytree(tiny_run / "records", path)
+  text = (path / name).read_text()
+  assert old in text
+  (path / name).write_text(text.replace(old, new))
+  return path
+
+
+def test_records_of_another_format_are_refused(tiny_run, tmp_path):
+  path = broken(tiny_run, tmp_path, "dataset_info.json", '"1.0.0"', '"2.1.0"')
+  with pytest.raises(UserError, match=r"format 2\.1\.0, this program reads 1\.x\.x"):
+    records.open_split(path, "train")
+
+
+def test_records_without_a_field_are_refused(tiny_run, tmp_path):
+  path = broken(tiny_run, tmp_path, "features.json", '"eyelids"', '"lids"')
+  with pytest.raises(UserError, match="without eyelids"):
+    records.open_split(path, "train")
+
+
+def test_damaged_metadata_and_missing_shards_are_named(tiny_run, tmp_path):
+  path = broken(tiny_run, tmp_path, "features.json", "{", "")
+  with pytest.raises(UserError, match=r"features\.json is damaged"):
+    records.open_split(path, "train")
+  shutil.copy(tiny_run / "records" / "features.json", path)
+  next(path.glob("*-test.*")).unlink()
+  with pytest.raises(UserError, match="this shard is missing"):
+    records.open_split(path, "test")
+  (path / "dataset_info.json").unlink()
+  with pytest.raises(UserError, match="the build is not finished"):
+    records.open_split(path, "train")

@@ -2,8 +2,11 @@
 
 import collections
 import dataclasses
+import hashlib
 import json
 import os
+import resource
+import shutil
 import subprocess
 import sys
 
@@ -11,12 +14,22 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_prep import build, expressions, prompts, records, simulate
+from data_prep import (
+  build,
+  build_shards,
+  expressions,
+  manifest,
+  prompts,
+  records,
+  simulate,
+)
+from tdmm_jax.data import records as reading
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion as motion_lib
 
 BASIS = simulate.HeadBasis("standin00000", 5, np.eye(expressions.NUM_ACTION_UNITS))
 NUM = 90
+ROOT = os.path.dirname(os.path.dirname(build.__file__))
 SMALL = {"seconds": (0.8, 1.2), "shard_clips": 32, "progress": False}
 
 
@@ -85,7 +98,7 @@ def test_a_record_is_its_motion(corpus):
 
 
 def shard_bytes(path):
-  return {p.name: p.read_bytes() for p in path.iterdir() if "array_record" in p.name}
+  return {p.name: p.read_bytes() for p in path.glob("*.array_record-?????-of-?????")}
 
 
 def test_workers_do_not_change_the_content(corpus, tmp_path):
@@ -110,7 +123,8 @@ def test_interrupted_build_goes_on(tmp_path, monkeypatch):
   with pytest.raises(KeyboardInterrupt):
     make(path)
   names = sorted(p.name for p in path.iterdir())
-  assert len(names) == 2 and "build.json" in names, "one whole shard, no leftovers"
+  shard = "simulated_faces-train.array_record-00000-of-00003"
+  assert names == ["build.json", "plan", shard, f"{shard}.sums.json"]
   before = shard_bytes(path)
   assert not (path / "dataset_info.json").exists(), "unreadable until complete"
   (path / "simulated_faces-train.array_record-00001-of-00003.tmp17").write_bytes(b"x")
@@ -122,7 +136,124 @@ def test_interrupted_build_goes_on(tmp_path, monkeypatch):
   assert len(again) == NUM - SMALL["shard_clips"], "a whole shard is not made twice"
   assert shard_bytes(path).items() >= before.items(), "the whole shard was kept"
   assert len(read(path)) == NUM
+  assert {p.name for p in path.iterdir()} == {
+    *("build.json", "SHA256SUMS", "dataset_info.json", "features.json"),
+    *shard_bytes(path),
+  }
+
+
+def test_a_shard_that_does_not_match_its_checksum_is_made_again(corpus, tmp_path):
+  path = tmp_path / "records"
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(build_shards, "finish", lambda *args: {})
+    make(path)
+  damaged = sorted(shard_bytes(path))[1]
+  content = bytearray((path / damaged).read_bytes())
+  content[len(content) // 2] ^= 1
+  (path / damaged).write_bytes(content)
+  stats = make(path)
+  assert stats["content_sha256"] == corpus[1]["content_sha256"]
+  assert shard_bytes(path) == shard_bytes(corpus[0])
+
+
+def test_verify_finds_a_damaged_and_a_missing_shard(corpus, tmp_path, capsys):
+  path = tmp_path / "records"
+  shutil.copytree(corpus[0], path)
+  args = ["--verify", "--out", str(path)]
+  assert build.main(args) == 0
+  assert json.loads(capsys.readouterr().out) == {"shards": 5, "sound": True}
+  shard = sorted(path.glob("*train*"))[0]
+  shard.write_bytes(shard.read_bytes()[:-1])
+  assert build.main(args) == 2
+  assert "not its SHA-256" in capsys.readouterr().err
+  shard.unlink()
+  assert build.main(args) == 2
+  assert "this shard is missing" in capsys.readouterr().err
+
+
+def test_the_digest_is_that_of_the_sorted_records(corpus):
+  path, stats = corpus
+  splits = prompts.SPLITS
+  sources = [reading.open_split(path, split) for split in splits]
+  raw = [source.raw(i) for source in sources for i in range(len(source))]
+  assert stats["content_sha256"] == records.corpus_digest(
+    hashlib.sha256(record).hexdigest() for record in raw
+  )
+  sharded = make(path.parent / "other_shards", shard_clips=17)
+  assert sharded["content_sha256"] == stats["content_sha256"]
+
+
+def test_two_builds_do_not_share_a_directory(tmp_path):
+  with build_shards.locked(str(tmp_path / "records")):
+    with pytest.raises(UserError, match="another build is at work"):
+      make(tmp_path / "records")
+  make(tmp_path / "records", num=6)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path, workers, capsys):
+  path = tmp_path / "records"
+  args = ["--num", "60", "--shard_clips", "32", "--out", str(path)]
+  args += ["--workers", str(workers)]
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(build_shards, "run", lambda shards, maker, *_: shards[-1:])
+    patch.setattr(build_shards, "finish", lambda *args: {})
+    assert build.main(args) == 0  # planned, and nothing more
+  shard = build_shards.planned(str(path), prompts.SPLITS, records.SIMULATED_FACES)[-1]
+  build_shards.write_shard(shard, build.SimulatedClips(BASIS))
+  capsys.readouterr()
+  before = shard_bytes(path)
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))  # workers inherit it
+  try:
+    assert build.main(args) == 2
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+  last = capsys.readouterr().err.strip().splitlines()[-1]
+  assert "File too large" in last and "the same command goes on" in last
   assert not [p for p in path.iterdir() if "tmp" in p.name]
+  assert shard_bytes(path).items() >= before.items() and len(before) == 1
+  assert build.main([*args[:-1], "1"]) == 0
+  assert len(read(path)) == 60
+
+
+def test_a_manifest_can_be_acted_out(tmp_path):
+  rows = [
+    {"clip_id": "a", "prompt": "A man looks very sad, nodding.", "split": "test"},
+    {"clip_id": "b", "prompt": "She smiles.", "captions": ["A woman smiles."]},
+  ]
+  manifest.write(tmp_path / "prompts.jsonl", rows)
+  out = tmp_path / "records"
+  args = ["--prompts", str(tmp_path / "prompts.jsonl"), "--workers", "1"]
+  assert build.main([*args, "--out", str(out)]) == 0
+  made = read(out)
+  assert set(made) == {"a", "b"} and made["a"]["split"] == "test"
+  attributes = json.loads(made["a"]["attributes"])
+  assert attributes["emotion"] == "sad" and attributes["head_motion"] == ["nod"]
+  assert made["b"]["captions"] == [b"A woman smiles."]
+  low, high = (25 * s for s in build.CORPORA["demo"].seconds)
+  assert all(low <= len(row["valid"]) <= high for row in made.values())
+
+
+BAD_MANIFESTS = {
+  "broken line": ('{"clip_id": "a", "prom\n', "prompts.jsonl:1: not JSON"),
+  "duplicate": (
+    '{"clip_id": "a", "prompt": "x"}\n{"clip_id": "a", "prompt": "y"}\n',
+    "prompts.jsonl:2: clip_id 'a' comes twice",
+  ),
+  "empty": ("\n", "no prompts in it"),
+  "split": ('{"clip_id": "a", "prompt": "x", "split": "dev"}', "clip 'a': split 'dev'"),
+  "duration": ('{"clip_id": "a", "prompt": "x", "duration_s": -1}', "duration_s -1"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MANIFESTS)
+def test_bad_manifests_are_the_users_error(tmp_path, name, capsys):
+  text, message = BAD_MANIFESTS[name]
+  (tmp_path / "prompts.jsonl").write_text(text)
+  args = ["--prompts", str(tmp_path / "prompts.jsonl"), "--out", str(tmp_path / "r")]
+  assert build.main(args) == 2
+  assert message in capsys.readouterr().err
 
 
 def test_done_is_done(corpus, monkeypatch):
@@ -185,15 +316,17 @@ def test_writing_needs_no_tensorflow(tmp_path):
     "build.build_corpus(sys.argv[1], 12, 0, 1, False, (0.8, 1.0), 8)\n"
     "assert 'tensorflow' not in sys.modules and 'jax' not in sys.modules\n"
   )
-  root = os.path.dirname(os.path.dirname(build.__file__))
   subprocess.run(
-    [sys.executable, "-c", code, str(tmp_path / "r")], check=True, cwd=root
+    [sys.executable, "-c", code, str(tmp_path / "r")], check=True, cwd=ROOT
   )
 
 
 def test_command_line(tmp_path, capsys):
   out = tmp_path / "records"
   args = ["--num", "6", "--workers", "1", "--out", str(out)]
+  with pytest.raises(SystemExit):
+    build.main([*args, "--runner=DirectRunner"])
+  assert "unrecognized arguments" in capsys.readouterr().err
   assert build.main(args) == 0
   assert json.loads(capsys.readouterr().out)["clips"] == 6
   assert build.main([*args[:1], "7", *args[2:]]) == 2

@@ -1,0 +1,138 @@
+"""Tracked or imported motions and a prompt manifest become records, or say why not."""
+
+import json
+
+import numpy as np
+import pytest
+
+from data_prep import build, build_motions, manifest
+from tdmm_jax.data import records as reading
+from tdmm_jax.face import motion as motion_lib
+
+
+def draw(num_frames, seed, fps=25.0, num_expression=6, face_model="default_v1"):
+  rng = np.random.default_rng(seed)
+  base = motion_lib.zeros(num_frames, face_model, num_expression, num_shape=4)
+  return base.replace(
+    expression=rng.normal(size=base.expression.shape).astype(np.float32),
+    head_pose=rng.normal(0, 0.1, (num_frames, 3)).astype(np.float32),
+    camera=rng.normal(size=(num_frames, 3)).astype(np.float32),
+    valid=rng.random(num_frames) > 0.1,
+    fps=fps,
+  )
+
+
+@pytest.fixture
+def tracked(tmp_path, monkeypatch):
+  """A manifest of 12 clips and their motions; returns the arguments of `main`."""
+  monkeypatch.setattr(build_motions, "_head_version", lambda name, spec: "standin0000")
+  rows = [{"clip_id": f"v{i}", "prompt": "A man looks very sad."} for i in range(12)]
+  rows[3] |= {"generator": "wan2.1", "quality": 0.5, "captions": ["Very sad."]}
+  rows[4] |= {"motion": "elsewhere.npz", "split": "test"}
+  manifest.write(tmp_path / "prompts.jsonl", rows)
+  for i, row in enumerate(rows):
+    name = row.get("motion", f"{row['clip_id']}.npz")
+    motion_lib.save_motion(tmp_path / "motions" / name, draw(20 + i, i))
+  return [
+    *("--prompts", str(tmp_path / "prompts.jsonl")),
+    *("--motions", str(tmp_path / "motions"), "--workers", "1"),
+    *("--generator", "veo", "--tracker", "mediapipe", "--out", str(tmp_path / "out")),
+  ]
+
+
+def read(path):
+  rows = {}
+  for split in reading.SPLITS:
+    try:
+      source = reading.open_split(path, split)
+    except reading.UserError:  # twelve clips need not reach every split
+      continue
+    rows |= {row["clip_id"].decode(): row | {"split": split} for row in source}
+  return rows
+
+
+def test_motions_come_back_whole(tracked, tmp_path, capsys):
+  assert build.main(tracked) == 0
+  assert json.loads(capsys.readouterr().out)["clips"] == 12
+  rows = read(tmp_path / "out")
+  assert len(rows) == 12 and rows["v4"]["split"] == "test"
+  for i in range(12):
+    row, made = rows[f"v{i}"], draw(20 + i, i)
+    ours = reading.to_motion(row)
+    for name in ("expression", "head_pose", "camera", "valid", "shape"):
+      np.testing.assert_array_equal(getattr(ours, name), getattr(made, name))
+    assert json.loads(row["attributes"])["emotion"] == "sad"
+  assert rows["v3"]["generator"] == b"wan2.1" and rows["v0"]["generator"] == b"veo"
+  assert rows["v3"]["quality"] == 0.5 and rows["v3"]["captions"] == [b"Very sad."]
+  assert rows["v0"]["tracker"] == b"mediapipe"
+  assert rows["v0"]["versions"]["head"] == b"standin0000"
+  assert build.main(tracked) == 0, "done is done"
+
+
+def test_other_frame_rates_become_25_fps(tracked, tmp_path):
+  motion_lib.save_motion(tmp_path / "motions" / "v0.npz", draw(49, 0, fps=24.0))
+  assert build.main(tracked) == 0
+  row = read(tmp_path / "out")["v0"]
+  assert row["fps"] == 25.0 and len(row["valid"]) == 51  # 48 intervals of 1/24 s
+
+
+BROKEN = {
+  "missing": (lambda folder: (folder / "v1.npz").unlink(), "'v1': has no motion"),
+  "twice": (
+    lambda folder: (folder / "v1.pkl").write_bytes(b"x"),
+    "'v1': has several motions: v1.npz, v1.pkl",
+  ),
+  "corrupt": (lambda folder: (folder / "v1.npz").write_bytes(b"PK\x03"), "is damaged"),
+  "other basis": (
+    lambda folder: motion_lib.save_motion(
+      folder / "v1.npz", draw(20, 1, face_model="flame2020")
+    ),
+    "is flame2020 with 6 expression and 4 shape coefficients, those before it default",
+  ),
+  "other width": (
+    lambda folder: motion_lib.save_motion(
+      folder / "v1.npz", draw(20, 1, num_expression=9)
+    ),
+    "with 9 expression",
+  ),
+  "never seen": (
+    lambda folder: motion_lib.save_motion(
+      folder / "v1.npz", draw(20, 1).replace(valid=np.zeros(20, bool))
+    ),
+    "no frame is valid",
+  ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_clip_is_named_counted_and_can_be_left_out(
+  tracked, tmp_path, name, capsys
+):
+  breaks, message = BROKEN[name]
+  breaks(tmp_path / "motions")
+  assert build.main(tracked) == 2
+  error = capsys.readouterr().err
+  assert message in error and "1 of 12 clips" in error and "--keep_going" in error
+  assert not (tmp_path / "out").exists(), "nothing was begun"
+  assert build.main([*tracked, "--keep_going"]) == 0
+  stats = json.loads(capsys.readouterr().out)
+  assert stats["clips"] == 11 and stats["dropped"] == 1
+  (dropped,) = map(json.loads, (tmp_path / "out" / "dropped.jsonl").open())
+  assert dropped["clip_id"] == "v1" and message.split(": ")[-1] in dropped["reason"]
+
+
+def test_folders_without_motions_are_refused(tracked, tmp_path, capsys):
+  (tmp_path / "empty").mkdir()
+  at = tracked.index("--motions") + 1
+  for folder, message in (("empty", "no motions in it"), ("none", "no such folder")):
+    tracked[at] = str(tmp_path / folder)
+    assert build.main(tracked) == 2
+    assert message in capsys.readouterr().err
+  del tracked[at - 3 : at - 1]  # --prompts
+  assert build.main(tracked) == 2
+  assert "needs --prompts" in capsys.readouterr().err
+
+
+def test_flame_needs_its_model_file():
+  with pytest.raises(build_motions.UserError, match="give its model file"):
+    build_motions._head_version("flame2020", None)
