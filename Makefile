@@ -16,7 +16,7 @@ export TDMM_REAL_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install peers track blender demo test lint clean
+.PHONY: help install peers track beam blender demo test lint clean
 
 help:
 	@echo 'make demo      install; build the default corpus, train both models, write'
@@ -25,6 +25,7 @@ help:
 	@echo '               (ARGS="-k video" is handed to pytest)'
 	@echo 'make install   .venv/ with the project (.venv/bin/tdmm) and what its tests need'
 	@echo 'make track     .venv-track/ with mediapipe, for python -m data_prep.track'
+	@echo 'make beam      .venv-beam/, for records on Dataflow, Flink or Spark'
 	@echo 'make lint      ruff check and ruff format --check'
 	@echo 'make blender   .venv-blender/ with Blender as a module: its test then runs too'
 	@echo 'make clean     remove .venv*/ and caches; runs/ stays'
@@ -97,6 +98,17 @@ blender: .venv-blender/.installed
 	  -r requirements-blender.txt
 	@touch $@
 
+# Beam's pins contradict requirements.txt (protobuf), so it lives apart.
+beam: .venv-beam/.installed
+
+.venv-beam/.installed: requirements-beam.txt | install
+	@echo 'Installing Apache Beam into .venv-beam/ ...'
+	@$(PYTHON) -m venv .venv-beam
+	@$(BIN)/uv pip install -q --python .venv-beam/bin/python -r requirements-beam.txt || \
+	  .venv-beam/bin/python -m pip install -q --disable-pip-version-check \
+	    --progress-bar off -r requirements-beam.txt
+	@touch $@
+
 demo: install
 	@TDMM_INSTALL_SECONDS=$$(cat .venv/.installed) $(BIN)/python demo/run.py
 
@@ -111,6 +123,5 @@ lint: install
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf .venv .venv-peers .venv-track .venv-blender .node .pytest_cache .ruff_cache \
-	  build dist *.egg-info
+	rm -rf .venv .venv-* .node .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

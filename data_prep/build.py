@@ -155,7 +155,7 @@ def build_corpus(
     return map(dataclasses.asdict, plans), {}
 
   return run(
-    os.path.abspath(os.fspath(out_dir)),
+    build_shards.absolute(out_dir),
     request,
     make_rows,
     SimulatedClips(basis),
@@ -227,6 +227,8 @@ def _build(args, beam_options: list[str]) -> dict:
   corpus = CORPORA[args.corpus]
   shard_clips = args.shard_clips or corpus.shard_clips
   run = build_shards.build
+  if "://" in args.out and (args.motions or not args.beam):
+    raise UserError(f"--out: {args.out} is for a simulated corpus with --beam only")
   if args.beam:
     from data_prep import build_beam  # the only part that needs Beam installed
 

@@ -33,7 +33,7 @@ from data_prep import manifest, records
 from tdmm_jax.errors import UserError
 
 BUILD_FILE, SUMS_FILE, PLAN_FOLDER = "build.json", "SHA256SUMS", "plan"
-_SUMS_SUFFIX = ".sums.json"
+SUMS_SUFFIX = ".sums.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def write_json(path: str, content) -> None:
 def finished(shard: Shard) -> dict | None:
   """The shard's sums if its file is there and is what they say."""
   try:
-    with open(shard.path + _SUMS_SUFFIX, encoding="utf-8") as file:
+    with open(shard.path + SUMS_SUFFIX, encoding="utf-8") as file:
       sums = json.load(file)
     same = sums["sha256"] == records.file_digest(shard.path)
   except (OSError, ValueError, KeyError, TypeError):
@@ -101,7 +101,7 @@ def write_shard(shard: Shard, maker) -> dict:
     "sha256": records.file_digest(shard.path),
     "records": digests,
   }
-  write_json(shard.path + _SUMS_SUFFIX, sums)
+  write_json(shard.path + SUMS_SUFFIX, sums)
   return sums
 
 
@@ -173,7 +173,7 @@ def locked(out_dir: str):
 
 def remove_leftovers(out_dir: str, done: bool = False) -> None:
   """Removes temporary files of a build that was killed; `done`: plan and sums too."""
-  pattern = r"\.tmp\d*$" + (rf"|{re.escape(_SUMS_SUFFIX)}$" if done else "")
+  pattern = r"\.tmp\d*$" + (rf"|{re.escape(SUMS_SUFFIX)}$" if done else "")
   for name in os.listdir(out_dir):
     path = os.path.join(out_dir, name)
     if re.search(pattern, name) or (done and name == PLAN_FOLDER):
@@ -207,16 +207,25 @@ def write_plan(out_dir: str, rows, shard_clips: int, splits, dataset) -> None:
   os.rename(temporary, folder)
 
 
+def shard_of(plan_name: str, out_dir: str, dataset) -> Shard:
+  """The shard of a file of the plan, in a directory."""
+  clips, name = re.fullmatch(r"(\d+)-(.*)\.jsonl", plan_name).groups()
+  split = re.match(rf"{dataset.name}-(\w+)\.", name)[1]
+  plan = os.path.join(out_dir, PLAN_FOLDER, plan_name)
+  return Shard(os.path.join(out_dir, name), plan, split, int(clips))
+
+
 def planned(out_dir: str, splits, dataset) -> list[Shard]:
   """The shards of a planned directory, split by split."""
-  folder = os.path.join(out_dir, PLAN_FOLDER)
-  shards = []
-  for file in os.listdir(folder):
-    clips, name = re.fullmatch(r"(\d+)-(.*)\.jsonl", file).groups()
-    split = re.match(rf"{dataset.name}-(\w+)\.", name)[1]
-    path = os.path.join(out_dir, name)
-    shards.append(Shard(path, os.path.join(folder, file), split, int(clips)))
+  names = os.listdir(os.path.join(out_dir, PLAN_FOLDER))
+  shards = [shard_of(name, out_dir, dataset) for name in names]
   return sorted(shards, key=lambda shard: (splits.index(shard.split), shard.path))
+
+
+def absolute(out_dir) -> str:
+  """An absolute path; gs://bucket/folder and the like stay as they are."""
+  out_dir = os.fspath(out_dir)
+  return out_dir if "://" in out_dir else os.path.abspath(out_dir)
 
 
 def finish(out_dir: str, request: dict, all_sums, maker, extra: dict) -> dict:
