@@ -5,7 +5,7 @@ motions that were tracked in videos or imported (open3dfacevid):
 
   python -m data_prep.build --corpus full --out records
   python -m data_prep.build --prompts prompts.jsonl --out records
-  python -m data_prep.build --prompts prompts.jsonl --motions tracked/ --out records
+  python -m data_prep.build --motions kept --out records
 
 The unit of work is a shard: it is written under a temporary name, renamed, and skipped
 when it is there already and agrees with its checksum, so an interrupted build goes on
@@ -234,11 +234,12 @@ def _build(args, beam_options: list[str]) -> dict:
 
     run = build_beam.runner(beam_options)
   if args.motions:
-    if args.prompts is None:
+    manifest_path = args.prompts or os.path.join(args.motions, "clips.jsonl")
+    if args.prompts is None and not os.path.exists(manifest_path):
       raise UserError("--motions: needs --prompts, the manifest of these clips")
     return build_motions.build_motions(
       args.out,
-      args.prompts,
+      manifest_path,
       args.motions,
       face_model=args.face_model,
       generator=args.generator,

@@ -1,8 +1,9 @@
 """open3dfacevid: records of motions that were tracked in videos, or imported.
 
 Every row of a prompt manifest is paired with a motion file of a folder: the row's own
-`motion` (a path in that folder), or the one file named after its clip_id. Any layout
-that `tdmm_jax.face.io` reads will do. Rows may carry `attributes`, `captions`, `split`,
+`motion` (a path in that folder), or the one file named after its clip_id. The output of
+`data_prep.quality` is such a folder, with its manifest in clips.jsonl; so is one of any
+layout that `tdmm_jax.face.io` reads. Rows may carry `attributes`, `captions`, `split`,
 `generator`, `tracker`, `quality` (0..1); what they lack is parsed from the prompt or
 taken from the command line. All clips are looked at before the first shard is written,
 so that a broken one is known at once.
@@ -10,6 +11,7 @@ so that a broken one is known at once.
 
 import collections
 import dataclasses
+import json
 import os
 import pathlib
 
@@ -65,7 +67,7 @@ def _files_of(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
   """Name without suffix -> motion files.
 
   Raises:
-    UserError: no such folder, or no motion in it.
+    UserError: no such folder.
   """
   if not folder.is_dir():
     raise UserError(f"{folder}: no such folder; give the folder of the motions")
@@ -73,8 +75,6 @@ def _files_of(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
   for path in sorted(folder.iterdir()):
     if path.suffix in _SUFFIXES:
       files[path.name.removesuffix(path.suffix)].append(path)
-  if not files:
-    raise UserError(f"{folder}: no motions in it ({', '.join(_SUFFIXES)})")
   return files
 
 
@@ -106,6 +106,8 @@ def pair(rows, folder, generator: str, tracker: str):
   """
   folder = pathlib.Path(folder)
   files = _files_of(folder)
+  if not files and not any("motion" in row for row in rows):
+    raise UserError(f"{folder}: no motions in it ({', '.join(_SUFFIXES)})")
   plan, dropped, form = [], [], None
   for row in rows:
     try:
@@ -145,7 +147,7 @@ def _planned(row, path, duration_s, generator, tracker) -> dict:
   }
 
 
-def _head_version(face_model: str, spec: str | None) -> str:
+def head_version(face_model: str, spec: str | None) -> str:
   """The version of the face model that the motions are in."""
   from tdmm_jax.face import face_model as face_model_lib  # brings JAX
 
@@ -157,6 +159,22 @@ def _head_version(face_model: str, spec: str | None) -> str:
   if model.name != face_model:
     raise UserError(f"--face_model: {spec} is '{model.name}', the motions {face_model}")
   return model.version
+
+
+def _filtered_before(motion_dir) -> dict[str, int]:
+  """Clips by reason that data_prep.quality dropped, where it made the folder."""
+  path = pathlib.Path(motion_dir) / "quality.json"
+  if not path.exists():
+    return {}
+  try:
+    return {
+      name: int(count)
+      for name, count in json.loads(path.read_text())["dropped"].items()
+    }
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
+    raise UserError(
+      f"{path}: not a quality report; run data_prep.quality again"
+    ) from error
 
 
 def build_motions(
@@ -190,7 +208,8 @@ def build_motions(
     run: what carries it out: `build_shards.build`, or Beam's.
 
   Returns:
-    The stats of `build_shards.build` and "dropped": number of clips left out.
+    The stats of `build_shards.build` and "dropped": {reason: clips}: what the quality
+    filter dropped, and as "unusable" what is left out here.
 
   Raises:
     UserError: a clip is missing or broken (unless keep_going), a manifest is, or the
@@ -205,7 +224,7 @@ def build_motions(
       f"is '{first['clip_id']}': {first['reason']}; mend them"
       + (", or leave them out with --keep_going" if plan else "")
     )
-  versions = {"head": _head_version(form[0], face_model), "simulator": "none"}
+  versions = {"head": head_version(form[0], face_model), "simulator": "none"}
   versions["lexicon"] = lexicon.VERSION
   request = {
     "num_clips": len(plan),
@@ -217,10 +236,13 @@ def build_motions(
     "versions": versions,
   }
   out_dir = os.path.abspath(os.fspath(out_dir))
+  reasons = _filtered_before(motion_dir)
+  if dropped:
+    reasons["unusable"] = len(dropped)
   stats = run(
     out_dir,
     request,
-    lambda: (plan, {"dropped": len(dropped)}),
+    lambda: (plan, {"dropped": reasons}),
     TrackedClips(form[1], form[2], versions),
     splits=prompts.SPLITS,
     shard_clips=shard_clips,

@@ -25,7 +25,7 @@ def draw(num_frames, seed, fps=25.0, num_expression=6, face_model="default_v1"):
 @pytest.fixture
 def tracked(tmp_path, monkeypatch):
   """A manifest of 12 clips and their motions; returns the arguments of `main`."""
-  monkeypatch.setattr(build_motions, "_head_version", lambda name, spec: "standin0000")
+  monkeypatch.setattr(build_motions, "head_version", lambda name, spec: "standin0000")
   rows = [{"clip_id": f"v{i}", "prompt": "A man looks very sad."} for i in range(12)]
   rows[3] |= {"generator": "wan2.1", "quality": 0.5, "captions": ["Very sad."]}
   rows[4] |= {"motion": "elsewhere.npz", "split": "test"}
@@ -116,9 +116,22 @@ def test_a_broken_clip_is_named_counted_and_can_be_left_out(
   assert not (tmp_path / "out").exists(), "nothing was begun"
   assert build.main([*tracked, "--keep_going"]) == 0
   stats = json.loads(capsys.readouterr().out)
-  assert stats["clips"] == 11 and stats["dropped"] == 1
+  assert stats["clips"] == 11 and stats["dropped"] == {"unusable": 1}
   (dropped,) = map(json.loads, (tmp_path / "out" / "dropped.jsonl").open())
   assert dropped["clip_id"] == "v1" and message.split(": ")[-1] in dropped["reason"]
+
+
+def test_the_quality_filters_output_is_read_as_it_is(tracked, tmp_path, capsys):
+  kept = tmp_path / "kept"
+  rows = [{"clip_id": "a", "prompt": "She smiles.", "quality": 0.7}]
+  rows[0]["motion"] = "motions/a.npz"
+  motion_lib.save_motion(kept / "motions" / "a.npz", draw(30, 1))
+  manifest.write(kept / "clips.jsonl", rows)
+  (kept / "quality.json").write_text('{"dropped": {"jitter": 3, "short": 1}}')
+  assert build.main(["--motions", str(kept), "--out", str(tmp_path / "out")]) == 0
+  stats = json.loads(capsys.readouterr().out)
+  assert stats["clips"] == 1 and stats["dropped"] == {"jitter": 3, "short": 1}
+  assert read(tmp_path / "out")["a"]["quality"] == np.float32(0.7)
 
 
 def test_folders_without_motions_are_refused(tracked, tmp_path, capsys):
@@ -128,11 +141,12 @@ def test_folders_without_motions_are_refused(tracked, tmp_path, capsys):
     tracked[at] = str(tmp_path / folder)
     assert build.main(tracked) == 2
     assert message in capsys.readouterr().err
-  del tracked[at - 3 : at - 1]  # --prompts
+  tracked[at] = str(tmp_path / "empty")
+  del tracked[:2]  # --prompts
   assert build.main(tracked) == 2
   assert "needs --prompts" in capsys.readouterr().err
 
 
 def test_flame_needs_its_model_file():
   with pytest.raises(build_motions.UserError, match="give its model file"):
-    build_motions._head_version("flame2020", None)
+    build_motions.head_version("flame2020", None)

@@ -1,0 +1,1 @@
+"""Motions tracked in text-to-video clips as a TFDS dataset."""
