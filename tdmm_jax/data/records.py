@@ -4,6 +4,7 @@ TFDS' decoder walks the tree of features for every record. Here it is walked onc
 a record costs one protobuf parse and a view of its bytes for each array.
 """
 
+import functools
 import json
 import pathlib
 from collections.abc import Sequence
@@ -85,23 +86,38 @@ def _decoders(features, group: str | None = None):
     if isinstance(feature, kinds.FeaturesDict) and group is None:
       yield from _decoders(feature, name)
     elif isinstance(feature, kinds.Text):
-      yield key, group, name, lambda proto: proto.bytes_list.value[0]
+      yield key, group, name, _first_bytes
     elif isinstance(feature, kinds.Scalar):
-      yield key, group, name, lambda proto: proto.float_list.value[0]
+      yield key, group, name, _first_float
     elif isinstance(feature, kinds.Sequence) and isinstance(
       feature.feature, kinds.Text
     ):
-      yield key, group, name, lambda proto: list(proto.bytes_list.value)
+      yield key, group, name, _all_bytes
     elif isinstance(feature, kinds.Tensor) and len(feature.shape):
       yield key, group, name, _array_decoder(feature)
     else:
       raise UserError(f"'{key}' is {feature}, which no record of this project holds")
 
 
+def _first_bytes(proto) -> bytes:
+  return proto.bytes_list.value[0]
+
+
+def _all_bytes(proto) -> list[bytes]:
+  return list(proto.bytes_list.value)
+
+
+def _first_float(proto) -> float:
+  return proto.float_list.value[0]
+
+
+def _array(dtype, shape, proto) -> np.ndarray:
+  return np.frombuffer(proto.bytes_list.value[0], dtype).reshape(shape)
+
+
 def _array_decoder(feature):
-  dtype = np.dtype(feature.np_dtype)
   shape = [-1 if size is None else size for size in feature.shape]
-  return lambda proto: np.frombuffer(proto.bytes_list.value[0], dtype).reshape(shape)
+  return functools.partial(_array, np.dtype(feature.np_dtype), shape)
 
 
 def open_split(records_dir, split: str) -> RecordSource:
