@@ -30,11 +30,11 @@ from tdmm_jax.language import lexicon
 REVISION = 3  # raise it when `simulate` gives another motion with the same recipes
 FPS = 25
 # Amplitude of intensity 1..5: even steps of loudness; people differ by LOG_STD.
-AMPLITUDES = (0.22, 0.33, 0.5, 0.75, 1.13)
+AMPLITUDES = (0.25, 0.36, 0.52, 0.76, 1.1)
 AMPLITUDE_LOG_STD = 0.15
 # Strong feeling also comes sooner, and lets the head rest less.
 ONSETS = (1.4, 1.2, 1.0, 0.85, 0.7)
-UNREST = (0.5, 0.75, 1.0, 1.4, 2.0)
+UNREST = (0.75, 0.87, 1.0, 1.15, 1.3)
 # Effort shows in every face: nostrils flare, the folds beside the mouth deepen.
 EFFORT = "38=.9 11=1"
 # Manner of speaking -> tempo, vigour.

@@ -240,7 +240,7 @@ def test_version_guard():
   np.testing.assert_allclose(found, GOLDEN, rtol=2e-3, err_msg="raise REVISION")
 
 
-GOLDEN = [0.119964, 0.206545, 0.084412, 0.066681, 0.173366, 0.039718]
+GOLDEN = [0.122003, 0.210673, 0.084412, 0.06679, 0.174969, 0.039506]
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):
