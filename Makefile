@@ -16,7 +16,7 @@ export TDMM_REAL_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install peers track beam blender demo test lint clean
+.PHONY: help install peers track videos beam blender demo test lint clean
 
 help:
 	@echo 'make demo      install; build the default corpus, train both models, write'
@@ -26,6 +26,7 @@ help:
 	@echo 'make install   .venv/ with the project (.venv/bin/tdmm) and what its tests need'
 	@echo 'make track     .venv-track/ with mediapipe, for python -m data_prep.track'
 	@echo 'make beam      .venv-beam/, for records on Dataflow, Flink or Spark'
+	@echo 'make videos    .venv-videos/ with diffusers and google-genai, for data_prep.videos'
 	@echo 'make lint      ruff check and ruff format --check'
 	@echo 'make blender   .venv-blender/ with Blender as a module: its test then runs too'
 	@echo 'make clean     remove .venv*/ and caches; runs/ stays'
@@ -35,6 +36,8 @@ install: .venv/.installed
 peers: .venv-peers/.installed
 
 track: .venv-track/.installed
+
+videos: .venv-videos/.installed
 
 # The stamp holds how many seconds the installation took. uv installs in a tenth of
 # pip's time; where it cannot (a mirror that only pip knows of), pip does it.
@@ -107,6 +110,13 @@ beam: .venv-beam/.installed
 	@$(BIN)/uv pip install -q --python .venv-beam/bin/python -r requirements-beam.txt || \
 	  .venv-beam/bin/python -m pip install -q --disable-pip-version-check \
 	    --progress-bar off -r requirements-beam.txt
+	@touch $@
+
+.venv-videos/.installed: requirements-videos.txt | install
+	@echo 'Installing torch, diffusers and google-genai into .venv-videos/ ...'
+	@$(PYTHON) -m venv .venv-videos
+	@.venv-videos/bin/python -m pip install -q --disable-pip-version-check \
+	    --progress-bar off -r requirements-videos.txt
 	@touch $@
 
 demo: install
