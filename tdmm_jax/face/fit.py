@@ -21,17 +21,19 @@ import threadpoolctl
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_model_lib
-from tdmm_jax.face import fit_solver, motion, projection
+from tdmm_jax.face import fit_solver, landmark_offsets, motion, projection
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
 
-VERSION = "1"  # of the result: raise it when fits change
+VERSION = "2"  # of the result: raise it when fits change
 NUM_POINTS = 478
 CANTHI = (33, 263)  # outer corners of the right and the left eye
 _MIN_LANDMARKS = 20
 _BUCKET = 50  # clips are padded to a multiple of this: one compilation for many lengths
-_NOISE = 0.015  # sigma of a landmark, of the distance between the canthi
-_SHAPE_SIGMA = 0.15  # of a plausible person; weaker, and identity bends to fit noise
+_NOISE = 0.005  # sigma of a landmark, of the distance between the canthi
+# Of a plausible person, seen in one frame: what a landmark is off by is much the same
+# in all frames, so many say no more on identity than one. Weaker, and identity bends.
+_SHAPE_SIGMA = 1.3
 _STEPS_RIGID, _STEPS_FULL, _STEPS_FROZEN = 8, 16, 8  # at most
 _CONVERGED = 1e-3  # relative drop of the cost that ends a stage
 
@@ -236,7 +238,11 @@ class _Problem:
     corners = np.unique(face_model.landmark_triangles)
     self.small = face_model_lib.vertex_subset(face_model, corners)
     self.unknowns = _unknowns(face_model.num_expression)
+    self.offsets = jnp.asarray(
+      landmark_offsets.offsets(face_model.name, face_model.landmark_ids)
+    )
     neutral = face_model_lib.landmarks(face_model, np.asarray(face_model.v_template))
+    neutral = neutral + self.offsets
     self.center = np.asarray(neutral.mean(axis=0))
     # Pixels -> metres of the mean head at rest: a first guess of the camera.
     observed = points[:, face_model.landmark_ids]
@@ -254,7 +260,8 @@ class _Problem:
     )
     weights = np.pad(detected.astype(np.float32), length[0])
     self.weights = jnp.repeat(jnp.asarray(weights)[:, None], observed.shape[1] * 2, 1)
-    self.prior = _prior(self.unknowns, face_model.num_shape, fps)
+    shape_sigma = _SHAPE_SIGMA / np.sqrt(detected.sum())
+    self.prior = _prior(self.unknowns, face_model.num_shape, shape_sigma, fps)
 
   def start(self):
     width = sum(unknown.width for unknown in self.unknowns)
@@ -294,6 +301,7 @@ class _Problem:
       jnp.asarray(np.concatenate(free)),
       jnp.float32(free_shape),
       self.prior,
+      self.offsets,
     )
 
   def freeze(self, frames):
@@ -307,7 +315,9 @@ class _Problem:
 
   def project(self, state) -> np.ndarray:
     """Landmarks in pixels, float[T, L, 2]."""
-    metres = np.asarray(_project(self.small, state.frames_TP, state.shape_S))
+    metres = np.asarray(
+      _project(self.small, state.frames_TP, state.shape_S, self.offsets)
+    )
     pixels = metres * np.array([1.0, -1.0]) * self.px_per_m + self.origin
     return pixels[: self.num_frames]
 
@@ -336,7 +346,7 @@ class _Problem:
     return motion.fill_invalid(motion.validate(result, "fit"))
 
 
-def _prior(unknowns, num_shape, fps) -> fit_solver.Prior:
+def _prior(unknowns, num_shape, shape_sigma, fps) -> fit_solver.Prior:
   per_group = lambda value: jnp.asarray(
     np.concatenate([np.full(u.width, value(u), np.float32) for u in unknowns])
   )
@@ -354,27 +364,27 @@ def _prior(unknowns, num_shape, fps) -> fit_solver.Prior:
     frame_P=per_group(lambda u: u.sigma**-2),
     frame_PP=jnp.asarray(pairs),
     acceleration_P=per_group(lambda u: (u.sigma_acceleration * slow) ** -2),
-    shape_S=jnp.full(num_shape, _SHAPE_SIGMA**-2),
+    shape_S=jnp.full(num_shape, shape_sigma**-2),
     lower_P=per_group(lambda u: u.lower),
     upper_P=per_group(lambda u: u.upper),
   )
 
 
 @jax.jit
-def _project(model, frames_TP, shape_S):
-  return projection.project(model, frames_TP, shape_S)
+def _project(model, frames_TP, shape_S, offsets):
+  return projection.project(model, frames_TP, shape_S, offsets)
 
 
 @jax.jit
-def _step(model, state, target, sigma_m, weights, free, free_shape, prior):
+def _step(model, state, target, sigma_m, weights, free, free_shape, prior, offsets):
   T = len(target)
 
   def residuals(frames, shape):
-    points = projection.project(model, frames, shape)
+    points = projection.project(model, frames, shape, offsets)
     return ((points - target) / sigma_m).reshape(T, -1)
 
   def jacobian(frames, shape):
-    derivative = projection.jacobian(model, frames, shape) / sigma_m
+    derivative = projection.jacobian(model, frames, shape, offsets) / sigma_m
     return derivative.reshape(T, -1, derivative.shape[-1])
 
   return fit_solver.step(residuals, jacobian, state, weights, free, free_shape, prior)

@@ -18,13 +18,14 @@ from tdmm_jax.face import rotations
 _NUM_FEATURES = 27  # R - I of jaw, left eye, right eye
 
 
-def project(model, frames_TP, shape_S) -> jax.Array:
+def project(model, frames_TP, shape_S, offsets_L3=0.0) -> jax.Array:
   """Landmarks in the image plane, float[T, L, 2].
 
   Args:
     model: FaceModel, of the landmarks' vertices only (`vertex_subset`): C vertices.
     frames_TP: float[T, P].
     shape_S: float[S].
+    offsets_L3: added to the landmarks, m; they turn with the head.
   """
   linear, joint_pose, head_pose, camera = _split(model, frames_TP)
   vertices = face_model_lib.posed_vertices(
@@ -37,11 +38,16 @@ def project(model, frames_TP, shape_S) -> jax.Array:
     head_pose=head_pose,
     shape=shape_S,
   )
-  flat = face_model_lib.landmarks(model, vertices)[..., :2]
+  turned = jnp.einsum(
+    "tab,lb->tla",
+    rotations.rodrigues(head_pose),
+    jnp.broadcast_to(offsets_L3, (len(model.landmark_ids), 3)),
+  )
+  flat = (face_model_lib.landmarks(model, vertices) + turned)[..., :2]
   return flat * jnp.exp(camera[:, None, :1]) + camera[:, None, 1:]
 
 
-def jacobian(model, frames_TP, shape_S) -> jax.Array:
+def jacobian(model, frames_TP, shape_S, offsets_L3=0.0) -> jax.Array:
   """Derivatives of `project`, float[T, L, 2, P + S]: frame's vector, then identity.
 
   A vertex x goes to R (x + Σ_j w_j K_j (x - J_j) - J_0) + J_0, with R the head's
@@ -90,6 +96,7 @@ def jacobian(model, frames_TP, shape_S) -> jax.Array:
   # Head and camera: rigid.
   fixed = jnp.einsum("lk,tlkb->tlb", bary, points[:, triangles])
   fixed = fixed + jnp.einsum("tjab,tljb->tla", K, lever) - joints[:, None, 0]
+  fixed = fixed + offsets_L3
   by_head = jnp.einsum("tabw,tlb->tlaw", d_head[:, :2] * scale[..., None, None], fixed)
   seen = jnp.einsum("tab,tlb->tla", rows, fixed) + (
     joints[:, :1, :2] * scale[..., None]

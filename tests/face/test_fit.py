@@ -170,8 +170,9 @@ def test_written_out_jacobian_equals_automatic_differentiation():
   rng = np.random.default_rng(2)
   frames = jnp.float32(rng.normal(size=(3, 6 + 17)) * 0.2)
   shape = jnp.float32(rng.normal(size=4))
-  ours = jax.jit(projection.jacobian)(small, frames, shape)
-  one = lambda v: projection.project(small, v[None, :-4], v[-4:])[0]
+  offsets = jnp.float32(rng.normal(size=(NUM_LANDMARKS, 3)) * 0.01)
+  ours = jax.jit(projection.jacobian)(small, frames, shape, offsets)
+  one = lambda v: projection.project(small, v[None, :-4], v[-4:], offsets)[0]
   every = jnp.concatenate([frames, jnp.tile(shape, (3, 1))], axis=1)
   np.testing.assert_allclose(ours, jax.jit(jax.vmap(jax.jacfwd(one)))(every), atol=2e-6)
 
