@@ -1,6 +1,8 @@
 """Tracks faces in videos: mediapipe's landmarks, then this project's fitter.
 
   python -m data_prep.track VIDEO_DIR --prompts prompts.jsonl --out tracks
+  python -m data_prep.track VIDEO_DIR --prompts prompts.jsonl --out tracks \
+      --records records   # and on, through the quality filter, to TFDS records
 
 VIDEO_DIR holds `<clip_id>.mp4` (or what a row's `video` names). Written to the output:
 
@@ -148,6 +150,35 @@ def track(
   manifest.write(out_dir / "tracks.jsonl", done)
   _write_json(out_dir / "summary.json", summary(done))
   return done
+
+
+def to_records(tracks_dir, records_dir, face_model: str, workers: int) -> dict:
+  """Filters and smooths what was tracked (into TRACKS/clean) and writes records.
+
+  Returns:
+    {"quality": of `quality.filter_clips`, "records": of `build_motions`}.
+
+  Raises:
+    UserError: no clip is kept, or the directory holds other records.
+  """
+  from data_prep import build_motions, quality  # TFDS and scikit-learn are slow to load
+
+  clean = pathlib.Path(tracks_dir) / "clean"
+  flame = None if face_model == "default_v1" else face_model
+  filtered = quality.filter_clips(tracks_dir, clean, face_model=flame)
+  if not filtered["kept"]:
+    raise UserError(
+      f"{tracks_dir}: no clip is kept ({filtered['dropped']}); see clean/dropped.jsonl "
+      "or run data_prep.quality with other limits"
+    )
+  stats = build_motions.build_motions(
+    records_dir,
+    clean / "clips.jsonl",
+    clean,
+    face_model=flame,
+    num_workers=workers,
+  )
+  return {"quality": filtered, "records": stats}
 
 
 def summary(rows) -> dict[str, Any]:
@@ -324,6 +355,9 @@ def _parser() -> argparse.ArgumentParser:
   parser.add_argument(
     "--python", help="interpreter that has mediapipe (default: .venv-track's)"
   )
+  parser.add_argument(
+    "--records", metavar="DIR", help="filter by quality and write TFDS records here"
+  )
   parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
   return parser
 
@@ -342,13 +376,15 @@ def main(argv: list[str] | None = None) -> int:
       args.landmarks,
       args.workers,
     )
+    counts = summary(rows)
+    if args.records and counts["tracked"]:
+      counts |= to_records(args.out, args.records, args.face_model, args.workers)
   except UserError as error:
     print(" ".join(str(error).split()), file=sys.stderr)
     return 2
   except KeyboardInterrupt:
     print(f"{args.out}: interrupted; the same command goes on", file=sys.stderr)
     return 130
-  counts = summary(rows)
   print(json.dumps(counts, indent=2))
   for row in rows:
     if row["status"] == "failed":

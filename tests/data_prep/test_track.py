@@ -101,7 +101,19 @@ def test_every_clip_is_tracked_or_has_its_reason(folder, capsys):
     (folder / "landmarks" / "a.npz").read_bytes()
   )
   (folder / "out" / "motions" / "x.npz.tmp7").touch()
-  assert run(folder, "--landmarks", str(folder / "landmarks")) == 0
+  # This time on to records.
+  more = (
+    "--landmarks",
+    str(folder / "landmarks"),
+    "--records",
+    str(folder / "records"),
+  )
+  assert run(folder, *more) == 0
+  said = json.loads(capsys.readouterr().out)
+  assert said["records"]["clips"] == said["quality"]["kept"] == 2
+  assert said["quality"]["dropped"] == {"untracked": 3}
+  assert sum(said["records"]["splits"].values()) == 2
+  assert (folder / "records" / "dataset_info.json").exists()
   rows = rows_of(folder)
   assert rows["c"]["status"] == "tracked"
   assert (folder / "out" / rows["a"]["motion"]).stat().st_mtime_ns == before
