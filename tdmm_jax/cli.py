@@ -131,6 +131,12 @@ def _evaluate(args) -> None:
       )
 
 
+def _studio(args) -> None:
+  from tdmm_jax.studio import server
+
+  server.serve(_load(args), args.host, args.port)
+
+
 def _completion(args) -> None:
   print(terminal.completion_code(args.shell))
 
@@ -237,6 +243,13 @@ def _parser() -> argparse.ArgumentParser:
   evaluate.add_argument(
     "--json", metavar="FILE", help="write the scores here too; -: print them as JSON"
   )
+
+  studio = add("studio", _studio, "Serve a page to make, see and describe motions.")
+  studio.add_argument("--port", type=int, default=7860, help="default: 7860")
+  studio.add_argument(
+    "--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only"
+  )
+  add_run(studio)
 
   completion = add("completion", _completion, "Print the code of Tab completion.")
   completion.add_argument(

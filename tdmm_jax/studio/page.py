@@ -1,0 +1,340 @@
+"""The studio's page: controls on the left, the face on the right."""
+
+import functools
+import html
+import logging
+import pathlib
+import re
+
+import gradio as gr
+
+from tdmm_jax.errors import UserError
+from tdmm_jax.studio import actions as actions_lib
+from tdmm_jax.studio.actions import Actions
+
+STYLE = pathlib.Path(__file__).with_name("web") / "page.css"
+_LOG = logging.getLogger(__name__)
+EXAMPLES = (
+  "A woman smiles broadly, then nods twice.",
+  "The man frowns angrily and shakes his head.",
+  "A person looks surprised, eyes wide and mouth open.",
+  "She speaks calmly while tilting her head.",
+  "He pouts sadly and looks down.",
+)
+TIMELINE = (
+  "0-2: She smiles slightly.\n2-5: She looks very surprised.\n5-8: She frowns angrily."
+)
+QUESTIONS = (
+  "What is this face doing?",
+  "Say what the face shows.",
+  "Put the motion of this face into words.",
+)
+ABOUT = """# TDMM studio
+A sentence becomes a moving face, and a moving face becomes a sentence.
+"""
+NOTE = """
+The face is a model's guess, trained on a simulated corpus: emotion words work best,
+small details are often lost. Do not pass generated motion off as a person's recording.
+"""
+
+
+def viewer(clips=()) -> str:
+  """The 3D view of clips, side by side and in step."""
+  ids = ",".join(clip.id for clip in clips)
+  return (
+    f'<iframe title="The face in 3D" src="/studio/viewer.html?clips={ids}"></iframe>'
+  )
+
+
+def _plain(function):
+  """Errors in plain words: the user's as they are, the program's with a word of why."""
+
+  @functools.wraps(function)
+  def call(*arguments, progress):
+    say = lambda share, text: progress(share, desc=text)
+    try:
+      return function(*arguments, say)
+    except UserError as error:
+      text = re.sub(r"--(?=\w)", "", str(error))  # an option of the command line
+      raise gr.Error(html.escape(text), print_exception=False, duration=20) from error
+    except Exception as error:
+      _LOG.exception("studio: %s", function.__name__)
+      raise gr.Error(
+        "The program failed here, sorry; its terminal says more. Try something else.",
+        print_exception=False,
+      ) from error
+
+  return call
+
+
+class _Stage:
+  """The right side: what every button shows its motions on."""
+
+  def __init__(self, actions: Actions):
+    self.actions = actions
+    self.ids = gr.State([])
+    self.view = gr.HTML(viewer(), elem_id="viewer", container=False, padding=False)
+    self.heard = gr.Textbox(
+      label="What the model reads in it",
+      info="The motion goes back through the model, which describes what it sees.",
+      interactive=False,
+      lines=1,
+      elem_id="heard",
+    )
+    self.question = gr.Textbox(
+      label="Ask about the motion",
+      info="In your own words; of several motions, the first is asked about.",
+      placeholder=QUESTIONS[0],
+      max_length=actions_lib.MAX_PROMPT,
+      submit_btn="Ask",
+      elem_id="question",
+    )
+    self.answer = gr.Textbox(
+      label="Answer", interactive=False, visible=False, elem_id="answer"
+    )
+    self.film = gr.Button("Make a video, and all files to download", elem_id="film")
+    self.video = gr.Video(
+      label="Video",
+      visible=False,
+      height=400,
+      autoplay=True,
+      loop=True,
+      elem_id="video",
+    )
+    self.files = gr.File(
+      label="Files to download",
+      file_count="multiple",
+      interactive=False,
+      visible=False,
+      elem_id="files",
+    )
+
+  @property
+  def outputs(self):
+    return [self.ids, self.view, self.heard, self.answer, self.video, self.files]
+
+  def show(self, clips):
+    """Values of `outputs`."""
+    many = len(clips) > 1
+    heard = "\n".join(
+      f"{n}. {clip.caption}" if many else clip.caption
+      for n, clip in enumerate(clips, start=1)
+    )
+    return (
+      [clip.id for clip in clips],
+      viewer(clips),
+      heard,
+      gr.update(value="", visible=False),
+      gr.update(value=None, visible=False),
+      gr.update(value=[clip.save_npz() for clip in clips], visible=True),
+    )
+
+  def connect(self, queue: dict):
+    """Ask and film; `queue` says how requests wait."""
+
+    def ask(ids, question, progress=gr.Progress()):
+      say = lambda ids, question, _: self.actions.ask(ids, question)
+      answer = _plain(say)(ids, question, progress=progress)
+      return gr.update(value=answer, visible=True)
+
+    def film(ids, progress=gr.Progress()):
+      movie, files = _plain(self.actions.films)(ids, progress=progress)
+      return gr.update(value=movie, visible=True), gr.update(value=files, visible=True)
+
+    inputs = [self.ids, self.question]
+    self.question.submit(ask, inputs, self.answer, api_name="ask", **queue)
+    outputs = [self.video, self.files]
+    self.film.click(film, self.ids, outputs, api_name="film", **queue)
+
+
+def _settings(face, variants: bool = False, seconds: bool = True) -> dict:
+  """The controls that every way of making a motion shares."""
+  found = {}
+  if seconds:
+    found["seconds"] = gr.Slider(
+      *(0.4, face.max_seconds),
+      value=min(4.0, face.max_seconds),
+      step=0.04,
+      label="Length, seconds",
+      info="How long the motion is; a frame is 0.04 s.",
+    )
+  found["variety"] = gr.Radio(
+    list(actions_lib.VARIETY),
+    value="Natural",
+    label="Variety",
+    info="How freely it is acted. Likeliest is the same every time.",
+  )
+  found["guidance"] = gr.Radio(
+    list(actions_lib.GUIDANCE),
+    value="Default",
+    label="Guidance",
+    info="How closely the words are followed; very close exaggerates.",
+  )
+  with gr.Row():
+    found["seed"] = gr.Number(
+      value=0,
+      precision=0,
+      minimum=0,
+      label="Seed",
+      info="Another number, another take.",
+    )
+    if variants:
+      found["variants"] = gr.Slider(
+        *(1, actions_lib.MAX_VARIANTS),
+        value=1,
+        step=1,
+        label="Variants",
+        info="Takes side by side.",
+      )
+  return found
+
+
+def _prompt(label: str, value: str, name: str) -> gr.Textbox:
+  return gr.Textbox(
+    value=value,
+    label=label,
+    info="Say what the face does: an emotion, how strong, what head and eyes do.",
+    lines=2,
+    max_length=actions_lib.MAX_PROMPT,
+    elem_id=name,
+  )
+
+
+def _generate_tab(face, actions: Actions, stage: _Stage, queue: dict):
+  prompt = _prompt("Prompt", EXAMPLES[0], "prompt")
+  gr.Examples([[text] for text in EXAMPLES], [prompt], label="Examples to click")
+  knobs = _settings(face, variants=True)
+  button = gr.Button("Make the motion", variant="primary", elem_id="generate")
+
+  def generate(
+    prompt, seconds, variety, guidance, seed, variants, progress=gr.Progress()
+  ):
+    count = min(max(int(variants), 1), actions_lib.MAX_VARIANTS)
+    made = _plain(actions.generate)(
+      *([prompt] * count, seconds, seed, variety, guidance), progress=progress
+    )
+    return stage.show(made)
+
+  inputs = [
+    prompt,
+    *(knobs[k] for k in ("seconds", "variety", "guidance", "seed", "variants")),
+  ]
+  for event in (button.click, prompt.submit):
+    event(generate, inputs, stage.outputs, api_name="generate", **queue)
+
+
+def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
+  limits = f"longest={face.max_seconds:g}&total={actions_lib.MAX_TIMELINE_S:g}"
+  gr.Markdown("Drag an edge for another length, a part for another place.")
+  gr.HTML(
+    '<iframe title="A timeline to drag" '
+    f'src="/studio/timeline.html?box=timeline&{limits}"></iframe>',
+    elem_id="drag",
+    padding=False,
+  )
+  text = gr.Textbox(
+    value=TIMELINE,
+    label="The same as text",
+    info="One line for each part: from-to in seconds, a colon, what the face does. Up "
+    f"to {actions_lib.MAX_TIMELINE_S:g} s, each part up to {face.max_seconds:g} s.",
+    lines=5,
+    max_length=2000,
+    elem_id="timeline",
+  )
+  knobs = _settings(face, seconds=False)
+  button = gr.Button("Make the timeline", variant="primary", elem_id="make_timeline")
+
+  def make_timeline(text, variety, guidance, seed, progress=gr.Progress()):
+    made = _plain(actions.timeline)(text, seed, variety, guidance, progress=progress)
+    return stage.show(made)
+
+  inputs = [text, *(knobs[k] for k in ("variety", "guidance", "seed"))]
+  button.click(make_timeline, inputs, stage.outputs, api_name="timeline", **queue)
+
+
+def _describe_tab(actions: Actions, stage: _Stage, queue: dict):
+  file = gr.File(
+    label="A motion (npz, SMIRK's pickle) or a video of one face; up to 20 MB",
+    file_types=[*actions_lib.MOTION_TYPES, *actions_lib.VIDEO_TYPES],
+    elem_id="upload",
+    height=160,
+  )
+  button = gr.Button("Describe it", variant="primary", elem_id="describe")
+  gr.Markdown(
+    "The file stays on this machine, and is deleted when the studio ends. A motion's "
+    "coefficients must belong to the face model that this checkpoint was trained on; a "
+    "video is tracked first, which needs `make track` and takes a minute."
+  )
+
+  def describe(path, progress=gr.Progress()):
+    return stage.show(_plain(actions.read)(path, progress=progress))
+
+  button.click(describe, file, stage.outputs, api_name="describe", **queue)
+
+
+def _compare_tab(face, actions: Actions, stage: _Stage, queue: dict):
+  first = _prompt("Left", "She looks slightly happy.", "left")
+  second = _prompt("Right", "She looks extremely happy.", "right")
+  knobs = _settings(face)
+  button = gr.Button("Compare", variant="primary", elem_id="compare")
+
+  def compare(first, second, seconds, variety, guidance, seed, progress=gr.Progress()):
+    prompts = [first, second]
+    made = _plain(actions.generate)(
+      prompts, seconds, seed, variety, guidance, progress=progress
+    )
+    return stage.show(made)
+
+  inputs = [
+    first,
+    second,
+    *(knobs[k] for k in ("seconds", "variety", "guidance", "seed")),
+  ]
+  button.click(compare, inputs, stage.outputs, api_name="compare", **queue)
+
+
+def build(face, shelf) -> tuple[gr.Blocks, dict]:
+  """The page, and how it looks (the keywords of `gr.mount_gradio_app`).
+
+  Args:
+    face: inference.Face.
+    shelf: shelf.Shelf; its motions are what the page shows.
+  """
+  actions = Actions(face, shelf)
+  # One model, two cores: requests wait in one queue, and a full queue says so.
+  queue = {"concurrency_id": "model", "concurrency_limit": 1}
+  tabs = (
+    ("Words → motion", functools.partial(_generate_tab, face)),
+    ("Timeline", functools.partial(_timeline_tab, face)),
+    ("Motion → words", _describe_tab),
+    ("Compare", functools.partial(_compare_tab, face)),
+  )
+  blocks = gr.Blocks(
+    title="TDMM studio", analytics_enabled=False, delete_cache=(600, 3600)
+  )
+  with blocks:
+    gr.Markdown(ABOUT, elem_id="about")
+    with gr.Row():
+      with gr.Column(scale=3, min_width=520, render=False) as right:
+        stage = _Stage(actions)
+        queue["show_progress_on"] = [
+          stage.view
+        ]  # and errors, once instead of six times
+      with gr.Column(scale=2, min_width=340):
+        for title, fill in tabs:
+          with gr.Tab(title):
+            fill(actions, stage, queue)
+        gr.Markdown(f"{NOTE}\nCheckpoint: `{html.escape(face.name)}`", elem_id="note")
+      right.render()
+    stage.connect(queue)
+  blocks.queue(max_size=64)
+  fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+  mono = ["ui-monospace", "Menlo", "Consolas", "monospace"]
+  theme = gr.themes.Soft(primary_hue="blue", font=fonts, font_mono=mono).set(
+    block_title_background_fill="transparent",
+    block_title_padding="0",
+    block_title_text_color="*body_text_color",
+    block_label_background_fill="transparent",
+    block_label_text_color="*body_text_color",
+  )
+  return blocks, {"theme": theme, "css_paths": [STYLE]}

@@ -1,0 +1,149 @@
+"""The studio's motions as files that its pages read, in one temporary folder.
+
+Shape letters: T frames, V vertices.
+"""
+
+import collections
+import dataclasses
+import json
+import pathlib
+import secrets
+import threading
+import zipfile
+
+import numpy as np
+
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.render import scene
+
+MAX_CLIPS = 64  # about 3 MB each on disk; the oldest goes first
+_NEUTRAL_SPAN = {"°": 6.0, "mm": 2.0, "": 1.0}  # a still face draws a flat line
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+  """One motion, with its folder.
+
+  Attributes:
+    id: unguessable; the folder's name.
+    motion: FaceMotion.
+    title: what was asked for.
+    caption: what the model reads in it.
+    tokens: int[T]; empty if the motion has none.
+    folder: holds clip.json and clip.bin for the viewer, and files to download.
+  """
+
+  id: str
+  motion: motion_lib.FaceMotion
+  title: str
+  caption: str
+  tokens: np.ndarray
+  folder: pathlib.Path
+
+  def save_npz(self) -> str:
+    """Writes motion.npz beside the clip; its path."""
+    path = self.folder / "motion.npz"
+    self.motion.save(path)
+    return str(path)
+
+
+class Shelf:
+  """Keeps the newest clips. Safe to use from several threads."""
+
+  def __init__(self, folder, face: face_lib.FaceModel, num_codes: int):
+    self.folder, self.face = pathlib.Path(folder), face
+    self.num_codes = num_codes
+    self.clips: collections.OrderedDict[str, Clip] = collections.OrderedDict()
+    self.lock = threading.Lock()
+    self.folder.mkdir(parents=True, exist_ok=True)
+    (self.folder / "head.bin").write_bytes(head_bytes(face))
+
+  def put(self, motion, title: str, caption: str, tokens=()) -> Clip:
+    """Writes what the viewer needs and keeps the clip; drops the oldest."""
+    clip_id = secrets.token_hex(16)
+    folder = self.folder / clip_id
+    folder.mkdir()
+    clip = Clip(clip_id, motion, title, caption, np.asarray(tokens, int), folder)
+    vertices = face_lib.motion_vertices(self.face, motion)
+    low, high = vertices.min((0, 1)), vertices.max((0, 1))
+    step = np.maximum(high - low, 1e-6) / 65535  # micrometres
+    points = np.round((vertices - low) / step).astype("<u2")
+    (folder / "clip.bin").write_bytes(points.tobytes())
+    about = {
+      "title": title,
+      "caption": caption,
+      "fps": motion.fps,
+      "frames": motion.num_frames,
+      "low": low.tolist(),
+      "step": step.tolist(),
+      "tokens": clip.tokens.tolist(),
+      "num_codes": self.num_codes,
+      "curves": curves(self.face, motion),
+    }
+    (folder / "clip.json").write_text(json.dumps(about))
+    with self.lock:
+      self.clips[clip_id] = clip
+      old = [
+        self.clips.popitem(last=False)[1] for _ in range(len(self.clips) - MAX_CLIPS)
+      ]
+    for gone in old:
+      for path in gone.folder.iterdir():
+        path.unlink()
+      gone.folder.rmdir()
+    return clip
+
+  def get(self, clip_id: str) -> Clip | None:
+    """The clip, or None if it is unknown or was dropped."""
+    with self.lock:
+      return self.clips.get(clip_id)
+
+
+def head_bytes(face: face_lib.FaceModel) -> bytes:
+  """What all clips share: uint32 V, F; float32 albedo[V]; uint32 faces[F, 3]."""
+  faces = np.asarray(face.faces, "<u4")
+  albedo = scene.vertex_looks(face)[:, 0].astype("<f4")
+  sizes = np.array([len(albedo), len(faces)], "<u4")
+  return sizes.tobytes() + albedo.tobytes() + faces.tobytes()
+
+
+def curves(face: face_lib.FaceModel, motion) -> list[dict]:
+  """What is worth seeing over time: [{name, unit, low, high, values[T]}]."""
+  still = motion_lib.zeros(1, motion.face_model, motion.num_expression)
+  at = lambda m: face_lib.motion_vertices(face, m, head_fixed=True, identity=False)
+  region = np.asarray(face.regions["face"])
+  moved = at(motion)[:, region] - at(still)[:, region]
+  head = np.degrees(motion_lib.world_head_rotation(motion))
+  rows = (
+    ("expression", "mm", 1e3 * np.linalg.norm(moved, axis=-1).mean(-1)),
+    ("jaw", "°", np.degrees(motion.jaw_pose[:, 0])),
+    ("eyelids", "", motion.eyelids.mean(-1)),
+    ("head nod", "°", head[:, 0]),
+    ("head turn", "°", head[:, 1]),
+    ("head tilt", "°", head[:, 2]),
+  )
+  found = []
+  for name, unit, values in rows:
+    low, high = float(values.min()), float(values.max())
+    if unit == "":
+      low, high = 0.0, 1.0
+    elif high - low < _NEUTRAL_SPAN[unit]:
+      middle = (low + high) / 2
+      low, high = (middle + side * _NEUTRAL_SPAN[unit] / 2 for side in (-1, 1))
+    rounded = [round(float(value), 3) for value in values]
+    found.append(
+      {"name": name, "unit": unit, "low": low, "high": high, "values": rounded}
+    )
+  return found
+
+
+def pack(clips: list[Clip], path: pathlib.Path) -> pathlib.Path:
+  """All files of clips in one zip, a folder for each."""
+  with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    for number, clip in enumerate(clips, start=1):
+      text = {"asked": clip.title, "read_back": clip.caption}
+      text["tokens"] = clip.tokens.tolist()
+      archive.writestr(f"motion_{number}/motion.json", json.dumps(text, indent=2))
+      for file in sorted(clip.folder.glob("motion.*")):
+        archive.write(file, f"motion_{number}/{file.name}")
+  return path

@@ -1,0 +1,194 @@
+"""The studio in a real browser, and under load."""
+
+import concurrent.futures
+import io as streams
+import itertools
+import os
+
+import gradio_client
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from tdmm_jax.face import io
+from tdmm_jax.face import motion as motion_lib
+
+SLOW_MS = 240_000  # a shared machine compiles slowly; nothing here waits this long
+
+
+class Page:
+  """A page of the studio, with all it asked of the network."""
+
+  def __init__(self, browser, address):
+    self.address, self.requests, self.faults = address, [], []
+    self.page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    self.page.set_default_timeout(SLOW_MS)
+    self.page.on("request", lambda request: self.requests.append(request.url))
+    self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+    self.page.goto(address)
+    self.page.wait_for_selector("#generate")
+
+  @property
+  def shown(self):
+    """The address of the 3D view."""
+    return self.page.get_attribute("#viewer iframe", "src")
+
+  def press(self, button):
+    """Presses a button that makes a motion; waits until it is drawn."""
+    before = self.shown
+    self.page.click(button)
+    self.page.wait_for_function(
+      "old => document.querySelector('#viewer iframe').getAttribute('src') !== old",
+      arg=before,
+    )
+    self.view.locator("body[data-ready=true]").wait_for()
+
+  @property
+  def view(self):
+    return self.page.frame_locator("#viewer iframe")
+
+  def picture(self, frame):
+    """The canvas at a frame of the motion, uint8[H, W, 3]."""
+    inner = self.page.frames[-1]
+    inner.evaluate("frame => { viewer.seek(frame); viewer.draw(); }", frame)
+    data = streams.BytesIO(self.view.locator("#view").screenshot())
+    return np.asarray(Image.open(data).convert("RGB")).astype(int)
+
+  def text(self, selector):
+    return self.page.input_value(f"{selector} textarea")
+
+
+@pytest.fixture
+def page(browser, studio):
+  opened = Page(browser, studio)
+  yield opened
+  opened.page.close()
+  assert opened.faults == []
+  away = [
+    url for url in opened.requests if not url.startswith((studio, "data:", "blob:"))
+  ]
+  assert away == []  # it works with no network
+
+
+def test_a_prompt_becomes_a_moving_head_and_a_file(page, tmp_path):
+  page.page.fill("#prompt textarea", "A woman smiles broadly, then nods.")
+  page.page.get_by_label("number input for Length, seconds").first.fill("1.2")
+  page.page.keyboard.press("Tab")
+  page.press("#generate")
+  pictures = [page.picture(frame) for frame in (0, 14, 29)]
+  ink = np.abs(pictures[0] - pictures[0][4, 4]).sum(-1) > 30
+  assert 0.05 < ink.mean() < 0.9  # a head on a ground
+  assert all(np.abs(a - b).max() > 20 for a, b in itertools.pairwise(pictures))
+  np.testing.assert_array_equal(page.picture(0), pictures[0])  # scrubbed back
+  page.page.mouse.move(800, 400)
+  page.page.mouse.down()
+  page.page.mouse.move(900, 420, steps=4)
+  page.page.mouse.up()
+  page.page.wait_for_timeout(300)
+  assert np.abs(page.picture(0) - pictures[0]).max() > 20  # orbited
+  assert page.text("#heard")
+  assert page.view.locator("#labels b").inner_text().startswith("A woman smiles")
+  page.page.fill("#question textarea", "What is this face doing?")
+  page.page.click("#question button")
+  page.page.wait_for_selector("#answer textarea")
+  with page.page.expect_download() as waited:
+    page.page.click("#files a")
+  path = tmp_path / waited.value.suggested_filename
+  waited.value.save_as(path)
+  assert io.load_motion(path).num_frames == 30
+
+
+def test_the_timeline_is_dragged_and_writes_its_text(page):
+  page.page.get_by_role("tab", name="Timeline").click()
+  strip = page.page.frame_locator("#drag iframe")
+  strip.locator("body[data-ready=true]").wait_for()
+  assert page.text("#timeline").startswith("0-2: She smiles slightly.\n2-5: ")
+  edge = strip.locator(".part i").first.bounding_box()
+  x, y = edge["x"] + 5, edge["y"] + 20
+  page.page.mouse.move(x, y)
+  page.page.mouse.down()
+  page.page.mouse.move(x - 60, y, steps=6)
+  page.page.mouse.up()
+  first = page.text("#timeline").split(": ")[0]
+  assert first.startswith("0-") and 0.4 <= float(first[2:]) < 2
+  before = strip.locator(".part").all_inner_texts()
+  page.page.mouse.move(x - 90, y)
+  page.page.mouse.down()
+  page.page.mouse.move(x + 250, y, steps=8)
+  page.page.mouse.up()
+  after = strip.locator(".part").all_inner_texts()
+  assert after != before and sorted(after) == sorted(before)
+  assert not page.text("#timeline").splitlines()[0].endswith("She smiles slightly.")
+  strip.locator("#words").fill("He nods; twice")
+  assert ": He nods, twice" in page.text("#timeline")
+
+
+def test_a_broken_upload_shows_its_message_and_a_good_one_is_described(page, tmp_path):
+  broken, good = tmp_path / "broken.npz", tmp_path / "good.npz"
+  broken.write_bytes(b"PK\x03\x04 nonsense")
+  motion_lib.zeros(12).save(good)
+  page.page.get_by_role("tab", name="Motion → words").click()
+  upload = page.page.locator("#upload input[type=file]")
+  upload.set_input_files(broken)
+  page.page.locator("#upload").get_by_text("broken").wait_for()
+  page.page.click("#describe")
+  page.page.get_by_text("broken.npz: is damaged").wait_for()
+  page.page.get_by_label("Remove this file").or_(
+    page.page.locator("#upload button[aria-label='Clear']")
+  ).first.click()
+  upload.set_input_files(good)
+  page.page.locator("#upload").get_by_text("good").wait_for()
+  page.press("#describe")
+  assert page.text("#heard")
+
+
+def test_nothing_outside_the_studios_folder_can_be_read(studio, tmp_path):
+  secret = tmp_path / "mine.txt"
+  secret.write_text("a secret")
+  for path in (
+    *(f"/gradio_api/file={name}" for name in (secret, "/etc/passwd", "README.md")),
+    *("/studio/../server.py", "/studio/%2e%2e/server.py", "/studio/clips/../head.bin"),
+    "/studio/clips/" + "0" * 32 + "/clip.json",
+  ):
+    answer = httpx.get(studio + path)
+    assert answer.status_code in (400, 403, 404), path
+    assert "a secret" not in answer.text and "root:" not in answer.text
+  foreign = httpx.get(studio, headers={"Host": "attacker.example"})
+  assert foreign.status_code == 400
+  payload = {"data": [{"path": str(secret), "meta": {"_type": "gradio.FileData"}}]}
+  started = httpx.post(f"{studio}/gradio_api/call/describe", json=payload)
+  if started.status_code == 200:
+    event = started.json()["event_id"]
+    url = f"{studio}/gradio_api/call/describe/{event}"
+    told = httpx.get(url, timeout=60).text
+    assert "event: error" in told and "a secret" not in told
+
+
+def test_a_too_large_upload_is_refused(studio):
+  content = {"files": ("big.npz", bytes(21 << 20))}
+  answer = httpx.post(f"{studio}/gradio_api/upload", files=content, timeout=60)
+  assert answer.status_code == 413
+
+
+def resident_mb() -> float:
+  """What this process holds in memory; the browser is not in it."""
+  with open("/proc/self/statm") as stream:
+    return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def test_clients_at_once_are_all_answered_and_memory_stays(studio):
+  """Small here; `python -m benchmarks.studio_load` asks 50 times from 8 clients."""
+
+  def ask(number):
+    client = gradio_client.Client(studio, verbose=False)
+    request = ("She smiles.", 0.4, "Natural", "Default", number, 1)
+    return [client.predict(*request, api_name="/generate") for _ in range(2)]
+
+  ask(0)  # compiled
+  before = resident_mb()
+  with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    answers = list(pool.map(ask, range(4)))
+  heard = [[answer[1] for answer in pair] for pair in answers]
+  assert all(first == second and first for first, second in heard)  # its seed's motion
+  assert resident_mb() - before < 150
