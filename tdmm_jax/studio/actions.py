@@ -23,9 +23,10 @@ MAX_PROMPT = 400  # characters; the run's own limit, in text pieces, is lower
 MAX_VARIANTS = 4
 MAX_TIMELINE_S = 30.0
 MAX_UNPACKED = 100 << 20  # bytes of an uploaded archive, unpacked
-MOTION_TYPES = (".npz", ".pkl")
+MOTION_TYPES = (".npz", ".pkl", ".npy", ".glb", ".csv")
 VIDEO_TYPES = (".mp4", ".mov", ".webm", ".avi", ".mkv")
 VIDEO_SIZE = 384  # pixels
+EXPORTS = (".npz", ".glb", ".csv")  # for Blender, Unity, the web; ARKit's curves
 TRACK_TIMEOUT_S = 600
 
 Say = Callable[[float, str], None]  # share done, what is being done
@@ -156,6 +157,8 @@ class Actions:
       size = (VIDEO_SIZE, VIDEO_SIZE)
       drawn.append(scene.render_frames(self.shelf.face, vertices, size))
       video.write_video(clip.folder / "motion.mp4", drawn[-1], clip.motion.fps)
+      for suffix in EXPORTS:
+        clip.motion.save(clip.folder / f"motion{suffix}", self.shelf.face)
     film = clips[0].folder / "film.mp4"
     video.write_video(film, video.beside(drawn, VIDEO_SIZE), clips[0].motion.fps)
     everything = pack(clips, clips[0].folder / "everything.zip")

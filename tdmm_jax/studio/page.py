@@ -254,7 +254,7 @@ def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
 
 def _describe_tab(actions: Actions, stage: _Stage, queue: dict):
   file = gr.File(
-    label="A motion (npz, SMIRK's pickle) or a video of one face; up to 20 MB",
+    label="A motion (npz, pkl, glb, csv) or a video of one face; up to 20 MB",
     file_types=[*actions_lib.MOTION_TYPES, *actions_lib.VIDEO_TYPES],
     elem_id="upload",
     height=160,
