@@ -36,6 +36,7 @@ from tdmm_jax.metrics import geometry
 
 REASONS = {
   "untracked": "the tracker failed; its own reason is in `tracker_reason`",
+  "unreadable": "the motion file is missing or broken; what is wrong is in `message`",
   "second_face": "more than one face in too many of the frames looked at",
   "lost_frames": "too few frames with a face, or a gap that is too long",
   "too_short": "shorter than a motion worth learning",
@@ -245,8 +246,12 @@ def filter_clips(
       reason = row.get("reason", "unknown")
       dropped.append({**row, "reasons": ["untracked"], "tracker_reason": reason})
       continue
-    motion = motion_lib.load_npz(tracks_dir / row["motion"])
-    row["faces"] = _face_counts(tracks_dir, row["clip_id"])
+    try:
+      motion = motion_lib.load_npz(tracks_dir / row["motion"])
+      row["faces"] = _face_counts(tracks_dir, row["clip_id"])
+    except UserError as error:
+      dropped.append({**row, "reasons": ["unreadable"], "message": str(error)})
+      continue
     result = smooth(motion) if smoothing else motion
     model, rest = models.of(motion.face_model)
     points = None

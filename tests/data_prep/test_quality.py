@@ -129,7 +129,8 @@ def tracks(tmp_path):
   (folder / "landmarks").mkdir()
   np.savez(folder / "landmarks" / "crowd.npz", faces=np.int32([2, 2, 2]))
   lost = {"clip_id": "lost", "prompt": "x", "status": "failed", "reason": "no_face"}
-  rows = [row("good"), row("blank"), row("crowd"), lost]
+  (folder / "motions" / "broken.npz").write_bytes(b"PK, cut short")
+  rows = [row("good"), row("blank"), row("crowd"), row("broken"), lost]
   manifest.write(folder / "tracks.jsonl", rows)
   return folder
 
@@ -139,15 +140,16 @@ def test_every_clip_is_kept_or_dropped_with_a_counted_reason(tracks, tmp_path, c
   assert quality.main([str(tracks), "--out", str(out)]) == 0
   report = json.loads((out / "quality.json").read_text())
   assert json.loads(capsys.readouterr().out) == report
-  assert (report["clips"], report["kept"]) == (4, 1)
-  assert report["dropped"] == {"untracked": 1, "second_face": 1, "neutral": 1}
+  assert (report["clips"], report["kept"]) == (5, 1)
+  reasons = {"untracked": 1, "unreadable": 1, "second_face": 1, "neutral": 1}
+  assert report["dropped"] == reasons
   assert report["untracked"] == {"no_face": 1}
-  assert report["kept_detected_frames"] + report["dropped_detected_frames"] == 3 * T
+  assert report["kept_detected_frames"] + report["dropped_detected_frames"] == 4 * T
   assert 0 < report["jitter_after_m_s3"] < report["jitter_before_m_s3"]
   (kept,) = manifest.read(out / "clips.jsonl")
   assert kept["clip_id"] == "good" and 0.5 < kept["quality"] <= 1
   assert motion.load_npz(out / kept["motion"]).num_frames == T
-  assert len(manifest.read(out / "dropped.jsonl")) == 3
+  assert len(manifest.read(out / "dropped.jsonl")) == 4
 
   # Other limits: what was kept and is no longer leaves no motion behind.
   assert quality.main([str(tracks), "--out", str(out), "--seconds", "9"]) == 0
