@@ -3,9 +3,17 @@
 Like `cli`: arguments in, library calls, results printed.
 """
 
+import logging
 import sys
 
 from tdmm_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+# Those of render.scene, which takes seconds to import; a test compares the two.
+VIEWS = (
+  *("front", "three_quarter", "side", "three_quarter_right", "side_right"),
+  *("face", "mouth"),
+)
 
 
 def add_commands(add, add_json, add_face_model, say) -> None:
@@ -24,14 +32,37 @@ def add_commands(add, add_json, add_face_model, say) -> None:
     return command
 
   render = add_motion(
-    "render", _render, "Render a face motion to a video.", help="any known layout"
+    "render",
+    _render,
+    "Render motions to a video or a contact sheet.",
+    nargs="+",
+    help="any known layout; several are shown side by side",
   )
-  render.add_argument("-o", "--output", required=True, help="clip.mp4 or clip.gif")
   render.add_argument(
-    "--view", choices=("front", "three_quarter", "side"), default="front"
+    "-o", "--output", required=True, help="clip.mp4, clip.gif or sheet.png"
   )
+  render.add_argument("--view", choices=VIEWS, default="front", help="(default: front)")
   render.add_argument("--size", type=int, default=512, help="pixels (default: 512)")
-  render.add_argument("--caption", help="text above the picture")
+  render.add_argument("--caption", default="", help="text under the picture")
+  render.add_argument(
+    "--label", action="append", default=[], help="over a motion; once for each"
+  )
+  render.add_argument("--video", metavar="FILE", help="a real video, shown first")
+  render.add_argument(
+    "--audio", metavar="FILE", help="lay the sound of a wav or mp4 under"
+  )
+  render.add_argument("--wireframe", action="store_true", help="with the mesh's edges")
+  render.add_argument(
+    "--error",
+    action="store_true",
+    help="paint the others by their distance to the first motion, with a bar in mm",
+  )
+  render.add_argument(
+    "--error_max", type=float, metavar="MM", help="where the bar ends"
+  )
+  render.add_argument(
+    "--frames", type=int, default=8, help="pictures in a row of a sheet (default: 8)"
+  )
   render.add_argument(
     "--identity", action="store_true", help="with the motion's own identity"
   )
@@ -70,22 +101,38 @@ def add_commands(add, add_json, add_face_model, say) -> None:
 
 
 def _render(args) -> None:
-  from tdmm_jax.face import face_model, io
-  from tdmm_jax.render import scene, video
+  from tdmm_jax.render import clip
 
-  motion = io.load_motion(args.motion)
+  style = clip.Style(
+    view=args.view,
+    size=args.size,
+    identity=args.identity,
+    wireframe=args.wireframe,
+    error=args.error,
+    error_max_mm=args.error_max,
+    caption=args.caption,
+    labels=tuple(args.label),
+    sheet_frames=args.frames,
+  )
+  clip.check(args.output, style, len(args.motion), args.audio)
+  from tdmm_jax.face import face_model, io
+
+  motions = [io.load_motion(path) for path in args.motion]
   face = face_model.load_face_model(args.face_model)
-  if motion.face_model != face.name:
-    raise UserError(
-      f"{args.motion}: its coefficients belong to '{motion.face_model}', not to "
-      f"'{face.name}'; give that model's file with --face_model"
-    )
-  if not 64 <= args.size <= 2048 or args.size % 2:
-    raise UserError(f"--size {args.size}: give an even number from 64 to 2048")
-  vertices = face_model.motion_vertices(face, motion, identity=args.identity)
-  frames = scene.render_frames(face, vertices, (args.size, args.size), args.view)
-  video.write_video(args.output, frames, motion.fps, args.caption)
-  args.say(args, args.output, file=args.output, frames=len(frames), fps=motion.fps)
+  for path, motion in zip(args.motion, motions):
+    if motion.face_model != face.name:
+      raise UserError(
+        f"{path}: its coefficients belong to '{motion.face_model}', not to "
+        f"'{face.name}'; give that model's file with --face_model"
+      )
+  done = clip.render(args.output, face, motions, style, args.video, args.audio)
+  _LOG.info("%d frames, %.0f frames/s", done["frames"], done["frames_per_s"])
+  for path, mean, most in zip(
+    args.motion[1:], done.get("error_mm", []), done.get("error_max_mm", [])
+  ):
+    if not (args.quiet or args.json):
+      print(f"tdmm: {path}: {mean:.3f} mm mean, {most:.3f} mm max", file=sys.stderr)
+  args.say(args, args.output, **done)
 
 
 def _export(args) -> None:

@@ -182,7 +182,7 @@ ROWS = {
   "render: missing": (["render", "{files}/gone.npz", "-o", "a.mp4"], ["no such file"]),
   "render: suffix": (
     ["render", "{files}/good.npz", "-o", "{files}/a.avi", "--size", "64"],
-    ["a.avi: cannot write a .avi video", ".mp4 or .gif"],
+    ["a.avi: cannot write a .avi video", ".mp4, .gif or .png"],
   ),
   "render: odd size": (
     ["render", "{files}/good.npz", "-o", "{files}/a.mp4", "--size", "255"],

@@ -44,7 +44,19 @@ def vertex_normals(vertices_V3, faces_F3):
 
 
 @_jit
-def fill_depth(screen_V3, faces_F3, depth_HW, triangle_HW, weights_HW2):
+def _span(value, step, inverse_step, low, high):
+  """Narrows samples [low, high] to those x where value + step * x >= 0."""
+  if step > 0.0:
+    low = max(low, np.float32(np.ceil(-value * inverse_step)))
+  elif step < 0.0:
+    high = min(high, np.float32(np.floor(-value * inverse_step)))
+  elif value < 0.0:
+    high = low - np.float32(1.0)
+  return low, high
+
+
+@_jit
+def fill_depth(screen_V3, faces_F3, depth_HW, triangle_HW):
   """Draws triangles into a z-buffer: the nearest one wins each sample.
 
   Args:
@@ -53,11 +65,9 @@ def fill_depth(screen_V3, faces_F3, depth_HW, triangle_HW, weights_HW2):
     faces_F3: int32[F, 3].
     depth_HW: float32[H, W], overwritten: the closeness, -1e30 where nothing is.
     triangle_HW: int32[H, W], overwritten: the face seen, -1 where nothing is.
-    weights_HW2: float32[H, W, 2], overwritten where a face is seen: barycentric weights
-      of the face's second and third corner.
   """
   height, width = depth_HW.shape
-  half = np.float32(0.5)
+  half, one = np.float32(0.5), np.float32(1.0)
   depth_HW[:] = -1e30
   triangle_HW[:] = -1
   for f in range(faces_F3.shape[0]):
@@ -68,34 +78,60 @@ def fill_depth(screen_V3, faces_F3, depth_HW, triangle_HW, weights_HW2):
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
     if area == 0.0:
       continue
-    left = max(int(np.ceil(min(ax, bx, cx) - half)), 0)
-    right = min(int(np.floor(max(ax, bx, cx) - half)), width - 1)
+    left = max(np.ceil(min(ax, bx, cx) - half), np.float32(0.0))
+    right = min(np.floor(max(ax, bx, cx) - half), np.float32(width - 1))
     top = max(int(np.ceil(min(ay, by, cy) - half)), 0)
     bottom = min(int(np.floor(max(ay, by, cy) - half)), height - 1)
-    inverse = np.float32(1.0) / area
+    inverse = one / area
     step_b, step_c = (cy - ay) * inverse, -(by - ay) * inverse  # along a row
+    step_a = -step_b - step_c
+    inverse_a = one / step_a if step_a != 0.0 else one
+    inverse_b = one / step_b if step_b != 0.0 else one
+    inverse_c = one / step_c if step_c != 0.0 else one
+    step_z = step_b * (bz - az) + step_c * (cz - az)
     for y in range(top, bottom + 1):
-      dy, dx = np.float32(y) + half - ay, np.float32(left) + half - ax
-      wb = (dx * (cy - ay) - dy * (cx - ax)) * inverse
+      dy, dx = np.float32(y) + half - ay, half - ax
+      wb = (dx * (cy - ay) - dy * (cx - ax)) * inverse  # at x = 0
       wc = (dy * (bx - ax) - dx * (by - ay)) * inverse
-      for x in range(left, right + 1):
-        if wb >= 0.0 and wc >= 0.0 and wb + wc <= 1.0:
-          z = az + wb * (bz - az) + wc * (cz - az)
-          if z > depth_HW[y, x]:
-            depth_HW[y, x] = z
-            triangle_HW[y, x] = f
-            weights_HW2[y, x, 0] = wb
-            weights_HW2[y, x, 1] = wc
-        wb += step_b
-        wc += step_c
+      low, high = _span(wb, step_b, inverse_b, left, right)
+      low, high = _span(wc, step_c, inverse_c, low, high)
+      low, high = _span(one - wb - wc, step_a, inverse_a, low, high)
+      z = az + wb * (bz - az) + wc * (cz - az)
+      for x in range(int(low), int(high) + 1):  # stores without branches: vectorised
+        here, before = z + step_z * np.float32(x), depth_HW[y, x]
+        nearer = here > before
+        depth_HW[y, x] = here if nearer else before
+        triangle_HW[y, x] = f if nearer else triangle_HW[y, x]
 
 
 @_jit
-def resolve(triangle_HW, weights_HW2, faces_F3, attributes_VA, surface_HWA):
+def _add_sample(f, x, y, screen_V3, faces_F3, attributes_VA, share, total_A):
+  """Adds what face `f` shows at (x, y), in samples, `share` times."""
+  a, b, c = faces_F3[f, 0], faces_F3[f, 1], faces_F3[f, 2]
+  ax, ay = screen_V3[a, 0], screen_V3[a, 1]
+  bx, by = screen_V3[b, 0] - ax, screen_V3[b, 1] - ay
+  cx, cy = screen_V3[c, 0] - ax, screen_V3[c, 1] - ay
+  area = bx * cy - cx * by
+  dx, dy = x - ax, y - ay
+  wb, wc = (dx * cy - dy * cx) / area, (dy * bx - dx * by) / area
+  wa = np.float32(1.0) - wb - wc
+  # On the screen y points down, so a face that looks at the viewer has area < 0.
+  behind = area > 0.0
+  for k in range(8):
+    value = wa * attributes_VA[a, k] + wb * attributes_VA[b, k]
+    value += wc * attributes_VA[c, k]
+    if behind and k >= 3:
+      value = -value if k < 6 else np.float32(0.12) * value
+    total_A[k] += share * value
+
+
+@_jit
+def resolve(triangle_HW, screen_V3, faces_F3, attributes_VA, surface_HWA):
   """Averages what the samples of a pixel see into one surface point per pixel.
 
   Args:
-    triangle_HW, weights_HW2: as `fill_depth` wrote them, SUPERSAMPLE times as large.
+    triangle_HW: as `fill_depth` wrote it, SUPERSAMPLE times as large.
+    screen_V3: float32[V, 3], in samples, as `fill_depth` took it.
     faces_F3: int32[F, 3].
     attributes_VA: float32[V, 8]: camera-space position, normal, albedo, gloss.
     surface_HWA: float32[H, W, 9], overwritten: the attributes' mean over the samples
@@ -104,35 +140,38 @@ def resolve(triangle_HW, weights_HW2, faces_F3, attributes_VA, surface_HWA):
   """
   height, width, _ = surface_HWA.shape
   total = np.empty(8, np.float32)
+  half, one = np.float32(0.5), np.float32(1.0)
   for py in range(height):
     for px in range(width):
+      y, x = SUPERSAMPLE * py, SUPERSAMPLE * px
+      f = triangle_HW[y, x]
+      same = True
+      for s in range(1, SUPERSAMPLE * SUPERSAMPLE):
+        same &= triangle_HW[y + s // SUPERSAMPLE, x + s % SUPERSAMPLE] == f
+      if same and f < 0:
+        surface_HWA[py, px, 8] = 0.0
+        continue
+      for k in range(8):
+        total[k] = 0.0
+      if same:  # most pixels: attributes are linear, so the middle has their mean
+        middle = half * SUPERSAMPLE
+        at_x, at_y = np.float32(x) + middle, np.float32(y) + middle
+        _add_sample(f, at_x, at_y, screen_V3, faces_F3, attributes_VA, one, total)
+        for k in range(8):
+          surface_HWA[py, px, k] = total[k]
+        surface_HWA[py, px, 8] = one
+        continue
       hits = 0
-      total[:] = 0.0
       for s in range(SUPERSAMPLE * SUPERSAMPLE):
-        y, x = py * SUPERSAMPLE + s // SUPERSAMPLE, px * SUPERSAMPLE + s % SUPERSAMPLE
-        f = triangle_HW[y, x]
+        sy, sx = y + s // SUPERSAMPLE, x + s % SUPERSAMPLE
+        f = triangle_HW[sy, sx]
         if f < 0:
           continue
         hits += 1
-        a, b, c = faces_F3[f, 0], faces_F3[f, 1], faces_F3[f, 2]
-        wb, wc = weights_HW2[y, x, 0], weights_HW2[y, x, 1]
-        wa = np.float32(1.0) - wb - wc
-        ax, ay, az = attributes_VA[a, 0], attributes_VA[a, 1], attributes_VA[a, 2]
-        ux, uy = attributes_VA[b, 0] - ax, attributes_VA[b, 1] - ay
-        uz = attributes_VA[b, 2] - az
-        vx, vy = attributes_VA[c, 0] - ax, attributes_VA[c, 1] - ay
-        vz = attributes_VA[c, 2] - az
-        towards = -ax * (uy * vz - uz * vy) - ay * (uz * vx - ux * vz)
-        towards += -az * (ux * vy - uy * vx)
-        for k in range(8):
-          value = wa * attributes_VA[a, k]
-          value += wb * attributes_VA[b, k] + wc * attributes_VA[c, k]
-          if towards < 0.0 and k >= 3:
-            value = -value if k < 6 else np.float32(0.12) * value
-          total[k] += value
-      if hits > 0:
-        for k in range(8):
-          surface_HWA[py, px, k] = total[k] / hits
+        at_x, at_y = np.float32(sx) + half, np.float32(sy) + half
+        _add_sample(f, at_x, at_y, screen_V3, faces_F3, attributes_VA, one, total)
+      for k in range(8):
+        surface_HWA[py, px, k] = total[k] / hits
       surface_HWA[py, px, 8] = hits / (SUPERSAMPLE * SUPERSAMPLE)
 
 
@@ -167,29 +206,88 @@ def open_sky_share(surface_HWA, y, x, reach_px, offsets_N2, radius_m):
 
 
 @_jit
-def lit_share(shadow_HW, x, y, closeness, bias):
-  """Share of a soft 3 x 3 patch of the shadow map that leaves the point lit, 0 to 1."""
-  height, width = shadow_HW.shape
-  left, top = int(np.floor(x - 1.0)), int(np.floor(y - 1.0))
-  fx, fy = x - np.float32(1.0) - left, y - np.float32(1.0) - top
-  lit = np.float32(0.0)
-  for j in range(3):
-    wy = np.float32(1.0) if j == 1 else (np.float32(1.0) - fy if j == 0 else fy)
-    for i in range(3):
-      wx = np.float32(1.0) if i == 1 else (np.float32(1.0) - fx if i == 0 else fx)
-      sx, sy = left + i, top + j
-      outside = sx < 0 or sy < 0 or sx >= width or sy >= height
-      if outside or shadow_HW[sy, sx] <= closeness + bias:
-        lit += wx * wy
-  return lit * np.float32(0.25)
+def open_sky(surface_HWA, offsets_N2, reach, sky_HW2):
+  """`open_sky_share` at every second pixel of every second row, and the distance there.
+
+  Args:
+    surface_HWA: as `resolve` wrote it.
+    offsets_N2: float32[N, 2], the disc that is sampled.
+    reach: float32[2], that disc's radius on the screen in pixels, and in metres.
+    sky_HW2: float32[ceil(H / 2), ceil(W / 2), 2], overwritten: share, camera-space z;
+      z is 1 where nothing is.
+  """
+  for y in range(sky_HW2.shape[0]):
+    for x in range(sky_HW2.shape[1]):
+      if surface_HWA[2 * y, 2 * x, 8] == 0.0:
+        sky_HW2[y, x, 1] = 1.0
+        continue
+      sky_HW2[y, x, 0] = open_sky_share(
+        surface_HWA, 2 * y, 2 * x, reach[0], offsets_N2, reach[1]
+      )
+      sky_HW2[y, x, 1] = surface_HWA[2 * y, 2 * x, 2]
 
 
 @_jit
-def shade(surface_HWA, shadow_HW, to_shadow_34, lights_L6, offsets_N2, reach, out_HW3):
+def _sky_at(sky_HW2, y, x, z):
+  """The open sky of a pixel from its up to four neighbours of about its distance.
+
+  Returns a negative number where there is none.
+  """
+  top, left = y // 2, x // 2
+  bottom = min(top + (y & 1), sky_HW2.shape[0] - 1)
+  right = min(left + (x & 1), sky_HW2.shape[1] - 1)
+  total = weights = np.float32(0.0)
+  for j in (top, bottom):
+    for i in (left, right):
+      apart = abs(sky_HW2[j, i, 1] - z)
+      if apart < np.float32(0.006):
+        weight = np.float32(0.0005) + np.float32(0.006) - apart
+        total += weight * sky_HW2[j, i, 0]
+        weights += weight
+  return total / weights if weights > 0.0 else np.float32(-1.0)
+
+
+@_jit
+def lit_share(shadow_HW, x, y, closeness, bias):
+  """Share of a soft 7 x 7 patch of the shadow map that leaves the point lit, 0 to 1.
+
+  Where the patch's middle and corners agree, which is nearly everywhere, so does it.
+  """
+  height, width = shadow_HW.shape
+  left, top = int(np.floor(x)) - 3, int(np.floor(y)) - 3
+  if left < 0 or top < 0 or left + 7 >= width or top + 7 >= height:
+    return np.float32(1.0)
+  limit = closeness + bias
+  agree = 0
+  for j in (0, 3, 7):
+    for i in (0, 3, 7):
+      agree += 1 if shadow_HW[top + j, left + i] <= limit else 0
+  if agree == 0 or agree == 9:
+    return np.float32(0.0) if agree == 0 else np.float32(1.0)
+  fx, fy = x - np.floor(x), y - np.floor(y)
+  zero, one, sharp = np.float32(0.0), np.float32(1.0), np.float32(1.0 / 16.0)
+  lit = total = zero
+  for j in range(8):
+    dy = np.float32(j) - np.float32(3.0) - fy
+    wy = max(one - dy * dy * sharp, zero)
+    for i in range(8):
+      dx = np.float32(i) - np.float32(3.0) - fx
+      weight = wy * max(one - dx * dx * sharp, zero)
+      total += weight
+      if shadow_HW[top + j, left + i] <= limit:
+        lit += weight
+  return lit / total
+
+
+@_jit
+def shade(
+  surface_HWA, sky_HW2, shadow_HW, to_shadow_34, lights_L6, offsets_N2, reach, out_HW3
+):
   """Lights the surface points and writes sRGB bytes over white.
 
   Args:
     surface_HWA: float32[H, W, 9] as `resolve` wrote it.
+    sky_HW2: as `open_sky` wrote it.
     shadow_HW: float32[S, S], closeness to the first light.
     to_shadow_34: float32[3, 4], camera space to shadow map x, y, closeness (metres).
     lights_L6: float32[L, 6]: unit direction to the light, strength, wrap, specular;
@@ -214,7 +312,9 @@ def shade(surface_HWA, shadow_HW, to_shadow_34, lights_L6, offsets_N2, reach, ou
       nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
       inverse = -one / np.sqrt(px * px + py * py + pz * pz)
       vx, vy, vz = px * inverse, py * inverse, pz * inverse
-      sky = open_sky_share(surface_HWA, y, x, reach[0], offsets_N2, reach[1])
+      sky = _sky_at(sky_HW2, y, x, pz)
+      if sky < 0.0:
+        sky = open_sky_share(surface_HWA, y, x, reach[0], offsets_N2, reach[1])
       # Looked up a little off the surface, or it would shadow itself.
       qx, qy, qz = px + LIFT_M * nx, py + LIFT_M * ny, pz + LIFT_M * nz
       u = matrix[0, 0] * qx + matrix[0, 1] * qy + matrix[0, 2] * qz + matrix[0, 3]
@@ -237,7 +337,8 @@ def shade(surface_HWA, shadow_HW, to_shadow_34, lights_L6, offsets_N2, reach, ou
           hx, hy, hz = lx + vx, ly + vy, lz + vz
           half = one / np.sqrt(hx * hx + hy * hy + hz * hz)
           aligned = max((nx * hx + ny * hy + nz * hz) * half, np.float32(0.0))
-          specular += strength * lights_L6[i, 5] * gloss * aligned**power
+          if aligned > np.float32(0.75):  # below it the power is as good as zero
+            specular += strength * lights_L6[i, 5] * gloss * aligned**power
       value = surface_HWA[y, x, 6] * diffuse + specular * sky
       value = one - np.exp(np.float32(-1.35) * value)  # a soft shoulder, no clipping
       value = coverage * value + (one - coverage)

@@ -14,10 +14,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tdmm_jax.render import rasterizer
+from tdmm_jax.render import heat_map, rasterizer
 
 # Degrees that the camera is carried round the head, towards the subject's left.
-VIEWS = {"front": 0.0, "three_quarter": 38.0, "side": 85.0}
+VIEWS = {
+  "front": 0.0,
+  "three_quarter": 38.0,
+  "side": 85.0,
+  "three_quarter_right": -38.0,
+  "side_right": -85.0,
+  "face": 0.0,
+  "mouth": 0.0,
+}
+# Views that frame a region: its name, and the picture's half side over the region's.
+CLOSE_UPS = {"face": ("face", 1.12), "mouth": ("lips", 1.9)}
 
 FIELD_OF_VIEW_DEG = 16.0  # a portrait lens: hardly any perspective in the face
 
@@ -28,7 +38,7 @@ REGION_LOOKS = {
   "eyebrows": (0.20, 0.0),
   "inner_mouth": (0.08, 0.05),
   "tongue": (0.26, 0.15),
-  "teeth": (0.80, 0.30),
+  "teeth": (0.62, 0.30),
   "eyeballs": (0.80, 0.9),
   "iris": (0.20, 0.9),
   "pupil": (0.02, 0.9),
@@ -96,9 +106,14 @@ def frame_camera(face_model, size: tuple[int, int], view: str = "front") -> Came
   target = (low + high) / 2
   half_height = 0.52 * (high[1] - low[1])
   half_width = 0.58 * max(high[0] - low[0], 0.8 * (high[2] - low[2]))
-  if view != "front":
+  if VIEWS[view]:
     half_width = max(half_width, 0.56 * (high[2] - low[2]))
   half = max(half_height, half_width * height / width)
+  region, margin = CLOSE_UPS.get(view, ("", 1.0))
+  if region and region in (face_model.regions or {}):
+    near_V3 = head_V3[np.asarray(face_model.regions[region])]
+    target = (near_V3.min(0) + near_V3.max(0)) / 2
+    half = margin * float(np.ptp(near_V3[:, :2], axis=0).max()) / 2
   tangent = np.tan(np.radians(FIELD_OF_VIEW_DEG / 2))
   distance = float(half / tangent)
   yaw = np.radians(VIEWS[view])
@@ -191,18 +206,21 @@ class Scene:
       return {
         "depth": np.empty((high, wide), np.float32),
         "triangle": np.empty((high, wide), np.int32),
-        "weights": np.empty((high, wide, 2), np.float32),
         "surface": np.empty((height, width, 9), np.float32),
         "shadow": np.empty(shadow, np.float32),
         "shadow_triangle": np.empty(shadow, np.int32),
-        "shadow_weights": np.empty((*shadow, 2), np.float32),
+        "sky": np.empty(((height + 1) // 2, (width + 1) // 2, 2), np.float32),
       }
 
-  def draw(self, vertices_V3: np.ndarray) -> np.ndarray:
+  def draw(
+    self, vertices_V3: np.ndarray, paint_V=None, wireframe: bool = False
+  ) -> np.ndarray:
     """Draws one frame.
 
     Args:
       vertices_V3: float[V, 3], metres, world space.
+      paint_V: float[V] in 0 .. 1, shown as colour (see `heat_map`), or None.
+      wireframe: draw the edges of the triangles, too.
 
     Returns:
       uint8[H, W, 3], sRGB.
@@ -215,6 +233,8 @@ class Scene:
     attributes_V8[:, :3] = points_V3
     attributes_V8[:, 3:6] = rasterizer.vertex_normals(points_V3, self.faces_F3)
     attributes_V8[:, 6:] = self.looks_V2
+    if paint_V is not None:
+      attributes_V8[:, 6], attributes_V8[:, 7] = paint_V, SKIN[1]
     closeness_V = 1.0 / np.maximum(-points_V3[:, 2], 1e-3)
     samples = rasterizer.SUPERSAMPLE
     screen_V3 = np.empty_like(points_V3)
@@ -227,11 +247,10 @@ class Scene:
       self.faces_F3,
       buffers["depth"],
       buffers["triangle"],
-      buffers["weights"],
     )
     rasterizer.resolve(
       buffers["triangle"],
-      buffers["weights"],
+      screen_V3,
       self.faces_F3,
       attributes_V8,
       buffers["surface"],
@@ -242,11 +261,16 @@ class Scene:
       self.faces_F3,
       buffers["shadow"],
       buffers["shadow_triangle"],
-      buffers["shadow_weights"],
     )
+    surface = buffers["surface"]
+    if paint_V is not None:
+      values_HW = surface[..., 6].copy()
+      surface[..., 6] = SKIN[0]
+    rasterizer.open_sky(buffers["surface"], self.offsets_N2, self.reach, buffers["sky"])
     picture_HW3 = np.empty((height, width, 3), np.uint8)
     rasterizer.shade(
       buffers["surface"],
+      buffers["sky"],
       buffers["shadow"],
       self.to_shadow_34,
       self.lights_L6,
@@ -254,8 +278,25 @@ class Scene:
       self.reach,
       picture_HW3,
     )
+    if paint_V is not None:
+      picture_HW3 = heat_map.paint(picture_HW3, values_HW, surface[..., 8])
+    if wireframe:
+      picture_HW3 = _with_edges(picture_HW3, buffers["triangle"])
     self._buffers.append(buffers)
     return picture_HW3
+
+
+def _with_edges(picture_HW3, triangle_HW) -> np.ndarray:
+  """Darkens where two samples beside one another show two triangles."""
+  edge = np.zeros(triangle_HW.shape, np.float32)
+  seen = triangle_HW >= 0
+  across = (triangle_HW[:, 1:] != triangle_HW[:, :-1]) & seen[:, 1:] & seen[:, :-1]
+  down = (triangle_HW[1:] != triangle_HW[:-1]) & seen[1:] & seen[:-1]
+  edge[:, 1:] = across
+  edge[1:] = np.maximum(edge[1:], down)
+  height, width = picture_HW3.shape[:2]
+  share = edge.reshape(height, rasterizer.SUPERSAMPLE, width, -1).mean((1, 3))
+  return (picture_HW3 * (1.0 - 0.6 * share)[..., None]).astype(np.uint8)
 
 
 def render_frames(
@@ -265,6 +306,8 @@ def render_frames(
   view: str = "front",
   progress: Callable[[int], None] | None = None,
   workers: int | None = None,
+  paint: np.ndarray | None = None,
+  wireframe: bool = False,
 ) -> np.ndarray:
   """Renders a clip.
 
@@ -273,9 +316,11 @@ def render_frames(
       are taken from the regions named in REGION_LOOKS, plain grey without them.
     vertices: float[T, V, 3], metres, y up, x to the subject's left, z out of the face.
     size: (W, H) in pixels.
-    view: "front", "three_quarter" or "side".
+    view: one of VIEWS.
     progress: called with the number of frames newly done (`tqdm.update` fits).
     workers: threads; by default one per CPU core. The pictures do not depend on it.
+    paint: float[T or more, V] in 0 .. 1, shown as colour; see `heat_map`.
+    wireframe: draw the edges of the triangles, too.
 
   Returns:
     uint8[T, H, W, 3], sRGB.
@@ -293,7 +338,9 @@ def render_frames(
   frames = np.empty((vertices.shape[0], size[1], size[0], 3), np.uint8)
   workers = workers or os.cpu_count() or 1
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    for t, picture in enumerate(pool.map(scene.draw, vertices)):
+    paints = [None] * len(vertices) if paint is None else paint
+    edges = [wireframe] * len(vertices)
+    for t, picture in enumerate(pool.map(scene.draw, vertices, paints, edges)):
       frames[t] = picture
       if progress is not None:
         progress(1)

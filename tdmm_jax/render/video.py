@@ -46,16 +46,27 @@ def _ffmpeg(arguments: Sequence[str], data: bytes = b"") -> subprocess.Completed
   )
 
 
-def _write_mp4(path: pathlib.Path, frames: np.ndarray, fps: float):
+def _write_mp4(path: pathlib.Path, frames: np.ndarray, fps: float, audio=None):
   raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-r", repr(fps)]
   size = f"{frames.shape[2]}x{frames.shape[1]}"
   codec = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "19"]
   fast = ["-preset", "veryfast", "-movflags", "+faststart"]
-  done = _ffmpeg(
-    ["-y", *raw, "-s", size, "-i", "-", *codec, *fast, str(path)], frames.tobytes()
-  )
+  inputs = [*raw, "-s", size, "-i", "-"]
+  if audio is not None:  # the film's length stands: sound is cut, or ends before
+    seconds = repr(len(frames) / fps)
+    inputs += ["-i", _plain_name(audio), "-map", "0:v", "-map", "1:a", "-t", seconds]
+    codec += ["-c:a", "aac", "-b:a", "160k"]
+  done = _ffmpeg(["-y", *inputs, *codec, *fast, str(path)], frames.tobytes())
+  if done.returncode and audio is not None:
+    raise UserError(f"{audio}: no sound can be read from it; give a wav or mp4")
   if done.returncode:
     raise RuntimeError(f"ffmpeg: {done.stderr.decode(errors='replace')[-400:]}")
+
+
+def _plain_name(path) -> str:
+  """A name that ffmpeg reads as a file: "./" keeps it from being a protocol."""
+  path = pathlib.Path(path)
+  return str(path) if path.is_absolute() else f"./{path}"
 
 
 def _write_gif(path: pathlib.Path, frames: np.ndarray, fps: float):
@@ -66,7 +77,11 @@ def _write_gif(path: pathlib.Path, frames: np.ndarray, fps: float):
 
 
 def write_video(
-  path: str | os.PathLike, frames, fps: float = 25.0, caption: str | None = None
+  path: str | os.PathLike,
+  frames,
+  fps: float = 25.0,
+  caption: str | None = None,
+  audio: str | os.PathLike | None = None,
 ) -> pathlib.Path:
   """Writes frames as a video that browsers play (H.264, yuv420p), or as a GIF.
 
@@ -78,12 +93,14 @@ def write_video(
     frames: uint8[T, H, W, 3], T at least 1.
     fps: frames a second, above 0.
     caption: the text, or None.
+    audio: a file whose sound is laid under an .mp4, from its start; or None.
 
   Returns:
     The path.
 
   Raises:
-    UserError: if the suffix is neither .mp4 nor .gif, or the folder cannot be written.
+    UserError: if the suffix is neither .mp4 nor .gif, the folder cannot be written, or
+      there is no sound in `audio`.
     ValueError: if `frames` or `fps` are not as above.
   """
   path = pathlib.Path(path)
@@ -98,15 +115,19 @@ def write_video(
   num_frames, height, width, _ = frames.shape
   strip = np.zeros((0, width, 3), np.uint8)
   if caption:
-    strip = captions.caption_strip(caption, width, size_px=max(11, round(width / 24)))
+    strip = captions.caption_strip(
+      caption, width, size_px=min(max(11, round(width / 24)), 24)
+    )
   total = height + strip.shape[0]
   canvas = np.full((num_frames, total + total % 2, width + width % 2, 3), 255, np.uint8)
   canvas[:, :height, :width] = frames
   canvas[:, height:total, :width] = strip
-  write = _write_gif if path.suffix.lower() == ".gif" else _write_mp4
   try:
     with files.then_rename(path) as temporary:
-      write(temporary, canvas, float(fps))
+      if path.suffix.lower() == ".gif":
+        _write_gif(temporary, canvas, float(fps))
+      else:
+        _write_mp4(temporary, canvas, float(fps), *([audio] if audio else []))
   except OSError as error:
     raise UserError(
       f"{path}: cannot be written ({error.strerror}); choose another folder"
@@ -129,9 +150,10 @@ def read_video(path: str | os.PathLike) -> tuple[np.ndarray, float]:
   path = pathlib.Path(path)
   if not path.is_file():
     raise UserError(f"{path}: no such video; check the path")
-  # PPM pictures say their own size; "./" keeps a name from being read as a protocol.
-  name = str(path) if path.is_absolute() else f"./{path}"
-  done = _ffmpeg(["-i", name, "-an", "-f", "image2pipe", "-c:v", "ppm", "-"])
+  # PPM pictures say their own size.
+  done = _ffmpeg(
+    ["-i", _plain_name(path), "-an", "-f", "image2pipe", "-c:v", "ppm", "-"]
+  )
   fps = re.search(
     r"Video: .*?([\d.]+) (?:fps|tbr)", done.stderr.decode(errors="replace")
   )

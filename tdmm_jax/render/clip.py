@@ -1,0 +1,212 @@
+"""`tdmm render`: one or more motions, and a real video, as one film or contact sheet.
+
+Shapes: T frames, V vertices, H and W a picture's height and width in pixels.
+"""
+
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import face_model as face_model_lib
+from tdmm_jax.face.face_model import FaceModel
+from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.render import caption as captions
+from tdmm_jax.render import contact_sheet, heat_map, scene, video
+
+SHEET = ".png"
+SUFFIXES = (*video.SUFFIXES, SHEET)
+_GAP = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+  """How a clip is drawn.
+
+  Attributes:
+    view: one of `scene.VIEWS`.
+    size: side of each square picture, pixels; even, 64 to 2048.
+    identity: with each motion's own identity instead of the mean head.
+    wireframe: with the mesh's edges.
+    error: paint each motion but the first by its distance to the first, with a bar.
+    error_max_mm: the bar's end; by default the 99th percentile, rounded up.
+    caption: under the whole.
+    labels: over each motion; as many as motions, or none.
+    sheet_frames: pictures in a row of a contact sheet.
+  """
+
+  view: str = "front"
+  size: int = 512
+  identity: bool = False
+  wireframe: bool = False
+  error: bool = False
+  error_max_mm: float | None = None
+  caption: str = ""
+  labels: tuple[str, ...] = ()
+  sheet_frames: int = 8
+
+
+def check(path: str | os.PathLike, style: Style, count: int, audio=None) -> None:
+  """Everything that can be told before the work.
+
+  Args:
+    path: the file to be written.
+    style: see `Style`.
+    count: how many motions.
+    audio: a file with sound, or None.
+
+  Raises:
+    UserError: a suffix, size, view, number of labels or sound that cannot be.
+  """
+  suffix = pathlib.Path(path).suffix.lower()
+  if suffix not in SUFFIXES:
+    raise UserError(
+      f"{path}: cannot write a {suffix or 'suffixless'} video; end the name in "
+      f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    )
+  if not 64 <= style.size <= 2048 or style.size % 2:
+    raise UserError(f"--size {style.size}: give an even number from 64 to 2048")
+  if style.view not in scene.VIEWS:
+    raise UserError(f"--view {style.view}: choose one of {', '.join(scene.VIEWS)}")
+  if style.labels and len(style.labels) != count:
+    raise UserError(
+      f"--label: {len(style.labels)} given for {count} motions; give one for each"
+    )
+  if style.error and count < 2:
+    raise UserError("--error: compares motions; give at least two")
+  if style.error_max_mm is not None and not style.error_max_mm > 0:
+    raise UserError(f"--error_max {style.error_max_mm:g}: give millimetres above 0")
+  if style.sheet_frames < 1:
+    raise UserError(f"--frames {style.sheet_frames}: give at least 1")
+  if audio is not None and suffix != ".mp4":
+    raise UserError(f"--audio: {suffix} is silent; end the name in .mp4")
+  if audio is not None and not pathlib.Path(audio).is_file():
+    raise UserError(f"{audio}: no such sound; check the path")
+
+
+def render(
+  path: str | os.PathLike,
+  face: FaceModel,
+  motions: Sequence[FaceMotion],
+  style: Style = Style(),
+  beside: str | os.PathLike | None = None,
+  audio: str | os.PathLike | None = None,
+  progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+  """Draws motions side by side and writes the file; a shorter one holds its last frame.
+
+  Args:
+    path: ends in .mp4, .gif or .png (a contact sheet, one row a motion).
+    face: the motions' face model.
+    motions: all at one frame rate.
+    style: see `Style`.
+    beside: a real video, shown first, from its start.
+    audio: a file whose sound is laid under, from its start.
+    progress: called with the number of frames newly drawn.
+
+  Returns:
+    file, frames, fps, frames_per_s (drawing and writing), and with `error` the mean and
+    greatest distance of each compared motion, error_mm and error_max_mm.
+
+  Raises:
+    UserError: see `check`; motions that do not fit the model; an unreadable video.
+  """
+  check(path, style, len(motions), audio)
+  footage = None
+  if beside is not None:
+    footage = _at_rate(*video.read_video(beside), motions[0].fps)
+  vertices = [
+    face_model_lib.motion_vertices(face, motion, identity=style.identity)
+    for motion in motions
+  ]
+  result: dict[str, Any] = {"file": str(path), "fps": motions[0].fps}
+  start = time.perf_counter()
+  values_mm, top_mm = None, 0.0
+  if style.error:
+    values_mm = [_distance_mm(vertices[0], other) for other in vertices[1:]]
+    top_mm = style.error_max_mm or heat_map.round_up(
+      max(np.percentile(values, 99) for values in values_mm)
+    )
+    result["error_mm"] = [float(values.mean()) for values in values_mm]
+    result["error_max_mm"] = [float(values.max()) for values in values_mm]
+  drawn = []
+  for i, points in enumerate(vertices):
+    paint = None
+    if values_mm is not None and i > 0:
+      paint = np.clip(values_mm[i - 1] / top_mm, 0.0, 1.0)
+      paint = np.concatenate([paint, np.repeat(paint[-1:], len(points), 0)])
+    drawn.append(
+      scene.render_frames(
+        face,
+        points,
+        (style.size, style.size),
+        style.view,
+        progress,
+        paint=paint,
+        wireframe=style.wireframe,
+      )
+    )
+  labels = list(style.labels) or [""] * len(drawn)
+  if footage is not None:
+    drawn, labels = [footage, *drawn], ["video" if style.labels else "", *labels]
+  result["frames"] = max(map(len, drawn))
+  if pathlib.Path(path).suffix.lower() == SHEET:
+    *above, last = zip(labels, drawn)
+    rows = {label or f"{i + 1}": clip for i, (label, clip) in enumerate(above)}
+    contact_sheet.contact_sheet(
+      last[1],
+      path,
+      style.caption,
+      style.sheet_frames,
+      last[0] or (str(len(drawn)) if above else ""),
+      rows,
+      height=min(style.size, 320),
+      fps=motions[0].fps,
+    )
+  else:
+    frames = _columns(drawn, labels, style.size)
+    if values_mm is not None:
+      frames = heat_map.with_bar(frames, top_mm)
+    video.write_video(path, frames, motions[0].fps, style.caption, audio)
+  result["frames_per_s"] = result["frames"] / (time.perf_counter() - start)
+  return result
+
+
+def _distance_mm(first_TV3, other_TV3) -> np.ndarray:
+  """float32[T', V]: vertex distances over the frames that both have."""
+  frames = min(len(first_TV3), len(other_TV3))
+  return np.linalg.norm(first_TV3[:frames] - other_TV3[:frames], axis=-1) * 1e3
+
+
+def _at_rate(frames, fps, wanted) -> np.ndarray:
+  """The frames nearest in time at another rate."""
+  count = max(round(len(frames) / fps * wanted), 1)
+  nearest = np.round(np.arange(count) / wanted * fps).astype(int)
+  return frames[np.minimum(nearest, len(frames) - 1)]
+
+
+def _columns(clips, labels, size) -> np.ndarray:
+  """Clips side by side, each under its label; uint8[T, H, W, 3]."""
+  if len(clips) == 1 and not labels[0]:
+    return clips[0]
+  joined = video.beside(clips, size, _GAP)
+  if not any(labels):
+    return joined
+  parts = []
+  for label, clip in zip(labels, clips, strict=True):
+    width = max(round(clip.shape[2] * size / clip.shape[1]), 1)
+    strip = captions.caption_strip(label or " ", width, max(11, size // 24))
+    parts.append(strip)
+  height = max(part.shape[0] for part in parts)
+  head = np.full((height, joined.shape[2], 3), 255, np.uint8)
+  left = 0
+  for part in parts:
+    head[: part.shape[0], left : left + part.shape[1]] = part
+    left += part.shape[1] + _GAP
+  above = np.broadcast_to(head, (len(joined), *head.shape))
+  return np.concatenate([above, joined], axis=1)
