@@ -17,7 +17,7 @@ VIEWS = (
 
 
 def add_commands(add, add_json, add_face_model, say) -> None:
-  """Adds `render` and `export`.
+  """Adds `render`, `export` and `fit`.
 
   Args:
     add: (name, function, text) -> the command's parser.
@@ -99,6 +99,26 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   add_face_model(export)
   add_json(export)
 
+  fit = add("fit", _fit, "Fit a motion to meshes, ARKit curves, landmarks or a video.")
+  fit.set_defaults(say=say)
+  fit.add_argument(
+    "source",
+    nargs="+",
+    metavar="SOURCE",
+    help="a folder of .obj or .ply (the face model's topology), such files, an npz of "
+    "vertices, ARKit's csv, an npz of mediapipe landmarks, or a video",
+  )
+  fit.add_argument("-o", "--output", required=True, help="motion.npz")
+  fit.add_argument("--fps", type=float, help="of meshes (default: 25), or of a csv")
+  fit.add_argument(
+    "--scale", type=float, default=1.0, help="metres per unit of the meshes"
+  )
+  fit.add_argument(
+    "--mean_head", action="store_true", help="do not fit the meshes' identity"
+  )
+  add_face_model(fit)
+  add_json(fit)
+
 
 def _render(args) -> None:
   from tdmm_jax.render import clip
@@ -156,3 +176,23 @@ def _export(args) -> None:
     for sentence in said:
       print(f"tdmm: {sentence}", file=sys.stderr)
   args.say(args, args.output, file=args.output, notes=said)
+
+
+def _fit(args) -> None:
+  if not str(args.output).lower().endswith(".npz"):
+    raise UserError(f"{args.output}: a motion is written as .npz; end the name in it")
+  if not args.scale > 0 or (args.fps is not None and not 1 <= args.fps <= 1000):
+    raise UserError("--scale must be above 0 and --fps from 1 to 1000; see --help")
+  from tdmm_jax.face import face_model, fit_files
+  from tdmm_jax.face import motion as motion_lib
+
+  face = face_model.load_face_model(args.face_model)
+  made, said = fit_files.fit_source(
+    args.source, face, args.face_model, args.fps, args.scale, not args.mean_head
+  )
+  motion_lib.save_motion(args.output, made)
+  if not (args.quiet or args.json):
+    print(f"tdmm: {said}", file=sys.stderr)
+  args.say(
+    args, args.output, file=args.output, frames=made.num_frames, fps=made.fps, fit=said
+  )

@@ -1,0 +1,121 @@
+"""`tdmm fit`: what was exported comes back as the motion it was."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tdmm_jax import cli
+from tdmm_jax.export import files, meshes
+from tdmm_jax.face import default_head, face_model, fit_files, io, motion
+
+LIMIT_MM = 0.05
+
+
+@pytest.fixture(scope="module")
+def face():
+  return default_head.build_default_head()
+
+
+@pytest.fixture(scope="module")
+def clip(face):
+  rng = np.random.default_rng(3)
+  walk = lambda width, size: np.cumsum(rng.normal(size=(3, width)), 0) * size
+  made = motion.zeros(3).replace(
+    expression=walk(50, 0.5),
+    jaw_pose=walk(3, 0.04) + [0.15, 0, 0],
+    neck_pose=walk(3, 0.05),
+    head_pose=walk(3, 0.2) + [0, 0.6, 0],
+    eyelids=np.clip(walk(2, 0.3), 0, 1),
+    eye_pose=walk(6, 0.1),
+    translation=walk(3, 0.05),
+    shape=rng.normal(size=face.num_shape),
+  )
+  return motion.validate(made, "clip")
+
+
+@pytest.mark.slow
+def test_meshes_become_the_motion_that_made_them(face, clip, tmp_path, capsys):
+  truth = face_model.motion_vertices(face, clip)
+  meshes.write_sequence(tmp_path / "seq" / "face.obj", truth * 1000, face.faces)
+  out = tmp_path / "motion.npz"
+  arguments = ["fit", str(tmp_path / "seq"), "-o", str(out), "--scale", "0.001"]
+  assert cli.main([*arguments, "--json"]) == 0
+  said = json.loads(capsys.readouterr().out)
+  assert said["frames"] == 3 and "mm in the mean" in said["fit"]
+  back = io.load_motion(out)
+  error = np.linalg.norm(face_model.motion_vertices(face, back) - truth, axis=-1)
+  assert error.max() * 1e3 < LIMIT_MM
+  assert np.abs(back.jaw_pose - clip.jaw_pose).max() < 0.01
+  assert np.abs(back.eyelids - clip.eyelids).max() < 0.02
+
+
+def test_arkit_csv_is_a_source(face, tmp_path, capsys):
+  arguments = ["--fps", "60", "-o", str(tmp_path / "m.npz")]
+  source = tmp_path / "take.csv"
+  jaw = np.zeros((6, 3), np.float32)
+  jaw[:, 0] = 0.2
+  files.export_motion(source, face, motion.zeros(6).replace(jaw_pose=jaw))
+  assert cli.main(["fit", str(source), *arguments]) == 0
+  back = io.load_motion(tmp_path / "m.npz")
+  assert back.fps == 25 and back.jaw_pose[:, 0].mean() == pytest.approx(0.2, abs=0.05)
+  capsys.readouterr()
+
+
+def test_video_goes_through_the_tracker(face, tmp_path, monkeypatch):
+  (tmp_path / "clip.mp4").write_bytes(b"not looked at here")
+  seen = []
+
+  def track(command, **_):
+    seen.append(command)
+    out = pathlib.Path(command[command.index("--out") + 1]) / "motions"
+    motion.save_motion(out / "clip.npz", motion.zeros(7))
+    return subprocess.CompletedProcess(command, 0, "", "")
+
+  monkeypatch.setattr(subprocess, "run", track)
+  made, said = fit_files.fit_source([tmp_path / "clip.mp4"], face)
+  assert made.num_frames == 7 and "mediapipe" in said
+  assert seen[0][:3] == [sys.executable, "-m", "data_prep.track"]
+
+
+@pytest.mark.parametrize(
+  ("sources", "said"),
+  [
+    (["gone.obj"], "gone.obj: no such file"),
+    (["small.obj"], "small.obj: 3 vertices, but default_v1 has 4361"),
+    (["empty"], "empty: nothing to fit"),
+    (["text.txt"], "text.txt: nothing to fit"),
+    (["broken.obj"], "broken.obj: cannot be read as OBJ"),
+    (["other.npz"], "other.npz: no array 'vertices'"),
+    (["mm.npz"], "1e+03 times the size"),
+    (["short.npz"], "do not fit default_v1"),
+    (["nan.npz"], "NaN"),
+    (["broken.ply"], "broken.ply: cannot be read as PLY"),
+    (["a.csv"], "a.csv: lacks 52 of ARKit's 52 columns"),
+    (["broken.mp4"], "broken.mp4: not tracked"),
+  ],
+)
+def test_what_fit_refuses(sources, said, face, tmp_path, monkeypatch, capsys):
+  monkeypatch.chdir(tmp_path)
+  template = np.asarray(face.v_template)[None]
+  pathlib.Path("empty").mkdir()
+  for name, text in {
+    "small.obj": "v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n",
+    "broken.obj": "v 0 zero 0\n",
+    "broken.ply": "ply\nnothing\n",
+    "text.txt": "hello",
+    "a.csv": "a,b\n1,2\n",
+    "broken.mp4": "no video",
+  }.items():
+    pathlib.Path(name).write_text(text)
+  np.savez("other.npz", x=np.zeros(3))
+  np.savez("mm.npz", vertices=template * 1000)
+  np.savez("short.npz", vertices=template[:, :100])
+  np.savez("nan.npz", vertices=template * np.nan)
+  assert cli.main(["fit", *sources, "-o", "out.npz"]) == 2
+  err = capsys.readouterr().err
+  assert err.count("\n") == 1 and said in err
+  assert not pathlib.Path("out.npz").exists()
