@@ -264,7 +264,7 @@ class Scene:
     )
     surface = buffers["surface"]
     if paint_V is not None:
-      values_HW = surface[..., 6].copy()
+      values_HW = np.where(surface[..., 8] > 0, surface[..., 6], np.float32(0.0))
       surface[..., 6] = SKIN[0]
     rasterizer.open_sky(buffers["surface"], self.offsets_N2, self.reach, buffers["sky"])
     picture_HW3 = np.empty((height, width, 3), np.uint8)
