@@ -1,6 +1,7 @@
 """USD, ARKit, meshes and FLAME layouts: each read back by someone else."""
 
 import csv
+import pathlib
 
 import clips
 import numpy as np
@@ -214,3 +215,11 @@ def test_what_export_refuses(arguments, said, tmp_path, monkeypatch, capsys):
   err = capsys.readouterr().err
   assert err.count("\n") == 1 and all(words in err for words in said)
   assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_the_page_names_every_format_and_option():
+  page = (pathlib.Path(__file__).parents[2] / "docs/export.md").read_text()
+  for suffix in files.FORMATS:
+    assert f"`{suffix}`" in page, suffix
+  for option in ("--light", "--signed", "--mean_head", "--error", "--wireframe"):
+    assert option in page
