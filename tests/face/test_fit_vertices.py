@@ -7,10 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+import random_head
 
 from tdmm_jax import cli
 from tdmm_jax.export import files, meshes
-from tdmm_jax.face import default_head, face_model, fit_files, io, motion
+from tdmm_jax.face import default_head, face_model, fit_files, fit_vertices, io, motion
 
 LIMIT_MM = 0.05
 
@@ -35,6 +36,18 @@ def clip(face):
     shape=rng.normal(size=face.num_shape),
   )
   return motion.validate(made, "clip")
+
+
+def test_a_random_models_motion_is_found_again():
+  model = face_model.from_arrays(**random_head.random_arrays(120, 4, 6))
+  tracks = random_head.random_pose(model, (3,))
+  tracks["shape"] = np.float32([0.5, -1.0, 0.3, 0.8])
+  made = motion.validate(motion.zeros(3, "random", 6).replace(**tracks), "random")
+  vertices = face_model.motion_vertices(model, made)
+  back, error = fit_vertices.fit_vertices(model, vertices)
+  assert error["error_max_mm"] < LIMIT_MM
+  for name, values in tracks.items():
+    np.testing.assert_allclose(getattr(back, name), values, atol=2e-3)
 
 
 @pytest.mark.slow
