@@ -35,7 +35,7 @@ def test_error_is_painted_where_it_is(face, pair, tmp_path):
   done = clip.render(path, face, pair, style)
   assert done["frames"] == 6 and done["frames_per_s"] > 0
   (mean,), (most,) = done["error_mm"], done["error_max_mm"]
-  assert 0 < mean < most < 20
+  assert 0 < mean < most < 30  # 0.3 rad at the chin
   frames, _ = video.read_video(path)
   colored = np.ptp(frames.astype(int), axis=-1) > 40
   width = 96 + 8
