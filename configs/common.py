@@ -10,13 +10,17 @@ def get_config() -> ml_collections.ConfigDict:
   config.records_dir = "runs/demo/records"
 
   config.total_steps = 1_000
-  config.batch_size = 32
+  config.batch_size = 32  # examples of one update, over all chips
+  # Examples a chip holds at once; a batch larger than that times the chips is worked off
+  # in parts, whose gradients are summed. 0: all at once.
+  config.batch_per_chip = 0
   config.log_every = 20
   config.eval_every = 500
   config.eval_batches = 4
   config.save_every = 250
   config.tensorboard = True  # through CLU; imports TensorFlow
 
+  config.optimizer = "adamw"  # or "adafactor"
   config.learning_rate = 1e-3
   config.warmup_steps = 100
   config.final_lr_fraction = 0.02
@@ -24,6 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.adam_b1 = 0.9
   config.adam_b2 = 0.98
   config.grad_clip_norm = 1.0
+  config.ema_decay = 0.0  # above 0: evaluate and use a moving average of the parameters
 
   config.mesh = ml_collections.ConfigDict({"data": -1, "fsdp": 1, "tensor": 1})
   return config

@@ -1,8 +1,8 @@
-"""T5.1.1 base in both directions, for a TPU slice.
+"""T5.1.1 base in both directions, for an accelerator; the other sizes start from it.
 
 Run: python -m tdmm_jax.train --config configs/lm_base.py --workdir DIR \\
        --config.records_dir RECORDS --config.tokenizer_dir TOKENIZER
-Expect: not run yet.
+Expect: not run yet. Compiled for TPU slices: docs/performance.md.
 """
 
 import ml_collections
@@ -12,7 +12,9 @@ from configs import lm_demo
 
 def get_config() -> ml_collections.ConfigDict:
   config = lm_demo.get_config()
-  config.batch_size = 256
+  config.batch_size = 2_048
+  config.batch_per_chip = 16
+  config.mesh.update({"data": 1, "fsdp": -1, "tensor": 1})
   config.total_steps = 100_000
   config.warmup_steps = 2_000
   config.learning_rate = 5e-4
@@ -37,4 +39,6 @@ def get_config() -> ml_collections.ConfigDict:
   model.num_decoder_layers = 12
   model.dropout_rate = 0.1
   model.dtype = "bfloat16"
+  model.scan_layers = True
+  model.remat = "dots"
   return config

@@ -48,5 +48,7 @@ def get_config() -> ml_collections.ConfigDict:
   model.dropout_rate = 0.0
   model.logits_via_embedding = False
   model.embedding_stddev = 1.0
-  model.dtype = "float32"
+  model.dtype = "float32"  # of the layers; parameters and logits are always float32
+  model.scan_layers = False  # one compiled layer for all: for deep models
+  model.remat = "none"  # kept for the backward pass: everything, or "dots", or "full"
   return config

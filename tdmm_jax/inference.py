@@ -15,12 +15,13 @@ import jax
 import ml_collections
 import numpy as np
 
-from tdmm_jax import checkpoints, motion_codec, objectives, runs
+from tdmm_jax import checkpoints, motion_codec, objectives, runs, train_step
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints, sample
 from tdmm_jax.errors import UserError
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.models import t5
 
 _BATCH = 16
 _ENCODER_MULTIPLE = 32
@@ -56,8 +57,11 @@ class Face:
         f"{self.codec.version}; train the language model again"
       )
     self.vocab = vocab_lib.load(workdir)
-    self.model = objectives.build_t5(self.config, self.vocab)
-    self.params = checkpoints.restore_model(workdir)["params"]
+    restored = checkpoints.restore_model(workdir)
+    self.model, self.params = t5.unscanned(
+      objectives.build_t5(self.config, self.vocab),
+      train_step.eval_params(restored["params"], restored.get("collections", {})),
+    )
 
   @property
   def max_seconds(self) -> float:

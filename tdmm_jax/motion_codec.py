@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from tdmm_jax import checkpoints
+from tdmm_jax import checkpoints, train_step
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion as motion_lib
@@ -173,5 +173,7 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
       f"'{face.name}' is version {face.version} here; train the tokenizer again"
     )
   restored = checkpoints.restore_model(workdir)
-  variables = {"params": restored["params"], **restored["collections"]}
+  collections = restored["collections"]
+  params = train_step.eval_params(restored["params"], collections)
+  variables = {**collections, "params": params}
   return MotionCodec(config, variables, face, stored["versions"]["tokenizer"])

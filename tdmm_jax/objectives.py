@@ -67,7 +67,7 @@ def tokenizer(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Objec
   init_fn = lambda rng: _replace_params(init(rng), linear)
 
   def loss_fn(params, collections, batch, rng):
-    return _tokenizer_loss(config, model, subset, params, collections, batch, rng)
+    return tokenizer_loss(config, model, subset, params, collections, batch, rng)
 
   train_iter = pipeline.tokenizer_iterator(
     train, config.window, config.batch_size, config.seed
@@ -141,7 +141,8 @@ def _replace_params(variables: dict, new: dict) -> dict:
   return {**variables, "params": params}
 
 
-def _tokenizer_loss(config, model, subset, params, collections, batch, rng):
+def tokenizer_loss(config, model, subset, params, collections, batch, rng):
+  """The tokenizer's train_step.LossFn, but for its first three arguments."""
   train = rng is not None
   geometry = losses.geometry_of(subset, batch["params"])
   (predicted, codes, quantizer_loss), updated = model.apply(
@@ -271,7 +272,7 @@ def language_model(
     return embedding_init.start_embeddings(variables, row_features, config.seed)
 
   def loss_fn(params, collections, batch, rng):
-    return _lm_loss(
+    return lm_loss(
       config, model, vocab, content_weight_V, params, collections, batch, rng
     )
 
@@ -295,7 +296,8 @@ def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> T5:
   return T5(vocab_size=vocab.table_size, **model)
 
 
-def _lm_loss(config, model, vocab, content_weight_V, params, collections, batch, rng):
+def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, rng):
+  """The language model's train_step.LossFn, but for its first four arguments."""
   inputs = batch["decoder_input_tokens"]
   if rng is not None:
     hide_rng = jax.random.fold_in(rng, 1)

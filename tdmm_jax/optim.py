@@ -1,8 +1,10 @@
-"""AdamW with warm-up, cosine decay and gradient clipping."""
+"""AdamW or Adafactor with warm-up, cosine decay and gradient clipping."""
 
 import jax
 import ml_collections
 import optax
+
+from tdmm_jax.errors import UserError
 
 
 def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
@@ -17,19 +19,41 @@ def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
 
 
 def _decays(params):
-  """Weight decay for matrices only, not for scales, biases and tables of one axis."""
-  return jax.tree.map(lambda p: p.ndim > 1, params)
+  """Weight decay for matrices only, not for scales, biases and tables of one axis.
+
+  The leading axis of scanned layers (under the key `layers`) makes no matrix.
+  """
+
+  def decays(path, param):
+    scanned = any(getattr(key, "key", None) == "layers" for key in path)
+    return param.ndim - scanned > 1
+
+  return jax.tree_util.tree_map_with_path(decays, params)
 
 
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
-  """AdamW after clipping by global norm."""
-  return optax.chain(
-    optax.clip_by_global_norm(config.grad_clip_norm),
-    optax.adamw(
-      learning_rate(config),
+  """The config's optimiser, after clipping by global norm.
+
+  AdamW keeps two float32 numbers a parameter; Adafactor (arXiv:1804.04235) keeps row
+  and column sums of a matrix, and no momentum. `config.learning_rate` is absolute for
+  AdamW and relative to each parameter's scale for Adafactor.
+
+  Raises:
+    UserError: `config.optimizer` is unknown.
+  """
+  rate = learning_rate(config)
+  if config.optimizer == "adamw":
+    update = optax.adamw(
+      rate,
       b1=config.adam_b1,
       b2=config.adam_b2,
       weight_decay=config.weight_decay,
       mask=_decays,
-    ),
-  )
+    )
+  elif config.optimizer == "adafactor":
+    update = optax.adafactor(rate, weight_decay_rate=None)
+  else:
+    raise UserError(
+      f"config.optimizer: {config.optimizer!r}; choose 'adamw' or 'adafactor'"
+    )
+  return optax.chain(optax.clip_by_global_norm(config.grad_clip_norm), update)

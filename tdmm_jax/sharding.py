@@ -27,20 +27,24 @@ LOGICAL_AXIS_RULES = (
   ("mlp", "tensor"),
   ("heads", "tensor"),
   ("kv", None),
+  ("layers", None),  # the leading axis that scanned layers add
   ("relpos_buckets", None),
   ("features", None),  # motion features and FLAME parameters: tens of rows, replicated
   ("codes", None),  # FSQ latents and VQ codebooks: small, replicated
 )
 
 
-def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
+def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1, devices=None) -> Mesh:
   """Returns a mesh over all devices; one axis may be -1 (what is left).
+
+  Args:
+    devices: other devices than this process', as those of a described TPU topology.
 
   Raises:
     ValueError: if the sizes do not multiply to the number of devices.
   """
   sizes = [data, fsdp, tensor]
-  num_devices = jax.device_count()
+  num_devices = jax.device_count() if devices is None else len(devices)
   if -1 in sizes:
     known = int(np.prod([s for s in sizes if s != -1]))
     sizes[sizes.index(-1)] = num_devices // known
@@ -49,7 +53,8 @@ def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1) -> Mesh:
       f"mesh {dict(zip(MESH_AXES, sizes))} does not cover {num_devices} devices"
     )
   # Auto by hand: make_mesh defaults to Explicit, under which constraints are asserts.
-  return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+  auto = (AxisType.Auto,) * 3
+  return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=auto, devices=devices)
 
 
 def _spec(names: Sequence[str | None]) -> PartitionSpec:
@@ -72,7 +77,19 @@ def partitioned(init, *names: str):
 
 
 def state_shardings(abstract_state: Any, mesh: Mesh) -> Any:
-  """Maps a tree of boxed abstract arrays to a tree of NamedShardings."""
+  """Maps a tree of boxed abstract arrays to a tree of NamedShardings.
+
+  What the optimiser keeps in place of a whole parameter (Adafactor's row and column
+  sums) carries that parameter's names but not its axes; it is small, and replicated.
+  """
+
+  def whole(leaf):
+    boxed = isinstance(leaf, nn.LogicallyPartitioned)
+    return leaf.value if boxed and leaf.value.ndim != len(leaf.names) else leaf
+
+  abstract_state = jax.tree.map(
+    whole, abstract_state, is_leaf=lambda x: isinstance(x, nn.LogicallyPartitioned)
+  )
   specs = nn.get_partition_spec(abstract_state)
   return nn.logical_to_mesh_sharding(specs, mesh, LOGICAL_AXIS_RULES)
 
@@ -82,10 +99,14 @@ def unbox(tree: Any) -> Any:
   return nn.meta.unbox(tree)
 
 
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+  """How a batch lies: its examples over the data and fsdp axes."""
+  return NamedSharding(mesh, _spec(("act_batch",)))
+
+
 def to_global(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
   """Assembles each host's slice of the batch into arrays sharded over the mesh."""
-  sharding = NamedSharding(mesh, _spec(("act_batch",)))
   return {
-    key: jax.make_array_from_process_local_data(sharding, value)
+    key: jax.make_array_from_process_local_data(batch_sharding(mesh), value)
     for key, value in batch.items()
   }

@@ -77,8 +77,19 @@ def train(config: ml_collections.ConfigDict, workdir, progress: bool = True) -> 
     _describe_run(config, workdir, objective.versions)
     tx = optim.optimizer(config)
     rng_init, rng_loop = jax.random.split(jax.random.key(config.seed))
-    state = train_step.init_state(objective.init_fn, tx, mesh, rng_init)
-    step_fn = train_step.make_train_step(objective.loss_fn, tx, rng_loop)
+    state = train_step.init_state(
+      objective.init_fn, tx, mesh, rng_init, config.ema_decay
+    )
+    step_fn = train_step.make_train_step(
+      objective.loss_fn,
+      tx,
+      rng_loop,
+      microbatches=train_step.num_microbatches(
+        config.batch_size, config.batch_per_chip, mesh.size
+      ),
+      ema_decay=config.ema_decay,
+      shardings=jax.tree.map(lambda x: x.sharding, state),
+    )
     eval_fn = train_step.make_eval_step(objective.loss_fn)
     logger = metric_logging.MetricLogger(workdir, config.tensorboard)
     with checkpoints.manager(workdir, config.save_every) as mngr:

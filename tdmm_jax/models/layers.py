@@ -115,7 +115,7 @@ class RelativePositionBias(nn.Module):
 
 
 class MultiHeadAttention(nn.Module):
-  """Multi-head attention; the caller brings the bias (position and mask together)."""
+  """Multi-head attention; the caller brings the biases: position and mask."""
 
   num_heads: int
   head_dim: int
@@ -150,10 +150,18 @@ class MultiHeadAttention(nn.Module):
     """Keys and values, float[B, H, M, K] each; what a decoding cache holds."""
     return self._split(self.key(x_BMD)), self._split(self.value(x_BMD))
 
-  def __call__(self, x_BLD, key_BHMK, value_BHMK, bias_BHLM, deterministic=True):
+  def __call__(self, x_BLD, key_BHMK, value_BHMK, biases, deterministic=True):
+    """Attends; `biases` is a sequence of float32 arrays that broadcast to [B, H, L, M].
+
+    They come apart so that a long stack of layers need not read their [B, H, L, M] sum
+    from memory once for each layer.
+    """
     query_BHLK = self._split(self.query(x_BLD))
     logits_BHLM = jnp.einsum("BHLK,BHMK->BHLM", query_BHLK, key_BHMK)
-    weights_BHLM = jax.nn.softmax(logits_BHLM.astype(jnp.float32) + bias_BHLM)
+    logits_BHLM = logits_BHLM.astype(jnp.float32)
+    for bias_BHLM in biases:
+      logits_BHLM = logits_BHLM + bias_BHLM
+    weights_BHLM = jax.nn.softmax(logits_BHLM)
     weights_BHLM = self.dropout(
       weights_BHLM.astype(self.dtype), deterministic=deterministic
     )

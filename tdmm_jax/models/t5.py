@@ -16,12 +16,62 @@ import jax.numpy as jnp
 from tdmm_jax import sharding
 from tdmm_jax.models import layers
 
+# What the forward pass keeps for the backward pass; the rest is computed again.
+REMAT_POLICIES = {
+  "none": None,  # everything is kept
+  # Products with weights are kept, attention scores and elementwise work are not.
+  "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+  "full": jax.checkpoint_policies.nothing_saveable,  # a layer's input is kept
+}
+
 
 def segment_bias(query_segments_BL, key_segments_BM):
   """float32[B, 1, L, M]: 0 within a segment, -1e9 across segments and to padding."""
   same_BLM = query_segments_BL[:, :, None] == key_segments_BM[:, None, :]
   allowed_BLM = same_BLM & (key_segments_BM > 0)[:, None, :]
   return jnp.where(allowed_BLM, 0.0, layers.NEG_INF)[:, None]
+
+
+def run_layers(stack, x_BLD, *constants, deterministic: bool):
+  """A stack's layers in turn, each rematerialised as `stack.remat` says.
+
+  Args:
+    stack: Encoder or Decoder; its `layers` is a list, or one scanned layer.
+    constants: trees of arrays that every layer is given.
+  """
+  if stack.remat not in REMAT_POLICIES:
+    raise ValueError(f"remat {stack.remat!r}; choose one of {sorted(REMAT_POLICIES)}")
+
+  def apply(layer, x_BLD, *constants):
+    return layer(x_BLD, *constants, deterministic=deterministic)
+
+  policy = REMAT_POLICIES[stack.remat]
+  if policy is not None:
+    # A scan keeps common subexpressions apart by itself.
+    apply = nn.remat(apply, policy=policy, prevent_cse=not stack.scan_layers)
+  if not stack.scan_layers:
+    for layer in stack.layers:
+      x_BLD = apply(layer, x_BLD, *constants)
+    return x_BLD
+  scanned = nn.scan(
+    lambda layer, x_BLD, *constants: (apply(layer, x_BLD, *constants), None),
+    variable_axes={"params": 0},
+    split_rngs={"params": True, "dropout": True},
+    in_axes=(nn.broadcast,) * len(constants),
+    length=stack.num_layers,
+    metadata_params={nn.PARTITION_NAME: "layers"},
+  )
+  return scanned(stack.layers, x_BLD, *constants)[0]
+
+
+def attention_biases(position_1HLM, mask_B1LM, scan_layers: bool):
+  """The biases of self-attention: summed once, or apart where layers are scanned.
+
+  The sum is [B, H, L, M]; reading it in each of many layers costs more than adding.
+  """
+  if scan_layers:
+    return (position_1HLM, mask_B1LM)
+  return (position_1HLM + mask_B1LM,)
 
 
 class EncoderLayer(nn.Module):
@@ -43,10 +93,10 @@ class EncoderLayer(nn.Module):
     self.mlp = layers.MlpBlock(self.mlp_dim, self.dropout_rate, self.dtype)
     self.dropout = nn.Dropout(self.dropout_rate)
 
-  def __call__(self, x_BMD, bias, deterministic):
+  def __call__(self, x_BMD, biases, *, deterministic):
     y_BMD = self.pre_attention_layer_norm(x_BMD)
     key, value = self.self_attention.project_kv(y_BMD)
-    y_BMD = self.self_attention(y_BMD, key, value, bias, deterministic)
+    y_BMD = self.self_attention(y_BMD, key, value, biases, deterministic)
     x_BMD = x_BMD + self.dropout(y_BMD, deterministic=deterministic)
     y_BMD = self.mlp(self.pre_mlp_layer_norm(x_BMD), deterministic)
     x_BMD = x_BMD + self.dropout(y_BMD, deterministic=deterministic)
@@ -75,27 +125,29 @@ class DecoderLayer(nn.Module):
     self.mlp = layers.MlpBlock(self.mlp_dim, self.dropout_rate, self.dtype)
     self.dropout = nn.Dropout(self.dropout_rate)
 
-  def _rest(self, x_BLD, y_BLD, cross_kv, cross_bias, deterministic):
+  def _rest(self, x_BLD, y_BLD, cross_kv, cross_biases, deterministic):
     """Everything after the self-attention, whose output is y_BLD."""
     x_BLD = x_BLD + self.dropout(y_BLD, deterministic=deterministic)
     y_BLD = self.pre_cross_attention_layer_norm(x_BLD)
-    y_BLD = self.encoder_decoder_attention(y_BLD, *cross_kv, cross_bias, deterministic)
+    y_BLD = self.encoder_decoder_attention(
+      y_BLD, *cross_kv, cross_biases, deterministic
+    )
     x_BLD = x_BLD + self.dropout(y_BLD, deterministic=deterministic)
     y_BLD = self.mlp(self.pre_mlp_layer_norm(x_BLD), deterministic)
     x_BLD = x_BLD + self.dropout(y_BLD, deterministic=deterministic)
     return sharding.constrain(x_BLD, "act_batch", "act_length", "act_embed")
 
-  def __call__(self, x_BLD, encoded_BMD, bias, cross_bias, deterministic):
+  def __call__(self, x_BLD, encoded_BMD, biases, cross_biases, *, deterministic):
     y_BLD = self.pre_self_attention_layer_norm(x_BLD)
     key, value = self.self_attention.project_kv(y_BLD)
-    y_BLD = self.self_attention(y_BLD, key, value, bias, deterministic)
+    y_BLD = self.self_attention(y_BLD, key, value, biases, deterministic)
     cross_kv = self.encoder_decoder_attention.project_kv(encoded_BMD)
-    return self._rest(x_BLD, y_BLD, cross_kv, cross_bias, deterministic)
+    return self._rest(x_BLD, y_BLD, cross_kv, cross_biases, deterministic)
 
   def cross_kv(self, encoded_BMD):
     return self.encoder_decoder_attention.project_kv(encoded_BMD)
 
-  def step(self, x_B1D, cache, index, bias, cross_bias):
+  def step(self, x_B1D, cache, index, biases, cross_biases):
     """One token with a cache; returns (x_B1D, cache with this token's key, value)."""
     y_B1D = self.pre_self_attention_layer_norm(x_B1D)
     key, value = self.self_attention.project_kv(y_B1D)
@@ -103,9 +155,9 @@ class DecoderLayer(nn.Module):
     key = jax.lax.dynamic_update_slice(cache["cached_key"], key, at)
     value = jax.lax.dynamic_update_slice(cache["cached_value"], value, at)
     cache = {**cache, "cached_key": key, "cached_value": value}
-    y_B1D = self.self_attention(y_B1D, key, value, bias)
+    y_B1D = self.self_attention(y_B1D, key, value, biases)
     cross_kv = (cache["cross_key"], cache["cross_value"])
-    return self._rest(x_B1D, y_B1D, cross_kv, cross_bias, True), cache
+    return self._rest(x_B1D, y_B1D, cross_kv, cross_biases, True), cache
 
 
 class Encoder(nn.Module):
@@ -113,21 +165,26 @@ class Encoder(nn.Module):
 
   num_layers: int
   layer: dict[str, Any]
+  scan_layers: bool = False
+  remat: str = "none"
 
   def setup(self):
     self.relpos_bias = layers.RelativePositionBias(self.layer["num_heads"], True)
-    self.layers = [EncoderLayer(**self.layer) for _ in range(self.num_layers)]
+    if self.scan_layers:
+      self.layers = EncoderLayer(**self.layer)  # with a leading axis, see run_layers
+    else:
+      self.layers = [EncoderLayer(**self.layer) for _ in range(self.num_layers)]
     self.encoder_norm = layers.RMSNorm(self.layer["dtype"])
     self.dropout = nn.Dropout(self.layer["dropout_rate"])
 
   def __call__(self, x_BMD, segments_BM, deterministic):
     positions = jnp.arange(x_BMD.shape[1])
     # Packed segments are contiguous, so index differences are positions' differences.
-    bias = self.relpos_bias(positions, positions)
-    bias = bias + segment_bias(segments_BM, segments_BM)
+    position = self.relpos_bias(positions, positions)
+    mask = segment_bias(segments_BM, segments_BM)
+    biases = attention_biases(position, mask, self.scan_layers)
     x_BMD = self.dropout(x_BMD, deterministic=deterministic)
-    for layer in self.layers:
-      x_BMD = layer(x_BMD, bias, deterministic)
+    x_BMD = run_layers(self, x_BMD, biases, deterministic=deterministic)
     return self.dropout(self.encoder_norm(x_BMD), deterministic=deterministic)
 
 
@@ -136,27 +193,36 @@ class Decoder(nn.Module):
 
   num_layers: int
   layer: dict[str, Any]
+  scan_layers: bool = False
+  remat: str = "none"
 
   def setup(self):
     self.relpos_bias = layers.RelativePositionBias(self.layer["num_heads"], False)
-    self.layers = [DecoderLayer(**self.layer) for _ in range(self.num_layers)]
+    if self.scan_layers:
+      self.layers = DecoderLayer(**self.layer)  # with a leading axis, see run_layers
+    else:
+      self.layers = [DecoderLayer(**self.layer) for _ in range(self.num_layers)]
     self.decoder_norm = layers.RMSNorm(self.layer["dtype"])
     self.dropout = nn.Dropout(self.layer["dropout_rate"])
 
   def __call__(self, x_BLD, segments_BL, encoded_BMD, segments_BM, deterministic):
     positions = jnp.arange(x_BLD.shape[1])
     causal_LL = positions[:, None] >= positions[None, :]
-    bias = self.relpos_bias(positions, positions)
-    bias = bias + segment_bias(segments_BL, segments_BL)
-    bias = bias + jnp.where(causal_LL, 0.0, layers.NEG_INF)
-    cross_bias = segment_bias(segments_BL, segments_BM)
+    position = self.relpos_bias(positions, positions)
+    mask = segment_bias(segments_BL, segments_BL)
+    mask = mask + jnp.where(causal_LL, 0.0, layers.NEG_INF)
+    biases = attention_biases(position, mask, self.scan_layers)
+    cross_biases = (segment_bias(segments_BL, segments_BM),)
     x_BLD = self.dropout(x_BLD, deterministic=deterministic)
-    for layer in self.layers:
-      x_BLD = layer(x_BLD, encoded_BMD, bias, cross_bias, deterministic)
+    x_BLD = run_layers(
+      self, x_BLD, encoded_BMD, biases, cross_biases, deterministic=deterministic
+    )
     return self.dropout(self.decoder_norm(x_BLD), deterministic=deterministic)
 
   def init_cache(self, encoded_BMD, max_decode_length: int):
     """An empty cache; the cross-attention's keys and values are made here, once."""
+    if self.scan_layers:
+      raise ValueError("scanned layers do not decode; see t5.unscanned")
     shape = (
       encoded_BMD.shape[0],
       self.layer["num_heads"],
@@ -184,7 +250,7 @@ class Decoder(nn.Module):
     bias = bias + jnp.where(positions <= index, 0.0, layers.NEG_INF)
     new_caches = []
     for layer, layer_cache in zip(self.layers, cache["layers"], strict=True):
-      x_B1D, layer_cache = layer.step(x_B1D, layer_cache, index, bias, cross_bias)
+      x_B1D, layer_cache = layer.step(x_B1D, layer_cache, index, (bias,), (cross_bias,))
       new_caches.append(layer_cache)
     cache = {"layers": new_caches, "cache_index": index + 1}
     return self.decoder_norm(x_B1D), cache
@@ -204,6 +270,8 @@ class T5(nn.Module):
   logits_via_embedding: bool = False
   embedding_stddev: float = 1.0  # T5's; smaller lets the attention be heard sooner
   dtype: Any = jnp.float32
+  scan_layers: bool = False  # one compiled layer; parameters gain a leading axis
+  remat: str = "none"  # see REMAT_POLICIES
 
   def setup(self):
     layer = {
@@ -222,12 +290,20 @@ class T5(nn.Module):
         nn.initializers.normal(self.embedding_stddev), "vocab", "embed"
       ),
     )
-    self.encoder = Encoder(self.num_encoder_layers, layer)
-    self.decoder = Decoder(self.num_decoder_layers, layer)
+    stack = (layer, self.scan_layers, self.remat)
+    self.encoder = Encoder(self.num_encoder_layers, *stack)
+    self.decoder = Decoder(self.num_decoder_layers, *stack)
     if not self.logits_via_embedding:
       self.logits_dense = layers.dense(
         self.vocab_size, None, "embed", "vocab", dtype=jnp.float32
       )
+
+  def _embed(self, tokens_BL):
+    # The whole table on each device: looked up in shards, the result would be laid out
+    # like the table, and moved to the batch's layout at the price of a full copy.
+    table_VD = sharding.constrain(self.token_embedder.embedding, None, None)
+    x_BLD = jnp.take(table_VD.astype(self.dtype), tokens_BL, axis=0)
+    return sharding.constrain(x_BLD, "act_batch", "act_length", "act_embed")
 
   def _logits(self, x_BLD):
     # float32 logits: bfloat16 has too few bits for a softmax over the vocabulary.
@@ -251,7 +327,7 @@ class T5(nn.Module):
     encoded_BMD = self.encode(
       encoder_input_tokens_BM, encoder_segment_ids_BM, deterministic
     )
-    x_BLD = self.token_embedder(decoder_input_tokens_BL)
+    x_BLD = self._embed(decoder_input_tokens_BL)
     x_BLD = self.decoder(
       x_BLD,
       decoder_segment_ids_BL,
@@ -263,7 +339,7 @@ class T5(nn.Module):
 
   def encode(self, tokens_BM, segment_ids_BM, deterministic: bool = True):
     """One vector per input token, float[B, M, D]: the word-level conditioning."""
-    x_BMD = self.token_embedder(tokens_BM)
+    x_BMD = self._embed(tokens_BM)
     return self.encoder(x_BMD, segment_ids_BM, deterministic)
 
   def init_cache(self, encoded_BMD, max_decode_length: int):
@@ -273,7 +349,36 @@ class T5(nn.Module):
     """Logits float32[B, V] of the next token and the cache moved on by one."""
     ones_B1 = jnp.ones_like(tokens_B)[:, None]
     cross_bias = segment_bias(ones_B1, (encoder_segment_ids_BM > 0).astype(jnp.int32))
-    x_B1D, cache = self.decoder.step(
-      self.token_embedder(tokens_B[:, None]), cache, cross_bias
-    )
+    x_B1D, cache = self.decoder.step(self._embed(tokens_B[:, None]), cache, cross_bias)
     return self._logits(x_B1D)[:, 0], cache
+
+
+def stack_layers(params: dict) -> dict:
+  """Parameters of separate layers as those of scanned layers: `layers_i` to `layers`."""
+  stacked = dict(params)
+  for name in ("encoder", "decoder"):
+    stack = dict(params[name])
+    indices = sorted(int(k[7:]) for k in stack if k.startswith("layers_"))
+    each = [stack.pop(f"layers_{i}") for i in indices]
+    stack["layers"] = jax.tree.map(lambda *arrays: jnp.stack(arrays), *each)
+    stacked[name] = stack
+  return stacked
+
+
+def unstack_layers(params: dict) -> dict:
+  """The inverse of `stack_layers`."""
+  separate = dict(params)
+  for name in ("encoder", "decoder"):
+    stack = dict(params[name])
+    layers_N = stack.pop("layers")
+    for i in range(len(jax.tree.leaves(layers_N)[0])):
+      stack[f"layers_{i}"] = jax.tree.map(lambda array: array[i], layers_N)  # noqa: B023
+    separate[name] = stack
+  return separate
+
+
+def unscanned(model: T5, params: dict) -> tuple[T5, dict]:
+  """The same model with separate layers, which decodes; a no-op where they are."""
+  if not model.scan_layers:
+    return model, params
+  return model.clone(scan_layers=False, remat="none"), unstack_layers(params)

@@ -1,0 +1,25 @@
+"""T5.1.1 xxl in both directions, for an accelerator.
+
+Run: python -m tdmm_jax.train --config configs/lm_xxl.py --workdir DIR \\
+       --config.records_dir RECORDS --config.tokenizer_dir TOKENIZER
+Expect: not run yet. Compiled for TPU slices: docs/performance.md.
+"""
+
+import ml_collections
+
+from configs import lm_base
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = lm_base.get_config()
+  config.batch_per_chip = 8
+  config.learning_rate = 1e-4
+
+  model = config.model
+  model.emb_dim = 4_096
+  model.num_heads = 64
+  model.mlp_dim = 10_240
+  model.num_encoder_layers = 24
+  model.num_decoder_layers = 24
+  model.remat = "full"
+  return config
