@@ -16,7 +16,7 @@ export TDMM_REAL_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install peers track videos beam blender demo test lint clean
+.PHONY: help compiler install peers track videos beam blender demo test lint clean
 
 help:
 	@echo 'make demo      install; build the default corpus, train both models, write'
@@ -27,6 +27,7 @@ help:
 	@echo 'make track     .venv-track/ with mediapipe, for python -m data_prep.track'
 	@echo 'make beam      .venv-beam/, for records on Dataflow, Flink or Spark'
 	@echo 'make videos    .venv-videos/ with diffusers and google-genai, for data_prep.videos'
+	@echo 'make compiler  .libtpu/, the TPU compiler, for launch.compile_check (203 MB)'
 	@echo 'make lint      ruff check and ruff format --check'
 	@echo 'make blender   .venv-blender/ with Blender as a module: its test then runs too'
 	@echo 'make clean     remove .venv*/ and caches; runs/ stays'
@@ -119,11 +120,22 @@ beam: .venv-beam/.installed
 	    --progress-bar off -r requirements-videos.txt
 	@touch $@
 
+# Beside .venv/, not in it: see requirements-launch.txt.
+compiler: .libtpu/.installed
+
+.libtpu/.installed: requirements-launch.txt | install
+	@echo 'Installing the TPU compiler into .libtpu/ ...'
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --target .libtpu \
+	    -r requirements-launch.txt || \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps \
+	    --target .libtpu -r requirements-launch.txt
+	@touch $@
+
 demo: install
 	@TDMM_INSTALL_SECONDS=$$(cat .venv/.installed) $(BIN)/python demo/run.py
 
 # One thread for each of the two workers, or they fight over two cores.
-test: install peers .node/.installed
+test: install peers compiler .node/.installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 JAX_PLATFORMS=cpu \
 	XLA_FLAGS="$$XLA_FLAGS --xla_cpu_multi_thread_eigen=false" \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)

@@ -11,8 +11,8 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.total_steps = 1_000
   config.batch_size = 32  # examples of one update, over all chips
-  # Examples a chip holds at once; a batch larger than that times the chips is worked off
-  # in parts, whose gradients are summed. 0: all at once.
+  # Examples a chip holds at once; a batch larger than that times the chips is worked
+  # off in parts, whose gradients are summed. 0: all at once.
   config.batch_per_chip = 0
   config.log_every = 20
   config.eval_every = 500

@@ -37,7 +37,7 @@ def get_config() -> ml_collections.ConfigDict:
   model.mlp_dim = 2_048
   model.num_encoder_layers = 12
   model.num_decoder_layers = 12
-  model.dropout_rate = 0.1
+  model.dropout_rate = 0.0  # as T5.1.1 in pre-training; 0.1 to fine-tune
   model.dtype = "bfloat16"
   model.scan_layers = True
   model.remat = "dots"

@@ -70,6 +70,28 @@ def constrain(x: jax.Array, *names: str | None) -> jax.Array:
   return jax.lax.with_sharding_constraint(x, _spec(names))
 
 
+def gathered(kernel: jax.Array, *names: str) -> jax.Array:
+  """A kernel as a matrix product takes it: whole along fsdp, split along tensor.
+
+  Kernels rest in shards and are gathered just before use, in the layers' dtype. Said
+  here, because left to itself the TPU compiler cuts each product into a ring of small
+  ones. The gradient goes back to where the kernel rests: each device sums its shard.
+  """
+  if jax.sharding.get_abstract_mesh().empty:
+    return kernel
+  in_use = [None if dict(LOGICAL_AXIS_RULES)[n] == "fsdp" else n for n in names]
+
+  @jax.custom_vjp
+  def gather(kernel):
+    return constrain(kernel, *in_use)
+
+  gather.defvjp(
+    lambda kernel: (gather(kernel), None),
+    lambda _, gradient: (constrain(gradient, *names),),
+  )
+  return gather(kernel)
+
+
 def partitioned(init, *names: str):
   """Wraps an initialiser so that its parameter carries logical axis names."""
   _spec(names)
@@ -97,6 +119,12 @@ def state_shardings(abstract_state: Any, mesh: Mesh) -> Any:
 def unbox(tree: Any) -> Any:
   """Removes the logical-axis boxes; plain arrays remain."""
   return nn.meta.unbox(tree)
+
+
+def cache_shardings(cache: Any, mesh: Mesh) -> Any:
+  """Shardings of a decoding cache: keys and values [B, H, M, K], and a scalar."""
+  names = ("act_batch", "act_heads", "act_length", "act_kv")
+  return jax.tree.map(lambda x: NamedSharding(mesh, _spec(names[: x.ndim])), cache)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

@@ -1,10 +1,13 @@
 """The optimiser: schedule, clipping, and what decays."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from configs import common
 from tdmm_jax import optim
+from tdmm_jax.errors import UserError
 
 
 def make_config(**changes):
@@ -43,3 +46,29 @@ def test_a_huge_gradient_is_clipped():
   small, _ = tx.update({"kernel": jnp.full((2, 2), 0.5)}, state, params)  # norm 1
   huge, _ = tx.update({"kernel": jnp.full((2, 2), 5e8)}, state, params)
   np.testing.assert_allclose(small["kernel"], huge["kernel"], rtol=1e-5)
+
+
+def test_the_leading_axis_of_scanned_layers_makes_no_matrix():
+  tx = optim.optimizer(make_config(weight_decay=0.5, warmup_steps=0))
+  layer = {"kernel": jnp.ones((3, 2, 2)), "scale": jnp.ones((3, 2))}
+  params = {"encoder": {"layers": layer}}
+  zero = {"encoder": {"layers": {name: 0 * value for name, value in layer.items()}}}
+  updates, _ = tx.update(zero, tx.init(params), params)
+  updates = updates["encoder"]["layers"]
+  np.testing.assert_allclose(updates["kernel"], -0.5e-2, rtol=1e-5)
+  np.testing.assert_array_equal(updates["scale"], 0)
+
+
+def test_adafactor_learns_with_rows_and_columns_for_state():
+  tx = optim.optimizer(make_config(optimizer="adafactor", warmup_steps=0))
+  params = {"kernel": jnp.ones((128, 256))}
+  state = tx.init(params)
+  numbers = sum(np.size(x) for x in jax.tree.leaves(state))
+  assert numbers < 128 * 256 / 50
+  updates, _ = tx.update({"kernel": jnp.ones((128, 256))}, state, params)
+  assert (np.asarray(updates["kernel"]) < 0).all()
+
+
+def test_an_unknown_optimizer_is_refused():
+  with pytest.raises(UserError, match="'sgd'; choose 'adamw' or 'adafactor'"):
+    optim.optimizer(make_config(optimizer="sgd"))

@@ -27,6 +27,9 @@ def dense(features: int, name: str, *axes: str, dtype=jnp.float32, stddev=None):
     use_bias=False,
     dtype=dtype,
     kernel_init=sharding.partitioned(init, *axes),
+    dot_general=lambda x, kernel, *args, **kwargs: jax.lax.dot_general(
+      x, sharding.gathered(kernel, *axes), *args, **kwargs
+    ),
     name=name,
   )
 

@@ -7,6 +7,7 @@ Source: Raffel et al. 2020, arXiv:1910.10683; T5.1.1 differences: gated GELU, un
 logits, no dropout in pre-training.
 """
 
+import operator
 from typing import Any
 
 import flax.linen as nn
@@ -354,7 +355,7 @@ class T5(nn.Module):
 
 
 def stack_layers(params: dict) -> dict:
-  """Parameters of separate layers as those of scanned layers: `layers_i` to `layers`."""
+  """Parameters of separate layers (`layers_i`) as those of scanned ones (`layers`)."""
   stacked = dict(params)
   for name in ("encoder", "decoder"):
     stack = dict(params[name])
@@ -372,7 +373,7 @@ def unstack_layers(params: dict) -> dict:
     stack = dict(params[name])
     layers_N = stack.pop("layers")
     for i in range(len(jax.tree.leaves(layers_N)[0])):
-      stack[f"layers_{i}"] = jax.tree.map(lambda array: array[i], layers_N)  # noqa: B023
+      stack[f"layers_{i}"] = jax.tree.map(operator.itemgetter(i), layers_N)
     separate[name] = stack
   return separate
 

@@ -1,0 +1,141 @@
+"""FLOPs and memory traffic of one training example, counted by hand.
+
+A compiled program's own count takes a scanned layer once, so it is counted here, from
+a list of the T5's matrix products. Definitions:
+
+- model FLOPs: forward and backward, twice the forward in the backward pass; nothing
+  that is computed a second time. For a T5 this is 6 FLOPs for each parameter and token
+  that meet, and the attention products (causal masks save nothing).
+- computed FLOPs: with what the remat policy computes again.
+- HBM bytes: each product reads its operands and writes its result once, whatever is
+  elementwise is fused into its neighbours; attention scores are written in float32,
+  read by the softmax, and its weights written and read in the layers' dtype; the
+  optimiser reads and writes its float32 state.
+
+Letters: L query tokens, M key tokens, D embedding, W heads times head width, F mlp,
+V vocabulary, H heads.
+"""
+
+import dataclasses
+
+import ml_collections
+
+_LAYER_BYTES = 2  # bfloat16
+_STATE_BYTES = 4  # float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+  """[m, k] by [k, n], `count` times for each example, in the forward pass."""
+
+  m: int
+  k: int
+  n: int
+  count: int
+  kind: str  # "weight", "attention", "logits"; "last": nothing needs it a second time
+
+  @property
+  def flops(self) -> float:
+    return 2.0 * self.m * self.k * self.n * self.count
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+  """Of one example, but for the weights' bytes, which are of one pass over a batch."""
+
+  model_flops: float
+  computed_flops: float
+  activation_bytes: float
+  weight_bytes: float
+  attention_bytes: float  # part of activation_bytes
+
+
+def _attention(config, queries: int, keys: int, layers: int) -> list[Product]:
+  model = config.model
+  width = model.num_heads * model.head_dim
+  return [
+    Product(queries, model.emb_dim, width, layers, "weight"),  # query
+    Product(keys, model.emb_dim, width, 2 * layers, "weight"),  # key, value
+    Product(queries, model.head_dim, keys, model.num_heads * layers, "attention"),
+    Product(queries, keys, model.head_dim, model.num_heads * layers, "attention"),
+    Product(queries, width, model.emb_dim, layers, "weight"),  # out
+  ]
+
+
+def products(config: ml_collections.ConfigDict, table_size: int) -> list[Product]:
+  """The forward pass' matrix products of one example of a language model."""
+  model = config.model
+  found = []
+  sides = [(config.encoder_length, model.num_encoder_layers)]
+  sides.append((config.decoder_length, model.num_decoder_layers))
+  for length, layers in sides:
+    found += _attention(config, length, length, layers)
+    found.append(Product(length, model.emb_dim, model.mlp_dim, 2 * layers, "weight"))
+    found.append(Product(length, model.mlp_dim, model.emb_dim, layers, "last"))
+  found += _attention(
+    config, config.decoder_length, config.encoder_length, model.num_decoder_layers
+  )
+  found.append(Product(config.decoder_length, model.emb_dim, table_size, 1, "logits"))
+  return found
+
+
+def again(product: Product, remat: str) -> bool:
+  """Whether the remat policy computes this product a second time."""
+  kinds = {"none": (), "dots": ("attention",), "full": ("attention", "weight")}
+  return product.kind in kinds[remat]
+
+
+def train_work(config: ml_collections.ConfigDict, table_size: int) -> Work:
+  """What one example costs in a train step."""
+  model_flops = computed = activations = weights = attention = 0.0
+  for p in products(config, table_size):
+    passes = 3 + again(p, config.model.remat)
+    model_flops += 3 * p.flops
+    computed += passes * p.flops
+    if p.kind == "attention":
+      continue
+    result_bytes = _STATE_BYTES if p.kind == "logits" else _LAYER_BYTES
+    moved = p.count * p.m * (p.k * _LAYER_BYTES + p.n * result_bytes)
+    activations += moved * passes
+    weights += p.count * p.k * p.n * _LAYER_BYTES * passes
+  for length, keys, layers in _attentions(config):
+    scores = config.model.num_heads * length * keys * layers
+    # Forward: scores written and read (4 + 4), weights written and read (2 + 2).
+    # Backward: the weights' gradient (2), both read and the scores' written (6), three
+    # reads by the products (6).
+    forward = 12 * (1 + (config.model.remat != "none"))
+    attention += scores * (forward + 14)
+  return Work(model_flops, computed, activations + attention, weights, attention)
+
+
+def _attentions(config) -> list[tuple[int, int, int]]:
+  """(queries, keys, layers) of encoder, decoder and cross-attention."""
+  encoder, decoder = config.encoder_length, config.decoder_length
+  layers = config.model.num_encoder_layers, config.model.num_decoder_layers
+  return [
+    (encoder, encoder, layers[0]),
+    (decoder, decoder, layers[1]),
+    (decoder, encoder, layers[1]),
+  ]
+
+
+def update_bytes(config: ml_collections.ConfigDict, num_params: float) -> float:
+  """What the optimiser reads and writes for so many parameters."""
+  numbers = {"adamw": 8, "adafactor": 5}[config.optimizer]  # gradient, state, parameter
+  numbers += 2 * (config.ema_decay > 0)
+  return num_params * numbers * _STATE_BYTES
+
+
+def decode_work(config: ml_collections.ConfigDict, table_size: int):
+  """(FLOPs of one token, bytes of one sequence's cache, bytes of the weights)."""
+  model = config.model
+  width = model.num_heads * model.head_dim
+  layers = model.num_decoder_layers
+  # Self-attention has four products with weights, cross-attention two: its keys and
+  # values are in the cache.
+  weights = layers * (6 * model.emb_dim * width + 3 * model.emb_dim * model.mlp_dim)
+  weights += model.emb_dim * table_size
+  keys = config.decoder_length + config.encoder_length
+  flops = 2 * weights + 4 * layers * width * keys
+  cache = 2 * layers * width * keys * _LAYER_BYTES
+  return float(flops), float(cache), float(weights * _LAYER_BYTES)
