@@ -281,7 +281,7 @@ def describe(report: dict) -> str:
   if "mfu_bound" in report:
     lines += [
       f"  FLOPs: model {report['model_flops'] / 1e12:.3f} T, computed "
-      f"{report['computed_flops'] / 1e12:.2f} T; HBM {report['hbm_bytes'] / 1e9:.0f}G",
+      f"{report['computed_flops'] / 1e12:.2f} T; HBM {report['hbm_bytes'] / 1e9:.2f}G",
       f"  compute {report['compute_seconds'] * 1e3:.2f} ms, HBM "
       f"{report['hbm_seconds'] * 1e3:.2f} ms, interconnect "
       f"{report['ici_seconds'] * 1e3:.2f} ms; without any overlap "
