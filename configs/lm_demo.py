@@ -14,7 +14,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.objective = "language_model"
   config.tokenizer_dir = "runs/demo/tokenizer"
   config.batch_size = 8
-  config.total_steps = 1_600
+  config.total_steps = 2_200
   config.save_every = 250
   config.learning_rate = 1.5e-3
   config.tensorboard = False
@@ -35,7 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
   # that it listens to the prompt and not only to what it has done (T2M-GPT's trick).
   config.history_dropout = 0.6
   config.prompt_dropout = 0.1  # for classifier-free guidance ...
-  config.guidance = 2.0  # ... whose default scale this is
+  config.guidance = 4.0  # ... whose default scale this is
   config.content_weight = 4.0  # of a caption's words that say something of the face
 
   model = config.model = ml_collections.ConfigDict()

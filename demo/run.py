@@ -38,7 +38,7 @@ from tdmm_jax.render import report
 STAGES = {
   "corpus": 20,
   "tokenizer": 90,
-  "lm": 350,
+  "lm": 450,
   "evaluation": 40,
   "real clips": 40,
   "pictures": 70,
