@@ -46,44 +46,95 @@ def _warn_unknown(prompt: str) -> None:
     )
 
 
-def _generate(args) -> None:
-  if (args.prompt is None) == (args.prompts is None):
-    raise UserError("PROMPT: give one prompt in quotes, or --prompts FILE, not both")
+def _sampling(args) -> dict:
+  """The sampling options of a command, as `Face` takes them."""
+  names = ("temperature", "top_p", "guidance", "top_k", "repetition_penalty")
+  return {name: getattr(args, name) for name in names}
+
+
+def _requests(args) -> list[tuple[str, str, float]]:
+  """(name, prompt, seconds) of what `generate` is asked for."""
+  if sum(x is not None for x in (args.prompt, args.prompts, args.timeline)) != 1:
+    raise UserError(
+      "PROMPT: give one prompt in quotes, or --prompts FILE, or --timeline TEXT, and "
+      "not both"
+    )
   if args.num < 1:
     raise UserError(f"--num {args.num}: out of range; ask for at least 1")
-  if not 0 < args.top_p <= 1 or not 0 <= args.temperature < float("inf"):
-    raise UserError(
-      "--top_p must be in (0, 1] and --temperature at least 0; see --help"
-    )
-  if args.guidance is not None and not 0 <= args.guidance < float("inf"):
-    raise UserError(f"--guidance {args.guidance:g}: out of range; give 0 or more")
   if args.prompts:
     from tdmm_jax.language import prompt_file
 
-    requests = prompt_file.read(pathlib.Path(args.prompts), args.seconds)
-  elif args.num == 1:
-    requests = [("motion", args.prompt, args.seconds)]
+    return prompt_file.read(pathlib.Path(args.prompts), args.seconds)
+  if args.num == 1:
+    return [("motion", args.prompt, args.seconds)]
+  return [(f"motion_{i}", args.prompt, args.seconds) for i in range(args.num)]
+
+
+def _generate(args) -> None:
+  requests = _requests(args)
+  if args.timeline:
+    from tdmm_jax.language import timeline
+
+    segments = timeline.parse(args.timeline)
+    asked = [(s.prompt, s.stop_s - s.start_s) for s in segments]
   else:
-    requests = [(f"motion_{i}", args.prompt, args.seconds) for i in range(args.num)]
+    asked = [(prompt, seconds) for _, prompt, seconds in requests]
   face = _load(args)
-  for _, prompt, seconds in requests:
+  sampling = face.sampling(**_sampling(args))
+  for prompt, seconds in asked:
     face.check_request(prompt, seconds)
-  for prompt in dict.fromkeys(prompt for _, prompt, _ in requests):
+  for prompt in dict.fromkeys(prompt for prompt, _ in asked):
     _warn_unknown(prompt)
   names, prompts, seconds = zip(*requests)
   start = time.perf_counter()
-  motions = face.generate_many(
-    prompts, seconds, args.seed, args.temperature, args.top_p, args.guidance
-  )
-  _LOG.info("made %d motions in %.1f s", len(motions), time.perf_counter() - start)
   files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
-  for file, motion in zip(files, motions, strict=True):
-    motion.save(file)
+  if args.prompts:
+    from tdmm_jax import prompt_job
+
+    with terminal.progress(len(requests), "motions", args.quiet) as bar:
+      prompt_job.run(face, requests, args.out, args.seed, sampling, bar.update)
+  elif args.timeline:
+    prompts, seconds = [args.timeline] * args.num, [segments[-1].stop_s] * args.num
+    for seed, file in enumerate(files, start=args.seed):
+      face.timeline(segments, seed, **_sampling(args)).save(file)
+  else:
+    motions = face.generate_many(prompts, seconds, args.seed, **_sampling(args))
+    for file, motion in zip(files, motions, strict=True):
+      motion.save(file)
+  _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
   made = [
-    {"file": str(f), "prompt": p, "seconds": m.num_frames / m.fps, "seed": args.seed}
-    for f, p, m in zip(files, prompts, motions)
+    {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed}
+    for f, p, s in zip(files, prompts, seconds)
   ]
   _print(args, "\n".join(map(str, files)), motions=made)
+
+
+def _edit(args) -> None:
+  from tdmm_jax import editing
+  from tdmm_jax.face import io
+
+  start, stop = editing.parse_frames(args.frames)
+  motion = io.load_motion(args.motion)
+  editing.check_frames(motion, start, stop)
+  face = _load(args)
+  face.codec.check(motion, args.motion)
+  edited = face.edit(motion, args.prompt, start, stop, args.seed, **_sampling(args))
+  _warn_unknown(args.prompt)
+  edited.save(args.output)
+  _print(args, args.output, file=args.output, prompt=args.prompt, frames=[start, stop])
+
+
+def _continue(args) -> None:
+  from tdmm_jax.face import io
+
+  motion = io.load_motion(args.motion)
+  face = _load(args)
+  face.codec.check(motion, args.motion)
+  options = (args.seconds, args.prompt, args.seed)
+  longer = face.extend(motion, *options, **_sampling(args))
+  longer.save(args.output)
+  length = longer.num_frames / longer.fps
+  _print(args, args.output, file=args.output, prompt=args.prompt, seconds=length)
 
 
 def _describe(args) -> None:
@@ -92,7 +143,7 @@ def _describe(args) -> None:
   motion = io.load_motion(args.motion)
   face = _load(args)
   face.check_motion(motion, args.motion)
-  text = face.describe(motion, args.question)
+  text = face.describe(motion, args.question, args.beams)
   from tdmm_jax.language import lexicon
 
   _print(
@@ -197,38 +248,87 @@ def _parser() -> argparse.ArgumentParser:
       help="default_v1, or the path of generic_model.pkl or flame2023.pkl",
     )
 
+  def add_sampling(command):
+    command.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    command.add_argument(
+      "--temperature", type=float, default=1.0, help="0 is greedy (default: 1)"
+    )
+    command.add_argument(
+      "--top_p", type=float, default=0.9, help="nucleus sampling (default: 0.9)"
+    )
+    command.add_argument(
+      "--top_k", type=int, default=0, help="the K likeliest tokens only (default: all)"
+    )
+    command.add_argument(
+      "--repetition_penalty",
+      type=float,
+      default=1.0,
+      metavar="R",
+      help="above 1: tokens that have occurred become less likely (default: 1)",
+    )
+    command.add_argument(
+      "--guidance",
+      type=float,
+      metavar="G",
+      help="how closely to follow the prompt: 1 is no guidance, 4 exaggerates "
+      "(default: the run's own)",
+    )
+
   generate = add("generate", _generate, "Turn a sentence into a face motion (npz).")
   generate.add_argument(
     "prompt", nargs="?", metavar="PROMPT", help="what the face does"
   )
   generate.add_argument(
-    "--prompts", metavar="FILE", help="JSON lines of clip_id, prompt[, seconds]"
+    "--prompts",
+    metavar="FILE",
+    help="JSON lines of clip_id, prompt[, seconds]; goes on where it was interrupted",
   )
   generate.add_argument(
-    "--seconds", type=float, default=4.0, help="length (default: 4)"
+    "--seconds", type=float, default=4.0, help="length, up to 600 (default: 4)"
   )
   generate.add_argument("--num", type=int, default=1, help="variants (default: 1)")
-  generate.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
   generate.add_argument(
-    "--temperature", type=float, default=1.0, help="0 is greedy (default: 1)"
+    "--timeline",
+    metavar="TEXT",
+    help='prompts in their times, s: "0-3: a slight smile; 3-7: surprise, nodding"',
   )
-  generate.add_argument(
-    "--top_p", type=float, default=0.9, help="nucleus sampling (default: 0.9)"
-  )
-  generate.add_argument(
-    "--guidance",
-    type=float,
-    metavar="G",
-    help="how closely to follow the prompt: 1 is no guidance, 4 exaggerates "
-    "(default: the run's own)",
-  )
+  add_sampling(generate)
   generate.add_argument("--out", default=".", help="output directory (default: .)")
   add_run(generate)
   add_json(generate)
 
+  edit = add("edit", _edit, "Make some frames of a motion anew; copy the others.")
+  edit.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  edit.add_argument("prompt", metavar="PROMPT", help="what the face does there")
+  edit.add_argument(
+    "--frames", required=True, metavar="A-B", help="frames A to B - 1, as 40-80"
+  )
+  add_sampling(edit)
+  edit.add_argument("-o", "--output", default="edited.npz", help="default: edited.npz")
+  add_run(edit)
+  add_json(edit)
+
+  go_on = add("continue", _continue, "Make a motion longer; what is there is copied.")
+  go_on.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  go_on.add_argument(
+    "prompt", nargs="?", metavar="PROMPT", help="default: the motion's own description"
+  )
+  go_on.add_argument(
+    "--seconds", type=float, default=4.0, help="how much is added (default: 4)"
+  )
+  add_sampling(go_on)
+  go_on.add_argument(
+    "-o", "--output", default="continued.npz", help="default: continued.npz"
+  )
+  add_run(go_on)
+  add_json(go_on)
+
   describe = add("describe", _describe, "Turn a face motion into a sentence.")
   describe.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
   describe.add_argument("--question", help="another instruction for the model")
+  describe.add_argument(
+    "--beams", type=int, default=1, help="beam search over so many (default: 1, greedy)"
+  )
   add_run(describe)
   add_json(describe)
 

@@ -8,19 +8,31 @@ motion.save("smile.npz")
 motion.save("smile.mp4")
 """
 
+import dataclasses
+import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import jax
 import ml_collections
 import numpy as np
 
-from tdmm_jax import checkpoints, motion_codec, objectives, runs, train_step
+from tdmm_jax import (
+  checkpoints,
+  editing,
+  long_motion,
+  motion_codec,
+  objectives,
+  runs,
+  train_step,
+)
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import tasks
-from tdmm_jax.decoding import constraints, sample
+from tdmm_jax.decoding import beam, constraints, sample, streaming
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.language import timeline
 from tdmm_jax.models import t5
 
 _BATCH = 16
@@ -34,6 +46,7 @@ class Face:
     name: what it was loaded from.
     codec: the tokenizer, with the face model (`codec.face`).
     config, vocab, model, params: the language model.
+    version: changes when anything that a motion depends on does.
   """
 
   def __init__(self, run_dir):
@@ -62,10 +75,12 @@ class Face:
       objectives.build_t5(self.config, self.vocab),
       train_step.eval_params(restored["params"], restored.get("collections", {})),
     )
+    identity = json.dumps([stored, restored["step"]], sort_keys=True)
+    self.version = checkpoints.short_hash(identity)
 
   @property
   def max_seconds(self) -> float:
-    """The longest motion it makes or reads."""
+    """The longest motion it reads, and makes in one window (see long_motion.py)."""
     return self.config.max_frames / tasks.FPS
 
   def generate(
@@ -76,32 +91,142 @@ class Face:
     temperature: float = 1.0,
     top_p: float = 0.9,
     guidance: float | None = None,
+    top_k: int = 0,
+    repetition_penalty: float = 1.0,
   ) -> FaceMotion:
     """A motion that acts the prompt out, seconds · 25 frames long.
 
     Args:
       prompt: what the face does.
-      seconds: 0.04 to `max_seconds`.
+      seconds: 0.04 to 600.
       seed: another seed, another motion; the same seed, the same motion.
       temperature: 0 takes the likeliest token each time.
       top_p: samples among the likeliest tokens that have this probability together.
       guidance: scale of classifier-free guidance: 1 is none, more follows the prompt
         more closely; by default the run's own (`config.guidance`).
+      top_k: samples among so many likeliest tokens; 0 is no limit.
+      repetition_penalty: above 1, tokens that have occurred become less likely.
 
     Raises:
       UserError: see `check_request`.
     """
-    options = (seed, temperature, top_p, guidance)
-    return self.generate_many([prompt], [seconds], *options)[0]
+    settings = self.sampling(temperature, top_p, guidance, top_k, repetition_penalty)
+    (batch,) = self.generate_batches([prompt], [seconds], seed, settings)
+    return self.decode(batch[0])
 
-  def describe(self, motion: FaceMotion, question: str | None = None) -> str:
+  def timeline(
+    self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
+  ) -> FaceMotion:
+    """One motion without seams that acts several prompts out, each in its time.
+
+    Args:
+      segments: such as "0-3: a slight smile; 3-7: surprise, nodding".
+      sampling: temperature, top_p, guidance, top_k, repetition_penalty of `generate`.
+
+    Raises:
+      UserError: a timeline with gaps, overlaps or that runs backwards.
+    """
+    spans = long_motion.spans_of(segments, self.check_request)
+    known = long_motion.free(spans[-1].stop)
+    key = sample.row_keys(jax.random.key(seed), 1)[0]
+    codes = long_motion.fill(self, known, spans, key, self.sampling(**sampling))
+    return self.decode(codes)
+
+  def stream(
+    self, prompt: str, seconds: float | None = 4.0, seed: int = 0, **sampling
+  ) -> Iterator[FaceMotion]:
+    """The frames of `generate` (or of `timeline`), while their tokens are being made.
+
+    Args:
+      prompt: as in `generate`; with `seconds` None, a timeline.
+      sampling: as in `timeline`.
+
+    Yields:
+      motions of a few frames; together they are what the other call returns.
+    """
+    if seconds is None:
+      spans = long_motion.spans_of(prompt, self.check_request)
+    else:
+      frames = self.check_request(prompt, seconds)
+      spans = [long_motion.Span(0, frames, frames, prompt)]
+    key = sample.row_keys(jax.random.key(seed), 1)[0]
+    known, sampling = long_motion.free(spans[-1].stop), self.sampling(**sampling)
+    codes = long_motion.stream_codes(self, known, spans, key, sampling)
+    for vectors in streaming.frame_stream(self.codec, codes, long_motion.PIECE):
+      yield motion_vector.to_motion(vectors, self.codec.face.name)
+
+  def edit(
+    self,
+    motion: FaceMotion,
+    prompt: str,
+    start: int,
+    stop: int,
+    seed: int = 0,
+    **sampling,
+  ) -> FaceMotion:
+    """The motion with frames start .. stop - 1 made anew; the others are copied.
+
+    Args:
+      prompt: what the face does in these frames.
+      sampling: as in `timeline`.
+
+    Raises:
+      UserError: frames outside the motion; see `check_request`.
+    """
+    editing.check_frames(motion, start, stop)
+    self.check_request(prompt, (stop - start) / tasks.FPS)
+    self.codec.check(motion)
+    codes = np.array(self.codec.encode([motion])[0])
+    codes[start:stop] = constraints.FREE
+    spans = [long_motion.Span(start, stop, motion.num_frames, prompt)]
+    return self._splice(motion, codes, spans, seed, sampling)
+
+  def extend(
+    self,
+    motion: FaceMotion,
+    seconds: float = 4.0,
+    prompt: str | None = None,
+    seed: int = 0,
+    **sampling,
+  ) -> FaceMotion:
+    """The motion, copied, and `seconds` more of it.
+
+    Args:
+      prompt: what comes; by default what `describe` says of the motion's end.
+      sampling: as in `timeline`.
+
+    Raises:
+      UserError: see `check_request`.
+    """
+    self.codec.check(motion)
+    frames = self.check_request(prompt or "Go on.", seconds)
+    codes = self.codec.encode([motion])[0]
+    if prompt is None:
+      prompt = self.describe_codes([codes[-self.config.max_frames :]])[0]
+    total = motion.num_frames + frames
+    spans = [long_motion.Span(motion.num_frames, total, total, prompt)]
+    codes = np.concatenate([codes, long_motion.free(frames)])
+    return self._splice(editing.hold(motion, frames), codes, spans, seed, sampling)
+
+  def _splice(self, motion, codes, spans, seed, sampling) -> FaceMotion:
+    key = sample.row_keys(jax.random.key(seed), 1)[0]
+    codes = long_motion.fill(self, codes, spans, key, self.sampling(**sampling))
+    span = spans[0]
+    return editing.splice(motion, self.decode(codes), span.start, span.stop)
+
+  def describe(
+    self, motion: FaceMotion, question: str | None = None, num_beams: int = 1
+  ) -> str:
     """A sentence on what the face does, or the answer to a question about it.
+
+    Args:
+      num_beams: 1 is greedy; more searches for a likelier sentence.
 
     Raises:
       UserError: the motion is of another face model, or longer than `max_seconds`.
     """
     self.check_motion(motion)
-    return self.describe_codes(self.codec.encode([motion]), question)[0]
+    return self.describe_codes(self.codec.encode([motion]), question, num_beams)[0]
 
   def encode(self, motion: FaceMotion) -> np.ndarray:
     """The motion's tokens int32[T]: one number in 0 .. codec.num_codes - 1 a frame.
@@ -130,12 +255,24 @@ class Face:
         "shorten it"
       )
     frames = round(seconds * tasks.FPS) if np.isfinite(seconds) else -1
-    if not 1 <= frames <= self.config.max_frames:
+    if not 1 <= frames <= long_motion.MAX_SECONDS * tasks.FPS:
       raise UserError(
-        f"--seconds {seconds:g}: out of range; this run makes motions of "
-        f"{1 / tasks.FPS:g} to {self.max_seconds:g} s"
+        f"--seconds {seconds:g}: out of range; choose {1 / tasks.FPS:g} to "
+        f"{long_motion.MAX_SECONDS:g} s"
       )
     return frames
+
+  def sampling(
+    self,
+    temperature: float = 1.0,
+    top_p: float = 0.9,
+    guidance: float | None = None,
+    top_k: int = 0,
+    repetition_penalty: float = 1.0,
+  ) -> sample.Sampling:
+    """The settings of `generate` as decoding wants them; UserError if out of range."""
+    guidance = self.config.guidance if guidance is None else guidance
+    return sample.Sampling(temperature, top_k, top_p, guidance, repetition_penalty)
 
   def generate_codes(
     self,
@@ -143,34 +280,82 @@ class Face:
     seconds: Sequence[float],
     seed: int = 0,
     temperature: float = 1.0,
-    top_p: float = 0.9,
-    guidance: float | None = None,
+    **sampling,
   ) -> list[np.ndarray]:
-    """Motion codes int32[T] for each prompt; exactly seconds · 25 frames each."""
-    guidance = self.config.guidance if guidance is None else guidance
+    """Motion codes int32[T] for each prompt; exactly seconds · 25 frames each.
+
+    `sampling`: top_p, guidance, top_k, repetition_penalty of `generate`.
+    """
+    settings = self.sampling(temperature, **sampling)
+    batches = self.generate_batches(prompts, seconds, seed, settings)
+    codes = {i: c for batch in batches for i, c in batch.items()}
+    return [codes[i] for i in range(len(prompts))]
+
+  def generate_batches(
+    self,
+    prompts: Sequence[str],
+    seconds: Sequence[float],
+    seed: int,
+    sampling: sample.Sampling,
+    skip: Collection[int] = (),
+  ) -> Iterator[dict[int, np.ndarray]]:
+    """Codes int32[T] by request number, a batch at a time.
+
+    Requests of like lengths share a batch, whose content does not depend on `skip`; a
+    request's randomness depends on its number alone. So whoever goes on gets the same.
+
+    Args:
+      skip: numbers that are not wanted; a batch of such alone is not made.
+    """
     frames = [self.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
-    encoders = [
+    keys = sample.row_keys(jax.random.key(seed), len(prompts))
+    order = sorted(range(len(frames)), key=lambda i: frames[i])
+    short = [i for i in order if frames[i] <= self.config.max_frames]
+    for start in range(0, len(short), _BATCH):
+      group = short[start : start + _BATCH]
+      if set(group) <= set(skip):
+        continue
+      filled = group + group[-1:] * (_BATCH - len(group)) if len(short) > 1 else group
+      lengths = [frames[i] for i in filled]
+      inputs = self.request_tokens([prompts[i] for i in filled], lengths, sampling)
+      tokens = sample.decode(
+        self.model,
+        self.params,
+        *inputs,
+        keys[np.array(filled)],
+        **dataclasses.asdict(sampling),
+      )
+      rows = zip(group, np.asarray(tokens), lengths, strict=False)
+      yield {i: self.vocab.ids_to_motion(row[1 : n + 1]) for i, row, n in rows}
+    for i in order[len(short) :]:
+      if i not in skip:
+        spans = [long_motion.Span(0, frames[i], frames[i], prompts[i])]
+        known = long_motion.free(frames[i])
+        yield {i: long_motion.fill(self, known, spans, keys[i], sampling)}
+
+  def request_tokens(
+    self,
+    prompts: Sequence[str],
+    frames: Sequence[int],
+    sampling: sample.Sampling,
+    fixed: Sequence[np.ndarray] | None = None,
+  ):
+    """What `sample.decode` is given: encoder tokens [B or 2B, M], low, high [B, L]."""
+    rows = [
       tasks.l2m_encoder(self.vocab, prompt, n)
       for prompt, n in zip(prompts, frames, strict=True)
     ]
+    if sampling.guidance != 1.0:
+      rows += [tasks.l2m_encoder(self.vocab, "", n) for n in frames]
     length = self.config.max_frames + tasks.NUM_MOTION_SPECIALS
-    limits = constraints.exact_motion(self.vocab, frames, length, self.codec.num_phases)
-    unprompted = [tasks.l2m_encoder(self.vocab, "", n) for n in frames]
-    tokens = self._decode(
-      encoders, limits, seed, temperature, top_p, unprompted, guidance
+    limits = constraints.exact_motion(
+      self.vocab, frames, length, self.codec.num_phases, fixed
     )
-    return [
-      self.vocab.ids_to_motion(row[1 : n + 1])
-      for row, n in zip(tokens, frames, strict=True)
-    ]
+    return _padded(rows), *limits
 
-  def generate_many(
-    self, prompts, seconds, seed=0, temperature=1.0, top_p=0.9, guidance=None
-  ) -> list[FaceMotion]:
+  def generate_many(self, prompts, seconds, seed=0, **sampling) -> list[FaceMotion]:
     """FaceMotions of prompts, in batches; see `generate_codes`."""
-    return self.codec.decode(
-      self.generate_codes(prompts, seconds, seed, temperature, top_p, guidance)
-    )
+    return self.codec.decode(self.generate_codes(prompts, seconds, seed, **sampling))
 
   def check_motion(self, motion: FaceMotion, where: str = "motion") -> None:
     """Raises UserError, which names `where`, unless this run can read the motion."""
@@ -182,50 +367,38 @@ class Face:
       )
 
   def describe_codes(
-    self, codes: Sequence[np.ndarray], question: str | None = None
+    self,
+    codes: Sequence[np.ndarray],
+    question: str | None = None,
+    num_beams: int = 1,
   ) -> list[str]:
-    """One sentence for each motion, greedily decoded."""
+    """One sentence for each motion, greedily decoded or by beam search."""
+    if num_beams < 1:
+      raise UserError(f"--beams {num_beams}: out of range; give 1 (greedy) or more")
     encoders = [tasks.m2l_encoder(self.vocab, c, question) for c in codes]
-    length = self.config.max_caption_pieces
-    limits = constraints.text_only(self.vocab, len(codes), length)
-    tokens = self._decode(encoders, limits, seed=0, temperature=0.0, top_p=1.0)
-    return [self.vocab.decode_text(row) for row in tokens]
-
-  def _decode(
-    self, encoders, limits, seed, temperature, top_p, unprompted=None, guidance=1.0
-  ) -> np.ndarray:
-    """Pads prompts and batches to few shapes, so that little is compiled."""
-    longest = max(len(e) for e in encoders)
-    width = -(-longest // _ENCODER_MULTIPLE) * _ENCODER_MULTIPLE
-    rng = jax.random.key(seed)
-    low, high = limits
-    outputs = []
+    longest = max(len(encoder) for encoder in encoders)
+    texts = []
     for start in range(0, len(encoders), _BATCH):
       group = encoders[start : start + _BATCH]
-      rows = _BATCH if len(encoders) > 1 else 1
-      tokens = _padded(group, rows, width)
-      if guidance != 1.0:
-        without = _padded(unprompted[start : start + _BATCH], rows, width)
-        tokens = np.concatenate([tokens, without])
-      fill = [start + min(row, len(group) - 1) for row in range(rows)]
-      decoded = sample.decode(
-        self.model,
-        self.params,
-        tokens,
-        low[fill],
-        high[fill],
-        jax.random.fold_in(rng, start),
-        temperature=temperature,
-        top_p=top_p,
-        guidance=guidance,
+      if len(encoders) > 1:
+        group = group + group[-1:] * (_BATCH - len(group))
+      limits = constraints.text_only(
+        self.vocab, len(group), self.config.max_caption_pieces
       )
-      outputs.append(np.asarray(decoded)[: len(group)])
-    return np.concatenate(outputs)
+      inputs = (self.model, self.params, _padded(group, longest), *limits)
+      if num_beams == 1:
+        tokens = sample.decode(*inputs, jax.random.key(0))
+      else:
+        tokens, _ = beam.decode(*inputs, num_beams=num_beams)
+      texts += [self.vocab.decode_text(row) for row in np.asarray(tokens)]
+    return texts[: len(codes)]
 
 
-def _padded(encoders, rows: int, width: int) -> np.ndarray:
-  """int32[rows, width], 0 = padding."""
-  tokens = np.zeros((rows, width), np.int32)
-  for row, encoder in enumerate(encoders):
-    tokens[row, : len(encoder)] = encoder
+def _padded(rows: Sequence[np.ndarray], longest: int = 0) -> np.ndarray:
+  """int32[rows, width], 0 = padding; few widths, so that little is compiled."""
+  longest = max(longest, *map(len, rows))
+  width = -(-longest // _ENCODER_MULTIPLE) * _ENCODER_MULTIPLE
+  tokens = np.zeros((len(rows), width), np.int32)
+  for row, encoder in zip(tokens, rows, strict=True):
+    row[: len(encoder)] = encoder
   return tokens

@@ -76,6 +76,18 @@ class MotionCodec:
     self._encode = jax.jit(functools.partial(_encode, self.model))
     self._decode = jax.jit(functools.partial(_decode, self.model))
 
+  @property
+  def reach(self) -> int:
+    """How many frames to each side a decoded frame depends on."""
+    return max(sum(self.model.dilations), self.num_phases)
+
+  def decode_window(self, codes_BT, mask_BT) -> np.ndarray:
+    """Motion vectors float32[B, T, P]; mask 0 = outside the motion.
+
+    Exact where all of a frame's `reach` lies in the window or outside the motion.
+    """
+    return np.asarray(self._decode(self.variables, codes_BT, mask_BT))
+
   def encode(self, motions: Sequence[motion_lib.FaceMotion]) -> list[np.ndarray]:
     """Codes int32[T] of each motion.
 

@@ -104,3 +104,12 @@ def completion_code(shell: str) -> str:
   import argcomplete
 
   return argcomplete.shellcode(["tdmm"], shell=shell)
+
+
+def progress(total: int, unit: str, quiet: bool):
+  """A progress bar on stderr, as a context manager; `update(count)` moves it."""
+  import tqdm
+
+  return tqdm.tqdm(
+    total=total, unit=unit, disable=quiet, file=sys.stderr, mininterval=0.5
+  )

@@ -92,11 +92,11 @@ ROWS = {
   ),
   "seconds below 0": (
     [*GENERATE.split(), "A smile.", "--seconds", "-2"],
-    ["--seconds -2: out of range", "0.04 to 1.6 s"],
+    ["--seconds -2: out of range", "0.04 to 600 s"],
   ),
   "seconds too long": (
-    [*GENERATE.split(), "A smile.", "--seconds", "60"],
-    ["--seconds 60: out of range", "0.04 to 1.6 s"],
+    [*GENERATE.split(), "A smile.", "--seconds", "6000"],
+    ["--seconds 6000: out of range", "0.04 to 600 s"],
   ),
   "seconds no number": (
     [*GENERATE.split(), "A smile.", "--seconds", "long"],
@@ -111,6 +111,67 @@ ROWS = {
   "guidance below 0": (
     [*GENERATE.split(), "A smile.", "--guidance", "-1"],
     ["--guidance -1: out of range"],
+  ),
+  "top_k below 0": ([*GENERATE.split(), "A smile.", "--top_k", "-1"], ["--top_k -1"]),
+  "repetition penalty 0": (
+    [*GENERATE.split(), "A smile.", "--repetition_penalty", "0"],
+    ["--repetition_penalty 0: out of range"],
+  ),
+  **{
+    f"timeline: {name}": ([*GENERATE.split(), "--timeline", text], said)
+    for name, text, said in (
+      ("overlap", "0-3: a smile; 2-5: a frown", ["starts at 2 s", "3 s", "overlap"]),
+      ("gap", "0-3: a smile; 4-5: a frown", ["starts at 4 s", "3 s", "gap"]),
+      ("backwards", "3-1: a smile", ["3-1 runs backwards"]),
+      ("empty segment", "0-0: a smile", ["0-0 runs backwards"]),
+      ("late start", "1-3: a smile", ["starts at 1 s", "0 s"]),
+      ("no times", "a smile, then a frown", ["is no segment", "0-3: a slight smile"]),
+      ("no prompt", "0-3: ", ["is no segment"]),
+      ("bad number", "0-1.2.3: a smile", ["is no segment"]),
+      ("nothing", " ; ", ["timeline: empty"]),
+      ("too long", "0-9999: a smile", ["out of range", "600"]),
+    )
+  },
+  "timeline and prompt": (
+    [*GENERATE.split(), "A smile.", "--timeline", "0-1: a smile"],
+    ["PROMPT", "not both"],
+  ),
+  **{
+    f"edit: {name}": (
+      ["edit", "{files}/" + file, prompt, "--frames", frames, "--run", "{run}", "-o"]
+      + ["{files}/out", *more],
+      said,
+    )
+    for name, file, prompt, frames, more, said in (
+      ("outside", "good.npz", "A smile.", "8-13", [], ["8-13", "12 frames"]),
+      ("backwards", "good.npz", "A smile.", "8-4", [], ["8-4", "start < stop"]),
+      ("no frames", "good.npz", "A smile.", "5-5", [], ["5-5", "start < stop"]),
+      ("no range", "good.npz", "A smile.", "many", [], ["'many'", "40-80"]),
+      ("negative", "good.npz", "A smile.", "2--4", [], ["'2--4'", "40-80"]),
+      ("prompt", "good.npz", " ", "2-4", [], ["prompt: empty"]),
+      ("missing", "gone.npz", "A smile.", "2-4", [], ["gone.npz: no such file"]),
+      ("other face", "flame.npz", "A smile.", "2-4", [], ["flame.npz:", "flame2020"]),
+      (
+        "guidance",
+        "good.npz",
+        "A smile.",
+        "2-4",
+        ["--guidance", "-1"],
+        ["--guidance -1: out of range"],
+      ),
+    )
+  },
+  "continue: seconds": (
+    ["continue", "{files}/good.npz", "--seconds", "0", "--run", "{run}"],
+    ["--seconds 0"],
+  ),
+  "continue: missing": (
+    ["continue", "{files}/gone.npz", "--run", "{run}"],
+    ["gone.npz: no such file"],
+  ),
+  "describe: beams 0": (
+    ["describe", "{files}/good.npz", "--beams", "0", "--run", "{run}"],
+    ["--beams 0: out of range"],
   ),
   "neither prompt nor prompts": (GENERATE.split(), ["PROMPT", "--prompts FILE"]),
   "both prompt and prompts": (

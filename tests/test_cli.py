@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from tdmm_jax import cli
+from tdmm_jax import cli, inference
 from tdmm_jax.face import io, motion
 from tdmm_jax.render import video
 
@@ -60,8 +60,90 @@ def test_generate_a_manifest(tiny_run, tmp_path, capsys):
     *("--run", tiny_run, "--out", tmp_path / "out"),
   )
   assert code == 0
-  frames = {p.name: io.load_motion(p).num_frames for p in (tmp_path / "out").iterdir()}
+  clips = {p.name: io.load_motion(p) for p in (tmp_path / "out").glob("*.npz")}
+  frames = {name: clip.num_frames for name, clip in clips.items()}
   assert frames == {"smile.npz": 12, "frown.npz": 30}
+
+
+def test_a_manifest_goes_on_where_it_was_interrupted(
+  tiny_run, tmp_path, capsys, monkeypatch
+):
+  """Killed after a batch, and again while a line is written: the same files."""
+  manifest = tmp_path / "prompts.jsonl"
+  rows = [
+    {"clip_id": f"c{i}", "prompt": f"She smiles {i} times.", "seconds": 0.2 + i % 3 / 5}
+    for i in range(20)
+  ]
+  manifest.write_text("\n".join(map(json.dumps, rows)))
+  command = ("generate", "--prompts", manifest, "--run", tiny_run, "-q", "--out")
+  assert run(capsys, *command, tmp_path / "whole")[0] == 0
+  real, batches = inference.Face.generate_batches, []
+
+  def one_batch(self, *arguments):
+    for batch in real(self, *arguments):
+      batches.append(sorted(batch))
+      yield batch
+      raise KeyboardInterrupt
+
+  monkeypatch.setattr(inference.Face, "generate_batches", one_batch)
+  assert run(capsys, *command, tmp_path / "cut")[0] == 130
+  assert len(list((tmp_path / "cut").glob("*.npz"))) == 16
+  log = tmp_path / "cut" / "generated.jsonl"
+  log.write_text(log.read_text()[:-9])  # as a crash leaves it
+  assert run(capsys, *command, tmp_path / "cut")[0] == 130
+  monkeypatch.setattr(inference.Face, "generate_batches", real)
+  before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "cut").glob("*.npz")}
+  assert run(capsys, *command, tmp_path / "cut")[0] == 0
+  for i in range(20):
+    whole, cut = (tmp_path / name / f"c{i}.npz" for name in ("whole", "cut"))
+    assert whole.read_bytes() == cut.read_bytes()
+  assert all((tmp_path / "cut" / n).stat().st_mtime_ns == t for n, t in before.items())
+  # Another seed is another request.
+  assert run(capsys, *command, tmp_path / "cut", "--seed", 1)[0] == 0
+  assert (tmp_path / "cut" / "c0.npz").read_bytes() != (
+    tmp_path / "whole" / "c0.npz"
+  ).read_bytes()
+
+
+def test_timeline_edit_and_continue(tiny_run, tmp_path, capsys):
+  made = tmp_path / "motion.npz"
+  code, out, _ = run(
+    capsys,
+    *("generate", "--timeline", "0-1: a slight smile; 1-2.4: surprise, nodding"),
+    *("--run", tiny_run, "--out", tmp_path),
+  )
+  assert code == 0 and out == f"{made}\n" and io.load_motion(made).num_frames == 60
+  edited = tmp_path / "edited.npz"
+  code, out, _ = run(
+    capsys,
+    *(
+      "edit",
+      made,
+      "She frowns.",
+      "--frames",
+      "20-40",
+      "--run",
+      tiny_run,
+      "-o",
+      edited,
+    ),
+  )
+  assert code == 0 and out == f"{edited}\n"
+  before, after = io.load_motion(made), io.load_motion(edited)
+  same = (before.expression == after.expression).all(-1)
+  assert same[:20].all() and same[40:].all() and not same[20:40].any()
+  longer = tmp_path / "longer.npz"
+  command = ("continue", made, "--seconds", 0.8, "--run", tiny_run, "-o", longer)
+  code, out, _ = run(capsys, *command, "--json")
+  assert code == 0 and json.loads(out)["seconds"] == 3.2
+  np.testing.assert_array_equal(io.load_motion(longer).jaw_pose[:60], before.jaw_pose)
+
+
+def test_describe_by_beam_search(tiny_run, tmp_path, capsys):
+  path = tmp_path / "motion.npz"
+  motion.save_motion(path, tiny.first_motion(tiny_run))
+  code, out, _ = run(capsys, "describe", path, "--run", tiny_run, "--beams", 3)
+  assert code == 0 and len(out.splitlines()) == 1
 
 
 def test_a_prompt_of_unknown_words_is_served_with_a_warning(tiny_run, tmp_path, capsys):
@@ -125,7 +207,9 @@ def test_evaluate_gives_the_promised_keys(tiny_run, tmp_path, capsys):
   assert "Traceback" not in err
 
 
-COMMANDS = ("generate", "describe", "render", "evaluate", "completion")
+COMMANDS = (
+  *("generate", "edit", "continue", "describe", "render", "evaluate", "completion"),
+)
 
 
 @pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])

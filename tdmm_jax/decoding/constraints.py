@@ -4,17 +4,29 @@ A constraint is a pair of int32[B, L] arrays, `low` and `high`: at position l on
 in [low, high) may be drawn. Fixed tokens are ranges of one.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tdmm_jax.vocab import EOS_ID, PAD_ID, Vocab
 
+FREE = -1  # a frame whose code is to be drawn
+
 
 def exact_motion(
-  vocab: Vocab, num_frames: list[int], max_decode_length: int, num_phases: int = 1
+  vocab: Vocab,
+  num_frames: Sequence[int],
+  max_decode_length: int,
+  num_phases: int = 1,
+  fixed: Sequence[np.ndarray] | None = None,
 ):
   """<som>, exactly num_frames[b] motion tokens, <eom>, eos, then padding.
 
   Frame t draws from the codes of its phase, t mod num_phases.
+
+  Args:
+    fixed: codes int[num_frames[b]] of each row, FREE where they are to be drawn; by
+      default all are.
   """
   per_phase = vocab.num_codes // num_phases
   shape = (len(num_frames), max_decode_length)
@@ -28,8 +40,15 @@ def exact_motion(
       raise ValueError(f"{frames} frames do not fit {max_decode_length} positions")
     fix(row, 0, vocab.som_id)
     phase = np.arange(frames) % num_phases
-    low[row, 1 : frames + 1] = vocab.motion_offset + phase * per_phase
-    high[row, 1 : frames + 1] = vocab.motion_offset + (phase + 1) * per_phase
+    first, last = phase * per_phase, (phase + 1) * per_phase
+    if fixed is not None:
+      codes = np.asarray(fixed[row])
+      if codes.shape != (frames,) or codes.max(initial=0) >= vocab.num_codes:
+        raise ValueError(f"fixed codes of row {row}: not {frames} codes or FREE")
+      first = np.where(codes == FREE, first, codes)
+      last = np.where(codes == FREE, last, codes + 1)
+    low[row, 1 : frames + 1] = vocab.motion_offset + first
+    high[row, 1 : frames + 1] = vocab.motion_offset + last
     fix(row, frames + 1, vocab.eom_id)
     fix(row, frames + 2, EOS_ID)
   return low, high

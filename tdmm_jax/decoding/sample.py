@@ -1,17 +1,77 @@
-"""Greedy, temperature and top-p decoding with a KV cache, in one jitted loop.
+"""Greedy and random decoding with a KV cache, in one jitted loop.
+
+`decode` runs to the end; `start` and `advance` are its halves, for whoever wants the
+tokens while they are made (streaming.py). Both ways run the same compiled loop.
 
 Shape letters: B batch, M encoder tokens, L decoder positions, V vocabulary.
 """
 
+import dataclasses
 import functools
+import math
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from tdmm_jax.decoding import guidance as guidance_lib
+from tdmm_jax.errors import UserError
 from tdmm_jax.vocab import EOS_ID, PAD_ID
 
 _NEVER = -jnp.inf
 _COLDEST = 1e-6  # below it sampling is greedy in float32, and 1 / temperature overflows
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+  """How the next token is chosen; each value is a program of its own to compile.
+
+  Attributes:
+    temperature: 0 is greedy.
+    top_k: draws among so many likeliest ids; 0 is no limit.
+    top_p: draws among the likeliest ids that have this probability together.
+    guidance: scale of classifier-free guidance; 1 is none (see guidance.py).
+    repetition_penalty: above 1, ids that have occurred become less likely (Keskar et
+      al. 2019, arXiv:1909.05858, section 4.1); 1 is none.
+  """
+
+  temperature: float = 0.0
+  top_k: int = 0
+  top_p: float = 1.0
+  guidance: float = 1.0
+  repetition_penalty: float = 1.0
+
+  def __post_init__(self):
+    penalty = self.repetition_penalty
+    for name, good, values in (
+      ("temperature", 0 <= self.temperature < math.inf, "0 (greedy) or more"),
+      ("top_k", self.top_k >= 0, "0 (no limit) or more"),
+      ("top_p", 0 < self.top_p <= 1, "more than 0, at most 1"),
+      ("guidance", 0 <= self.guidance < math.inf, "0 or more; 1 is none"),
+      ("repetition_penalty", 0 < penalty < math.inf, "more than 0; 1 is none"),
+    ):
+      if not good:
+        value = getattr(self, name)
+        raise UserError(f"--{name} {value:g}: out of range; give {values}")
+
+
+class State(NamedTuple):
+  """A loop that stands before position `index`."""
+
+  index: jax.Array  # int32[]
+  token_B: jax.Array  # int32, the last token
+  done_B: jax.Array  # bool
+  tokens_BL: jax.Array  # int32, 0 where not yet decoded
+  seen_BV: jax.Array | None  # bool, ids that have occurred; for the penalty alone
+  cache: Any
+
+
+def top_k_filter(logits_BV, top_k: int):
+  """Keeps the top_k largest logits; ties with the last of them stay too."""
+  if not 0 < top_k < logits_BV.shape[-1]:
+    return logits_BV
+  least_B1 = jax.lax.top_k(logits_BV, top_k)[0][:, -1:]
+  return jnp.where(logits_BV >= least_B1, logits_BV, _NEVER)
 
 
 def top_p_filter(logits_BV, top_p: float):
@@ -27,29 +87,104 @@ def top_p_filter(logits_BV, top_p: float):
   return jnp.where(logits_BV >= cutoff_BV.min(-1, keepdims=True), logits_BV, _NEVER)
 
 
-def _next_token(logits_BV, low_B, high_B, rng, temperature, top_p):
+def penalize(logits_BV, seen_BV, penalty: float):
+  """Seen ids' logits, divided by the penalty where positive, else times it."""
+  lower_BV = jnp.where(logits_BV > 0, logits_BV / penalty, logits_BV * penalty)
+  return jnp.where(seen_BV, lower_BV, logits_BV)
+
+
+def allow(logits_BV, low_B, high_B):
+  """-inf for ids outside [low, high)."""
   ids_V = jnp.arange(logits_BV.shape[-1])
   allowed_BV = (ids_V >= low_B[:, None]) & (ids_V < high_B[:, None])
-  logits_BV = jnp.where(allowed_BV, logits_BV, _NEVER)
-  if temperature < _COLDEST:
+  return jnp.where(allowed_BV, logits_BV, _NEVER)
+
+
+def _next_token(logits_BV, keys_B, sampling: Sampling):
+  if sampling.temperature < _COLDEST:
     return jnp.argmax(logits_BV, axis=-1)
-  logits_BV = logits_BV / temperature
-  if top_p < 1.0:
-    logits_BV = top_p_filter(logits_BV, top_p)
-  return jax.random.categorical(rng, logits_BV)
+  logits_BV = logits_BV / sampling.temperature
+  logits_BV = top_k_filter(logits_BV, sampling.top_k)
+  if sampling.top_p < 1.0:
+    logits_BV = top_p_filter(logits_BV, sampling.top_p)
+  return jax.vmap(jax.random.categorical)(keys_B, logits_BV)
 
 
-def _guide(logits_BV, guidance: float):
-  """Combines the halves with and without prompt; [2B, V] -> [B, V]."""
-  if guidance == 1.0:
-    return logits_BV
-  with_BV, without_BV = jnp.split(jax.nn.log_softmax(logits_BV), 2)
-  return without_BV + guidance * (with_BV - without_BV)
+def row_keys(rng, batch_size: int):
+  """A key a row: `rng` itself if it is that already, else keys made of it."""
+  if rng.ndim:
+    return rng
+  return jax.vmap(lambda row: jax.random.fold_in(rng, row))(jnp.arange(batch_size))
+
+
+@functools.partial(jax.jit, static_argnames=("model", "length", "sampling"))
+def start(model, params, encoder_input_tokens_BM, *, length: int, sampling: Sampling):
+  """Encodes the prompts; returns the State before the first of `length` positions."""
+  segments_BM = (encoder_input_tokens_BM > 0).astype(jnp.int32)
+  apply = functools.partial(model.apply, {"params": params})
+  encoded_BMD = apply(encoder_input_tokens_BM, segments_BM, method="encode")
+  cache = apply(encoded_BMD, length, method="init_cache")
+  batch_size = encoder_input_tokens_BM.shape[0] // (
+    1 if sampling.guidance == 1.0 else 2
+  )
+  start_B = jnp.zeros((batch_size,), jnp.int32)  # the decoder starts with 0
+  tokens_BL = jnp.zeros((batch_size, length), jnp.int32)
+  seen_BV = None
+  if sampling.repetition_penalty != 1.0:
+    seen_BV = jnp.zeros((batch_size, model.vocab_size), bool).at[:, PAD_ID].set(True)
+  return State(
+    jnp.zeros((), jnp.int32), start_B, start_B > 0, tokens_BL, seen_BV, cache
+  )
 
 
 @functools.partial(
-  jax.jit, static_argnames=("model", "temperature", "top_p", "guidance")
+  jax.jit, static_argnames=("model", "sampling"), donate_argnames="state"
 )
+def advance(
+  model,
+  params,
+  encoder_input_tokens_BM,
+  low_BL,
+  high_BL,
+  keys_B,
+  state: State,
+  stop,
+  *,
+  sampling: Sampling,
+) -> State:
+  """Decodes up to position `stop`, or until every row is done. `state` is used up.
+
+  Args:
+    keys_B: a PRNG key a row, so that a row does not depend on its neighbours.
+    stop: int, at most L; not part of the program, so any value runs the same one.
+  """
+  segments_BM = (encoder_input_tokens_BM > 0).astype(jnp.int32)
+  apply = functools.partial(model.apply, {"params": params})
+  rows_B = jnp.arange(low_BL.shape[0])
+
+  def cond(state):
+    return (state.index < stop) & ~jnp.all(state.done_B)
+
+  def body(state):
+    index, seen_BV = state.index, state.seen_BV
+    fed_B = jnp.tile(state.token_B, guidance_lib.num_fed(sampling.guidance))
+    logits_BV, cache = apply(fed_B, state.cache, segments_BM, method="decode_step")
+    logits_BV = guidance_lib.combine(logits_BV, sampling.guidance)
+    if seen_BV is not None:
+      logits_BV = penalize(logits_BV, seen_BV, sampling.repetition_penalty)
+    logits_BV = allow(logits_BV, low_BL[:, index], high_BL[:, index])
+    step_keys_B = jax.vmap(jax.random.fold_in, (0, None))(keys_B, index)
+    token_B = _next_token(logits_BV, step_keys_B, sampling)
+    token_B = jnp.where(state.done_B, PAD_ID, token_B).astype(jnp.int32)
+    if seen_BV is not None:
+      seen_BV = seen_BV.at[rows_B, token_B].set(True)
+    tokens_BL = state.tokens_BL.at[:, index].set(token_B)
+    done_B = state.done_B | (token_B == EOS_ID)
+    return State(index + 1, token_B, done_B, tokens_BL, seen_BV, cache)
+
+  return jax.lax.while_loop(cond, body, state)
+
+
 def decode(
   model,
   params,
@@ -57,10 +192,8 @@ def decode(
   low_BL,
   high_BL,
   rng,
-  *,
-  temperature: float = 0.0,
-  top_p: float = 1.0,
-  guidance: float = 1.0,
+  stop: int | None = None,
+  **sampling,
 ):
   """Decodes autoregressively within a constraint (see constraints.py).
 
@@ -69,38 +202,26 @@ def decode(
     encoder_input_tokens_BM: int32, one prompt a row, 0 = padding. With guidance other
       than 1 there are 2B rows: the prompts, then the same requests without a prompt.
     low_BL, high_BL: int32, the allowed id range of each position.
-    temperature: 0 is greedy.
-    guidance: scale of classifier-free guidance (Ho and Salimans 2022,
-      arXiv:2207.12598): log-probabilities without prompt + guidance · (with - without).
+    rng: one key, or a key for each row.
+    stop: leaves the positions from here on undecoded; default: none.
+    sampling: the fields of `Sampling`; greedy by default.
 
   Returns:
     int32[B, L] tokens; everything after a row's first eos is padding.
   """
-  segments_BM = (encoder_input_tokens_BM > 0).astype(jnp.int32)
-  variables = {"params": params}
-  apply = functools.partial(model.apply, variables)
-  encoded_BMD = apply(encoder_input_tokens_BM, segments_BM, method="encode")
   batch_size, length = low_BL.shape
-  cache = apply(encoded_BMD, length, method="init_cache")
-
-  def cond(carry):
-    index, _, done_B, _, _ = carry
-    return (index < length) & ~jnp.all(done_B)
-
-  def body(carry):
-    index, token_B, done_B, tokens_BL, cache = carry
-    fed_B = token_B if guidance == 1.0 else jnp.tile(token_B, 2)
-    logits_BV, cache = apply(fed_B, cache, segments_BM, method="decode_step")
-    logits_BV = _guide(logits_BV, guidance)
-    step_rng = jax.random.fold_in(rng, index)
-    token_B = _next_token(
-      logits_BV, low_BL[:, index], high_BL[:, index], step_rng, temperature, top_p
-    )
-    token_B = jnp.where(done_B, PAD_ID, token_B).astype(jnp.int32)
-    tokens_BL = tokens_BL.at[:, index].set(token_B)
-    return index + 1, token_B, done_B | (token_B == EOS_ID), tokens_BL, cache
-
-  start_B = jnp.zeros((batch_size,), jnp.int32)  # the decoder starts with 0
-  tokens_BL = jnp.zeros((batch_size, length), jnp.int32)
-  carry = (jnp.zeros((), jnp.int32), start_B, start_B > 0, tokens_BL, cache)
-  return jax.lax.while_loop(cond, body, carry)[3]
+  sampling = Sampling(**sampling)
+  state = start(
+    model, params, encoder_input_tokens_BM, length=length, sampling=sampling
+  )
+  return advance(
+    model,
+    params,
+    encoder_input_tokens_BM,
+    low_BL,
+    high_BL,
+    row_keys(rng, batch_size),
+    state,
+    length if stop is None else stop,
+    sampling=sampling,
+  ).tokens_BL

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from tdmm_jax.decoding import constraints, sample
+from tdmm_jax.decoding import constraints, sample, streaming
+from tdmm_jax.errors import UserError
 from tdmm_jax.models.t5 import T5
 from tdmm_jax.vocab import EOS_ID
 
@@ -184,3 +185,91 @@ def test_guidance_moves_away_from_no_prompt(guidance):
   for row, frames in enumerate(FRAMES):
     best = scores[row].argmax(-1)[: frames + 3]
     np.testing.assert_array_equal(tokens[row, : frames + 3], best)
+
+
+def test_top_k_by_hand():
+  logits = np.array([[1.0, 5.0, 2.0, 4.0, 3.0], [2.0, 2.0, 1.0, 2.0, 0.0]])
+  kept = lambda k: np.isfinite(np.asarray(sample.top_k_filter(jnp.asarray(logits), k)))
+  np.testing.assert_array_equal(kept(2)[0], [0, 1, 0, 1, 0])
+  np.testing.assert_array_equal(kept(1)[1], [1, 1, 0, 1, 0])  # ties stay together
+  for k in (0, 5, 99):
+    assert kept(k).all()
+
+
+def test_penalty_by_hand():
+  logits, seen = np.array([[2.0, -2.0, 3.0]]), np.array([[True, True, False]])
+  lower = sample.penalize(logits, seen, 2.0)
+  np.testing.assert_allclose(lower, [[1.0, -4.0, 3.0]])
+
+
+def test_top_k_1_is_greedy_and_a_huge_penalty_never_repeats():
+  low, high = constraints.exact_motion(Ids(), [9], LENGTH)
+  run = lambda **options: np.asarray(
+    sample.decode(
+      MODEL, parameters(), prompts(1), low, high, jax.random.key(0), **options
+    )
+  )
+  np.testing.assert_array_equal(run(temperature=1.0, top_k=1), run())
+  assert len(set(run()[0, 1:10])) < 9  # so that the next line means something
+  assert len(set(run(repetition_penalty=1e6)[0, 1:10])) == 9
+
+
+def test_pieces_of_a_loop_are_the_whole_and_rows_draw_for_themselves():
+  low, high = constraints.exact_motion(Ids(), FRAMES, LENGTH)
+  sampling = sample.Sampling(temperature=2.0, guidance=2.0)
+  encoder = np.concatenate([prompts(3), np.maximum(prompts(3) - 1, 0)])
+  keys = sample.row_keys(jax.random.key(5), 3)
+  whole = np.asarray(
+    sample.decode(
+      MODEL, parameters(), encoder, low, high, keys, temperature=2.0, guidance=2.0
+    )
+  )
+  pieces = streaming.token_stream(
+    MODEL, parameters(), encoder, low, high, keys, sampling, [1, 4, 5, 12]
+  )
+  pieces = [np.asarray(piece) for piece in pieces]
+  assert [piece.shape[1] for piece in pieces] == [1, 3, 1, 7]
+  np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
+  alone = sample.decode(
+    MODEL,
+    parameters(),
+    encoder[[2, 5]],
+    low[2:],
+    high[2:],
+    keys[2:],
+    **{"temperature": 2.0, "guidance": 2.0},
+  )
+  np.testing.assert_array_equal(alone[0], whole[2])
+  assert (whole[2, 1:6] != whole[1, 1:6]).any()
+
+
+def test_fixed_frames_stay_and_the_others_follow_them():
+  fixed = np.array([3, -1, 7, -1, -1])
+  low, high = constraints.exact_motion(Ids(), [5], LENGTH, fixed=[fixed])
+  for seed in range(8):
+    tokens = sample.decode(
+      MODEL, parameters(), prompts(1), low, high, jax.random.key(seed), temperature=9.0
+    )
+    codes = np.asarray(tokens)[0, 1:6] - 42
+    np.testing.assert_array_equal(codes[[0, 2]], [3, 7])
+    assert (codes >= 0).all() and (codes < 12).all()
+  for wrong in ([1, 2], [12, -1, -1, -1, -1]):
+    with pytest.raises(ValueError, match="fixed codes of row 0"):
+      constraints.exact_motion(Ids(), [5], LENGTH, fixed=[wrong])
+
+
+@pytest.mark.parametrize(
+  "name, value",
+  [
+    ("temperature", -1.0),
+    ("temperature", float("nan")),
+    ("top_p", 0.0),
+    ("top_p", 1.5),
+    ("top_k", -1),
+    ("guidance", -0.5),
+    ("repetition_penalty", 0.0),
+  ],
+)
+def test_settings_out_of_range_are_named(name, value):
+  with pytest.raises(UserError, match=f"--{name} .*out of range"):
+    sample.Sampling(**{name: value})

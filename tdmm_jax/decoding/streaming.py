@@ -1,0 +1,72 @@
+"""Frames that come out while tokens are still being made, equal to the batch result.
+
+The tokenizer's decoder sees a bounded number of frames ahead (`MotionCodec.reach`), so
+a frame is final as soon as so many codes after it are known.
+
+Shape letters: T frames, P motion vector.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from tdmm_jax.decoding import sample
+
+
+def token_stream(
+  model, params, encoder_input_tokens_BM, low_BL, high_BL, keys_B, sampling, stops
+) -> Iterator[np.ndarray]:
+  """Tokens int32[B, n] in pieces that end at each of `stops`, rising positions.
+
+  Arguments as in `sample.decode`, which runs the same loop; a piece is decoded when it
+  is asked for.
+  """
+  length = low_BL.shape[1]
+  state = sample.start(
+    model, params, encoder_input_tokens_BM, length=length, sampling=sampling
+  )
+  begin = 0
+  for stop in stops:
+    state = sample.advance(
+      model,
+      params,
+      encoder_input_tokens_BM,
+      low_BL,
+      high_BL,
+      keys_B,
+      state,
+      stop,
+      sampling=sampling,
+    )
+    yield np.asarray(state.tokens_BL[:, begin:stop])
+    begin = stop
+
+
+def frame_stream(codec, codes: Iterable[np.ndarray], piece: int) -> Iterator:
+  """Motion vectors float32[n, P], n at most `piece`, of codes that keep coming.
+
+  Args:
+    codec: motion_codec.MotionCodec.
+    codes: pieces of codes int[n].
+    piece: frames decoded at a time; one program is compiled for it.
+  """
+  reach, window = codec.reach, codec.reach * 2 + piece
+  known, done = np.zeros(0, np.int32), 0
+
+  def decode(count: int):
+    """Frames done .. done + count - 1, in a window that holds all they depend on."""
+    values, mask = np.zeros((1, window), np.int32), np.zeros((1, window), np.float32)
+    first, last = max(done - reach, 0), min(done + piece + reach, len(known))
+    at = slice(first - done + reach, last - done + reach)
+    values[0, at], mask[0, at] = known[first:last], 1.0
+    return codec.decode_window(values, mask)[0, reach : reach + count]
+
+  for new in codes:
+    known = np.concatenate([known, new])
+    while done + piece + reach <= len(known):
+      yield decode(piece)
+      done += piece
+  while done < len(known):
+    count = min(piece, len(known) - done)
+    yield decode(count)
+    done += count
