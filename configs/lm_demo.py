@@ -14,7 +14,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.objective = "language_model"
   config.tokenizer_dir = "runs/demo/tokenizer"
   config.batch_size = 8
-  config.total_steps = 2_200
+  config.total_steps = 1_750
   config.save_every = 250
   config.learning_rate = 1.5e-3
   config.tensorboard = False
