@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.eval_batches = 4
   config.save_every = 250
   config.tensorboard = True  # through CLU; imports TensorFlow
+  config.stall_seconds = 50.0  # of several processes: a longer step is a dead peer
 
   config.optimizer = "adamw"  # or "adafactor"
   config.learning_rate = 1e-3

@@ -1,13 +1,13 @@
 """A trained geometry tokenizer, ready to use: FaceMotion in, codes out, and back."""
 
 import functools
-import pathlib
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from etils import epath
 
 from tdmm_jax import checkpoints, train_step
 from tdmm_jax.errors import UserError
@@ -171,7 +171,7 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
   Raises:
     UserError: nothing trained there, or the face model's version differs.
   """
-  workdir = pathlib.Path(workdir)
+  workdir = epath.Path(workdir)
   if not checkpoints.has_checkpoint(workdir):
     raise UserError(
       f"{workdir}: no trained tokenizer here; run `make demo` or name another --run"

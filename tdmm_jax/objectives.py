@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from tdmm_jax import embedding_init, losses, motion_codec, sharding
+from tdmm_jax import cluster, embedding_init, losses, motion_codec, sharding
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import pipeline, records
 from tdmm_jax.errors import UserError
@@ -39,8 +39,10 @@ class Objective(NamedTuple):
 # ------------------------------------------------------------------ tokenizer
 
 
-def tokenizer(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Objective:
-  """The geometry tokenizer on windows of motion."""
+def tokenizer(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path, rows=None
+) -> Objective:
+  """The geometry tokenizer on windows of motion; this host's `rows` of each batch."""
   del workdir
   face = face_lib.load_face_model(config.face_model)
   versions = _check_versions(config, face)
@@ -70,7 +72,7 @@ def tokenizer(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Objec
     return tokenizer_loss(config, model, subset, params, collections, batch, rng)
 
   train_iter = pipeline.tokenizer_iterator(
-    train, config.window, config.batch_size, config.seed
+    train, config.window, config.batch_size, config.seed, rows
   )
   return Objective(init_fn, loss_fn, train_iter, _eval_windows(config, valid), versions)
 
@@ -238,9 +240,12 @@ def _check_versions(config, face) -> dict[str, str]:
 
 
 def language_model(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
+  config: ml_collections.ConfigDict, workdir: pathlib.Path, rows=None
 ) -> Objective:
-  """The T5 on both directions; tokenises the corpus with the trained tokenizer."""
+  """The T5 on both directions; tokenises the corpus with the trained tokenizer.
+
+  Training batches hold this host's `rows` alone; evaluation batches are whole.
+  """
   codec = motion_codec.load(config.tokenizer_dir)
   versions = _check_versions(config, codec.face) | {"tokenizer": codec.version}
   clips = {
@@ -277,7 +282,7 @@ def language_model(
     )
 
   num_rows = config.total_steps * config.batch_size
-  train_iter = pipeline.lm_iterator(packed("train", num_rows), config.batch_size)
+  train_iter = pipeline.lm_iterator(packed("train", num_rows), config.batch_size, rows)
   valid = packed("valid", config.eval_batches * config.batch_size)
   eval_batches = [
     {
@@ -345,8 +350,13 @@ def _tokenised_clips(records_dir, split: str, codec) -> list[dict]:
 
 def _vocabulary(config, workdir, clips, num_codes: int) -> vocab_lib.Vocab:
   """The workdir's vocabulary, trained on the training texts the first time."""
-  if (workdir / "vocab.json").exists():
-    return vocab_lib.load(workdir)
+  if cluster.is_primary() and not (workdir / "vocab.json").exists():
+    _train_vocabulary(config, workdir, clips, num_codes)
+  cluster.barrier("vocabulary written")
+  return vocab_lib.load(workdir)
+
+
+def _train_vocabulary(config, workdir, clips, num_codes: int) -> None:
   texts = [text for clip in clips for text in (clip["prompt"], *clip["captions"])]
   texts = texts[: config.vocab_texts] + [
     *instructions.L2M_TRAIN,
@@ -354,4 +364,3 @@ def _vocabulary(config, workdir, clips, num_codes: int) -> vocab_lib.Vocab:
   ]
   vocab = vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
   vocab.save(workdir)
-  return vocab

@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from tdmm_jax.errors import UserError
+
 MESH_AXES = ("data", "fsdp", "tensor")
 
 LOGICAL_AXIS_RULES = (
@@ -132,9 +134,40 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, _spec(("act_batch",)))
 
 
-def to_global(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """Assembles each host's slice of the batch into arrays sharded over the mesh."""
+def host_rows(mesh: Mesh, batch_size: int) -> np.ndarray:
+  """Which rows of a global batch this process's devices hold, int[R], ascending.
+
+  Where the batch is not split over processes (they differ along `tensor` only), all.
+
+  Raises:
+    UserError: the batch does not divide over the mesh's data and fsdp axes.
+  """
+  shards = mesh.shape["data"] * mesh.shape["fsdp"]
+  if batch_size % shards:
+    raise UserError(
+      f"config.batch_size {batch_size}: does not divide over {shards} shards (mesh "
+      f"data x fsdp); take a multiple of {shards}"
+    )
+  indices = batch_sharding(mesh).addressable_devices_indices_map((batch_size,)).values()
+  everything = np.arange(batch_size)
+  return np.unique(np.concatenate([everything[index] for index in indices]))
+
+
+def to_global(
+  batch: dict[str, np.ndarray], mesh: Mesh, batch_size: int | None = None
+) -> dict[str, jax.Array]:
+  """Assembles each host's rows (see `host_rows`) into arrays sharded over the mesh.
+
+  Args:
+    batch: this process's rows of the batch, in order.
+    mesh: the device mesh.
+    batch_size: rows of the global batch; needed with several processes.
+  """
   return {
-    key: jax.make_array_from_process_local_data(batch_sharding(mesh), value)
+    key: jax.make_array_from_process_local_data(
+      batch_sharding(mesh),
+      value,
+      None if batch_size is None else (batch_size, *value.shape[1:]),
+    )
     for key, value in batch.items()
   }

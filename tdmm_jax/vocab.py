@@ -8,10 +8,10 @@ read back, never recomputed.
 import dataclasses
 import io
 import json
-import pathlib
 
 import numpy as np
 import sentencepiece
+from etils import epath
 
 from tdmm_jax.errors import UserError
 
@@ -70,8 +70,9 @@ class Vocab:
       raise ValueError("ids outside the motion tokens")
     return codes
 
-  def save(self, directory: pathlib.Path) -> None:
+  def save(self, directory) -> None:
     """Writes spiece.model and vocab.json (offsets) into the directory."""
+    directory = epath.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     offsets = {
       field.name: getattr(self, field.name)
@@ -84,12 +85,12 @@ class Vocab:
     ):
       temporary = directory / (name + ".tmp")
       temporary.write_bytes(data)
-      temporary.rename(directory / name)
+      temporary.replace(directory / name)
 
 
-def load(directory: pathlib.Path) -> Vocab:
+def load(directory) -> Vocab:
   """Reads what `Vocab.save` wrote."""
-  directory = pathlib.Path(directory)
+  directory = epath.Path(directory)
   try:
     proto = (directory / "spiece.model").read_bytes()
     offsets = json.loads((directory / "vocab.json").read_text())

@@ -21,8 +21,9 @@ def poison(monkeypatch, bad_step, change):
   """Changes the batch that makes update `bad_step` (from 1)."""
   to_global, calls = sharding.to_global, iter(range(1, 1_000))
 
-  def poisoned(batch, mesh):
-    return to_global(change(batch) if next(calls) == bad_step else batch, mesh)
+  def poisoned(batch, mesh, batch_size):
+    changed = change(batch) if next(calls) == bad_step else batch
+    return to_global(changed, mesh, batch_size)
 
   monkeypatch.setattr(sharding, "to_global", poisoned)
 

@@ -3,11 +3,11 @@
 Shape letters: T frames, W window, P motion vector. The only home of grain.
 """
 
+import sys
 import threading
 from collections.abc import Sequence
 
 import grain
-import jax
 import numpy as np
 
 from tdmm_jax.data import packing, tasks
@@ -15,15 +15,53 @@ from tdmm_jax.language import instructions
 from tdmm_jax.vocab import Vocab
 
 
-def _host_iterator(dataset: grain.MapDataset, batch_size: int):
-  """This host's rows of every global batch, as a checkpointable iterator."""
-  hosts = jax.process_count()
-  if batch_size % hosts:
-    raise ValueError(f"batch_size {batch_size} does not divide by {hosts} hosts")
-  dataset = dataset[jax.process_index() :: hosts]
-  dataset = dataset.batch(batch_size // hosts, drop_remainder=True)
-  options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)
-  return iter(dataset.to_iter_dataset(options))
+class _HostRows:
+  """Random access to this host's rows, batch after batch; reads no other row."""
+
+  def __init__(self, dataset: grain.MapDataset, batch_size: int, rows: Sequence[int]):
+    self._dataset, self._batch_size = dataset, batch_size
+    self._rows = [int(row) for row in rows]
+
+  def __len__(self) -> int:
+    # An endless dataset's length is the largest there is.
+    batches = min(len(self._dataset) // self._batch_size, sys.maxsize // 2**20)
+    return batches * len(self._rows)
+
+  def __getitem__(self, index: int):
+    batch, row = divmod(index, len(self._rows))
+    return self._dataset[batch * self._batch_size + self._rows[row]]
+
+
+class Batches:
+  """This host's rows of the global batches; `next_batch` is the whole state.
+
+  Batch N is a function of seed and N, whatever the number of hosts: a run goes on, on
+  as many hosts as it likes, without repeating or skipping an example.
+
+  Attributes:
+    next_batch: number of the batch that `next` returns, from 0.
+  """
+
+  def __init__(self, dataset: grain.MapDataset, batch_size: int, rows=None):
+    """`rows`: the host's rows of each global batch, int[R]; all by default."""
+    rows = range(batch_size) if rows is None else rows
+    source = grain.MapDataset.source(_HostRows(dataset, batch_size, rows))
+    self._batches = source.batch(len(rows), drop_remainder=True)
+    self.seek(0)
+
+  def seek(self, batch: int) -> None:
+    """Moves to batch number `batch`."""
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)
+    self._iterator = iter(self._batches[batch:].to_iter_dataset(options))
+    self.next_batch = batch
+
+  def __iter__(self):
+    return self
+
+  def __next__(self) -> dict[str, np.ndarray]:
+    batch = next(self._iterator)
+    self.next_batch += 1
+    return batch
 
 
 def motion_window(
@@ -40,12 +78,16 @@ def motion_window(
 
 
 def tokenizer_iterator(
-  motions: Sequence[dict], window: int, batch_size: int, seed: int
-):
+  motions: Sequence[dict], window: int, batch_size: int, seed: int, rows=None
+) -> Batches:
   """Endless batches of random windows: params float32[B, W, P], mask float32[B, W].
 
   Args:
     motions: dicts of vectors float32[T, P] and valid bool[T], one per clip.
+    window: W, frames.
+    batch_size: B, rows of a global batch.
+    seed: decides order and windows.
+    rows: this host's rows of each batch; all by default.
   """
 
   def crop(motion, rng: np.random.Generator):
@@ -53,7 +95,7 @@ def tokenizer_iterator(
     return motion_window(motion, window, int(rng.integers(latest + 1)))
 
   dataset = grain.MapDataset.source(motions).seed(seed).shuffle().repeat()
-  return _host_iterator(dataset.random_map(crop), batch_size)
+  return Batches(dataset.random_map(crop), batch_size, rows)
 
 
 class PackedTasks:
@@ -134,6 +176,6 @@ class PackedTasks:
     return examples
 
 
-def lm_iterator(packed: PackedTasks, batch_size: int):
+def lm_iterator(packed: PackedTasks, batch_size: int, rows=None) -> Batches:
   """Batches of packed rows in T5X's keys, int32[B, M] and [B, L]."""
-  return _host_iterator(grain.MapDataset.source(packed), batch_size)
+  return Batches(grain.MapDataset.source(packed), batch_size, rows)
