@@ -5,6 +5,7 @@ whole, and carries the sizes of its files, so that a damaged one is known as suc
 """
 
 import contextlib
+import copy
 import hashlib
 import json
 from typing import Any, NamedTuple
@@ -102,7 +103,8 @@ def save(mngr, step: int, state: TrainState, loop: Loop, force: bool = False) ->
     return False
   model = {"params": state.params, "collections": state.collections}
   optimizer = {"step": state.step, "opt_state": state.opt_state}
-  content = loop._asdict() | {"rng": np.asarray(loop.rng).tolist()}
+  # A copy: it is written by another thread, while the loop goes on.
+  content = copy.deepcopy(loop._asdict() | {"rng": np.asarray(loop.rng).tolist()})
   return mngr.save(
     step,
     args=ocp.args.Composite(
@@ -211,6 +213,12 @@ def restore_model(workdir) -> dict:
   Raises:
     UserError: no checkpoint there, or none that can be read.
   """
+  step, model = restore_item(workdir, "model")
+  return jax.tree.map(jnp.asarray, dict(model)) | {"step": step}
+
+
+def restore_item(workdir, item: str) -> tuple[int, dict]:
+  """The newest whole checkpoint's step, and its `model` or `optimizer` in numpy."""
   if not has_checkpoint(workdir):
     raise UserError(f"{workdir}: no checkpoint here; train into it first (make demo)")
   root = epath.Path(workdir).resolve() / FOLDER
@@ -218,18 +226,16 @@ def restore_model(workdir) -> dict:
   with _quiet(), ocp.PyTreeCheckpointer() as reader:
 
     def read(step):
-      folder = root / str(step) / "model"
+      folder = root / str(step) / item
       shapes = reader.metadata(folder).item_metadata.tree
       # As numpy: the file remembers the devices it was saved on, not here maybe.
       as_numpy = jax.tree.map(
         lambda _: ocp.RestoreArgs(restore_type=np.ndarray), shapes
       )
-      return reader.restore(
-        folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy)
-      )
+      return reader.restore(folder, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
 
     step, restored, _ = _newest_whole(root, steps, read)
-  return jax.tree.map(jnp.asarray, dict(restored)) | {"step": step}
+  return step, restored
 
 
 @contextlib.contextmanager

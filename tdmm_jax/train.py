@@ -18,7 +18,7 @@ import sys
 import jax
 import ml_collections
 import tqdm
-from absl import app, flags
+from absl import app, flags, logging
 from clu import parameter_overview
 from etils import epath
 from ml_collections import config_flags
@@ -226,6 +226,8 @@ def _finite(pending: list[dict], done: int) -> list[dict]:
 def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+  if not flags.FLAGS["verbosity"].present:
+    logging.set_verbosity(logging.WARNING)  # orbax tells of every file it writes
   try:
     if _CLUSTER.value:
       cluster.join(_CLUSTER.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
