@@ -218,9 +218,7 @@ def differences(a: pathlib.Path, b: pathlib.Path) -> list[str]:
       different.append(f"{item}: step {step_a} and {step_b}, or other arrays")
       continue
     different += [
-      f"{item}{key}"
-      for key in flat_a
-      if flat_a[key].tobytes() != flat_b[key].tobytes()
+      f"{item}{key}" for key in flat_a if flat_a[key].tobytes() != flat_b[key].tobytes()
     ]
   for split in ("train", "valid"):
     curves = [metric_logging.read_curve(w, split, "total_loss") for w in (a, b)]
@@ -238,7 +236,9 @@ def _corpus(run_dir: pathlib.Path) -> None:
     run_dir / "records", 120, num_workers=1, seconds=(0.8, 1.6), shard_clips=64
   )
   if not checkpoints.has_checkpoint(run_dir / "tokenizer"):
-    Training(train_command("tokenizer", run_dir, 12), run_dir / "tokenizer", 1, {}).wait()
+    Training(
+      train_command("tokenizer", run_dir, 12), run_dir / "tokenizer", 1, {}
+    ).wait()
 
 
 def main() -> int:

@@ -222,7 +222,9 @@ def restore_item(workdir, item: str) -> tuple[int, dict]:
   if not has_checkpoint(workdir):
     raise UserError(f"{workdir}: no checkpoint here; train into it first (make demo)")
   root = epath.Path(workdir).resolve() / FOLDER
-  steps = sorted((int(p.name) for p in root.iterdir() if p.name.isdigit()), reverse=True)
+  steps = sorted(
+    (int(p.name) for p in root.iterdir() if p.name.isdigit()), reverse=True
+  )
   with _quiet(), ocp.PyTreeCheckpointer() as reader:
 
     def read(step):

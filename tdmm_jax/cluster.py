@@ -152,9 +152,7 @@ class Watchdog:
     """Says what this process does now; a phase that takes too long is a stall."""
     start = time.monotonic()
     longest = self._longest.get(name)
-    self._limit = (
-      _FIRST_SECONDS if longest is None else max(self._stall, 5 * longest)
-    )
+    self._limit = _FIRST_SECONDS if longest is None else max(self._stall, 5 * longest)
     self._phase, self._step, self._since = name, step, start
     try:
       yield

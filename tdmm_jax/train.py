@@ -5,8 +5,8 @@
   python -m tdmm_jax.train --config configs/lm_demo.py --workdir runs/my/lm \
       --config.tokenizer_dir runs/my/tokenizer --config.total_steps 2000
 
-Interrupt it at any time; the same command goes on from the last checkpoint. SIGTERM saves
-first and exits with code 75 (start me again); 76 says that another process was lost.
+Interrupt it at any time; the same command goes on from the last checkpoint. SIGTERM
+saves first and exits with code 75 (start me again); 76: another process was lost.
 """
 
 import difflib
@@ -42,8 +42,8 @@ _WORKDIR = flags.DEFINE_string(
 _CLUSTER = flags.DEFINE_string(
   "cluster",
   None,
-  "Train as one of several processes: auto (TPU pods, Slurm), or the HOST:PORT at which "
-  "process 0 serves, with --num_processes and --process_id.",
+  "Train as one of several processes: auto (TPU pods, Slurm), or the HOST:PORT at "
+  "which process 0 serves, with --num_processes and --process_id.",
 )
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "See --cluster.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "See --cluster.")

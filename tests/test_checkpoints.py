@@ -1,17 +1,15 @@
 """Checkpoints: damage is noticed, any mesh goes on, parameters load alone."""
 
 import json
-import os
 import pathlib
 import signal
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+import toy_training
 
 from benchmarks import chaos
 from tdmm_jax import checkpoints, cluster, metric_logging
@@ -110,7 +108,7 @@ def test_nothing_usable_is_an_error_not_a_fresh_start(tmp_path):
     for path in (folder / step / "model").rglob("*ocdbt"):
       if path.is_file():
         path.unlink()
-  with pytest.raises(UserError, match="no checkpoint here can be read .step 2: model"):
+  with pytest.raises(UserError, match=r"no checkpoint here can be read .step 2: model"):
     read(tmp_path)
   assert (folder / "1").is_dir() and (folder / "2").is_dir()
 
@@ -165,51 +163,12 @@ def test_a_changed_model_is_refused_and_config_json_stays(tiny_run, tmp_path):
   assert (workdir / "config.json").read_bytes() == before
 
 
-# The real loop, command line and checkpoints around a model that starts in a second.
-TOY = """
-import sys
-import grain, jax, jax.numpy as jnp, numpy as np
-from tdmm_jax import objectives, sharding, train
-from tdmm_jax.data import pipeline
-def toy(config, workdir, rows=None):
-  init = sharding.partitioned(lambda rng, shape: jax.random.normal(rng, shape),
-                              "embed", "mlp")
-  init_fn = lambda rng: {"params": {"w": init(rng, (16, 8))}}
-  def loss_fn(params, collections, batch, rng):
-    x = batch["x"] + (0.0 if rng is None else jax.random.normal(rng, batch["x"].shape))
-    error = jnp.mean((x @ params["w"] - 1.0) ** 2)
-    return error, ({"loss": (error, jnp.ones(()))}, collections)
-  sample = lambda i, rng: {"x": rng.normal(size=16).astype(np.float32) + i % 3}
-  data = grain.MapDataset.range(97).seed(config.seed).shuffle().repeat()
-  batches = pipeline.Batches(data.random_map(sample), config.batch_size, rows)
-  eval_batch = {"x": np.ones((config.batch_size, 16), np.float32)}
-  return objectives.Objective(init_fn, loss_fn, batches, [eval_batch], {"head": "1"})
-train._build = toy
-train.run()
-"""
-TOY_FLAGS = ["log_every=3", "eval_every=10", "save_every=4", "batch_size=4"]
-
-
-def toy_command(total_steps: int) -> list[str]:
-  flags = [*TOY_FLAGS, f"total_steps={total_steps}", "tensorboard=False"]
-  flags.append("warmup_steps=2")
-  config = tiny.REPO / "configs" / "tokenizer_demo.py"
-  command = [sys.executable, "-c", TOY, f"--config={config}"]
-  return command + [f"--config.{flag}" for flag in flags]
-
-
-TOY_ENV = {
-  "JAX_PLATFORMS": "cpu",
-  "PYTHONPATH": os.pathsep.join([str(tiny.REPO), str(tiny.REPO / "tests")]),
-}
-
-
 @pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
-  command = toy_command(60)
+  command = toy_training.command(60)
   peace, storm = tmp_path / "peace", tmp_path / "storm"
-  chaos.Training(command, peace, 1, TOY_ENV).wait()
-  kills = chaos.storm(command, storm, kills=2, seed=1, env=TOY_ENV)
+  chaos.Training(command, peace, 1, toy_training.ENV).wait()
+  kills = chaos.storm(command, storm, kills=2, seed=1, env=toy_training.ENV)
   assert len(kills) == 2 and all(kill["exit_codes"] == [-9] for kill in kills)
   assert 0 < kills[-1]["step"] < 60
   assert chaos.differences(peace, storm) == []
@@ -220,7 +179,7 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
 
 
 def test_sigterm_saves_at_once_and_says_so_by_its_exit_code(tmp_path):
-  run = chaos.Training(toy_command(1_000_000), tmp_path, 1, TOY_ENV)
+  run = chaos.Training(toy_training.command(1_000_000), tmp_path, 1, toy_training.ENV)
   try:
     assert run.wait_for(lambda: run.step() > 5)
     run.processes[0].send_signal(signal.SIGTERM)
@@ -230,6 +189,8 @@ def test_sigterm_saves_at_once_and_says_so_by_its_exit_code(tmp_path):
   log = (tmp_path / "log.txt").read_text()
   step = checkpoints.restore_item(tmp_path, "model")[0]
   assert f"the checkpoint of step {step} of 1000000 is written" in log
-  loop = json.loads((tmp_path / "checkpoints" / str(step) / "loop" / "metadata").read_text())
+  loop = json.loads(
+    (tmp_path / "checkpoints" / str(step) / "loop" / "metadata").read_text()
+  )
   assert loop["next_batch"] == step
   assert len(loop["pending"]) == step % 3  # not logged yet, not lost
