@@ -29,7 +29,7 @@ from tdmm_jax import checkpoints, metric_logging
 
 SAVE_EVERY = 4
 _POLL_SECONDS = 0.005
-_DEADLINE_SECONDS = 600.0  # without a step: something hangs
+_DEADLINE_SECONDS = 3_600.0  # without a step: something hangs
 
 _SMALL = {
   "log_every": 1,
@@ -78,15 +78,23 @@ def train_command(name: str, run_dir: pathlib.Path, total_steps: int) -> list[st
   return command + [f"--config.{key}={value}" for key, value in settings.items()]
 
 
+def free_port() -> int:
+  with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    return free.getsockname()[1]
+
+
+def environment(more: dict[str, str]) -> dict[str, str]:
+  """This process's environment with changes."""
+  return os.environ | more
+
+
 class Training:
   """One start of the training processes; `command` lacks only the workdir."""
 
   def __init__(self, command: list[str], workdir: pathlib.Path, processes: int, env):
     self.workdir = workdir
-    with socket.socket() as free:
-      free.bind(("127.0.0.1", 0))
-      port = free.getsockname()[1]
-    together = [f"--cluster=127.0.0.1:{port}", f"--num_processes={processes}"]
+    together = [f"--cluster=127.0.0.1:{free_port()}", f"--num_processes={processes}"]
     workdir.mkdir(parents=True, exist_ok=True)
     self.processes = []
     with (workdir / "log.txt").open("a") as log:
@@ -97,7 +105,7 @@ class Training:
             [*command, f"--workdir={workdir}", *extra],
             stdout=log,
             stderr=log,
-            env=os.environ | env,
+            env=environment(env),
           )
         )
 

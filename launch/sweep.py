@@ -115,12 +115,15 @@ def _has(config, key: str) -> bool:
   return True
 
 
+def _train_command(trial: Trial) -> list[str]:
+  return [sys.executable, "-m", "tdmm_jax.train", *trial.command]
+
+
 def train_here(trial: Trial) -> int:
   """Trains in a process of this machine; its exit code."""
   with (trial.workdir / _LOG).open("a") as log:
     while True:
-      command = [sys.executable, "-m", "tdmm_jax.train", *trial.command]
-      code = subprocess.run(command, stdout=log, stderr=log).returncode
+      code = subprocess.run(_train_command(trial), stdout=log, stderr=log).returncode
       if code not in (EXIT_PREEMPTED, EXIT_PEER_LOST):
         return code
 

@@ -78,6 +78,15 @@ class Face:
     identity = json.dumps([stored, restored["step"]], sort_keys=True)
     self.version = checkpoints.short_hash(identity)
 
+  @classmethod
+  def assemble(cls, config, codec, vocab, model, params) -> "Face":
+    """One of parts that are in memory already: a run in training."""
+    face = cls.__new__(cls)
+    face.name = "training"
+    face.config, face.codec, face.vocab = config, codec, vocab
+    face.model, face.params = model, params
+    return face
+
   @property
   def max_seconds(self) -> float:
     """The longest motion it reads, and makes in one window (see long_motion.py)."""

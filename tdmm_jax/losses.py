@@ -104,3 +104,13 @@ def weighted_sum(errors: dict, weights: dict) -> jax.Array:
     value, count = errors[name]
     total = total + weight * value / jnp.maximum(count, 1.0)
   return total
+
+
+def code_use(codes_BT, mask_BT, num_codes: int) -> dict:
+  """How a batch uses the codebook, as (sum, weight): perplexity, share of zeros."""
+  counts_K = jnp.bincount(codes_BT.ravel(), mask_BT.ravel(), length=num_codes)
+  p_K = counts_K / jnp.maximum(counts_K.sum(), 1.0)
+  entropy = -jnp.sum(jnp.where(p_K > 0, p_K * jnp.log(jnp.maximum(p_K, 1e-12)), 0.0))
+  one = jnp.ones(())
+  zeros = jnp.mean((counts_K == 0).astype(jnp.float32))
+  return {"perplexity": (jnp.exp(entropy), one), "codebook_zeros_ratio": (zeros, one)}

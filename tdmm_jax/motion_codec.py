@@ -49,6 +49,14 @@ def build_model(config: ml_collections.ConfigDict, num_expression: int):
   )
 
 
+def num_codes(config: ml_collections.ConfigDict) -> int:
+  """Size of the codebook, all phases together."""
+  model = config.model
+  fsq = model.quantizer == "fsq"
+  per_phase = int(np.prod(model.levels)) if fsq else model.codes_per_phase
+  return per_phase * model.num_phases
+
+
 class MotionCodec:
   """Encodes and decodes motions of any length with a trained tokenizer.
 
@@ -65,14 +73,8 @@ class MotionCodec:
     ids = training_vertices(face, config.model.num_vertices, config.model.lip_weight)
     self.subset = face_lib.vertex_subset(face, ids)
     self.model = build_model(config, face.num_expression)
-    quantizer = config.model
-    per_phase = (
-      int(np.prod(quantizer.levels))
-      if quantizer.quantizer == "fsq"
-      else quantizer.codes_per_phase
-    )
-    self.num_phases = quantizer.num_phases
-    self.num_codes = per_phase * self.num_phases
+    self.num_phases = config.model.num_phases
+    self.num_codes = num_codes(config)
     self._encode = jax.jit(functools.partial(_encode, self.model))
     self._decode = jax.jit(functools.partial(_decode, self.model))
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from tdmm_jax import cluster, embedding_init, losses, motion_codec, sharding
+from tdmm_jax import cluster, embedding_init, losses, motion_codec, sharding, speed
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import pipeline, records
 from tdmm_jax.errors import UserError
@@ -34,6 +34,8 @@ class Objective(NamedTuple):
   train_iter: Iterator[dict]
   eval_batches: list[dict]
   versions: dict[str, str]
+  tokens_per_example: int = 0  # padding included; frames, of the tokenizer
+  flops_per_example: float = 0.0  # model FLOPs of an update; 0: not known
 
 
 # ------------------------------------------------------------------ tokenizer
@@ -74,7 +76,16 @@ def tokenizer(
   train_iter = pipeline.tokenizer_iterator(
     train, config.window, config.batch_size, config.seed, rows
   )
-  return Objective(init_fn, loss_fn, train_iter, _eval_windows(config, valid), versions)
+  num_params = sum(x.size for x in jax.tree.leaves(start["params"]))
+  return Objective(
+    init_fn,
+    loss_fn,
+    train_iter,
+    _eval_windows(config, valid),
+    versions,
+    config.window,
+    6.0 * num_params * config.window,
+  )
 
 
 def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
@@ -156,7 +167,6 @@ def tokenizer_loss(config, model, subset, params, collections, batch, rng):
     mutable=["codebook"] if train else [],
     rngs={"codebook": rng} if train else None,
   )
-  del codes
   predicted_geometry = losses.geometry_of(subset, predicted)
   errors = losses.motion_errors(
     predicted_geometry,
@@ -173,6 +183,7 @@ def tokenizer_loss(config, model, subset, params, collections, batch, rng):
   errors |= losses.parameter_errors(std, predicted, batch["params"], batch["mask"])
   loss = losses.weighted_sum(errors, config.loss_weights)
   loss = loss + config.quantizer_loss_weight * quantizer_loss
+  errors |= losses.code_use(codes, batch["mask"], motion_codec.num_codes(config))
   return loss, (errors, {**collections, **updated})
 
 
@@ -292,7 +303,16 @@ def language_model(
     for i in range(config.eval_batches)
     if (size := config.batch_size)
   ]
-  return Objective(init_fn, loss_fn, train_iter, eval_batches, versions)
+  lengths = (config.encoder_length, config.decoder_length)
+  return Objective(
+    init_fn,
+    loss_fn,
+    train_iter,
+    eval_batches,
+    versions,
+    sum(lengths),
+    speed.t5_flops(config.model, vocab.table_size, *lengths),
+  )
 
 
 def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> T5:

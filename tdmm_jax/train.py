@@ -10,28 +10,23 @@ saves first and exits with code 75 (start me again); 76: another process was los
 """
 
 import difflib
-import math
 import re
 import runpy
 import sys
 
 import jax
 import ml_collections
-import tqdm
 from absl import app, flags, logging
-from clu import parameter_overview
 from etils import epath
 from ml_collections import config_flags
 
 from tdmm_jax import (
   checkpoints,
   cluster,
-  metric_logging,
   objectives,
-  optim,
   run_config,
   sharding,
-  train_step,
+  training_loop,
 )
 from tdmm_jax.errors import UserError
 
@@ -89,138 +84,12 @@ def train(config: ml_collections.ConfigDict, workdir, progress: bool = True) -> 
       jax.set_mesh(mesh),
       checkpoints.manager(workdir, config.save_every) as mngr,
     ):
-      loop = _Loop(config, workdir, objective, mesh, mngr, rows)
+      loop = training_loop.Loop(config, workdir, objective, mesh, mngr, rows)
       run_config.write(config, workdir, objective.versions)
       scores = loop.run(stop, watchdog, progress and cluster.is_primary())
       mngr.wait_until_finished()
       cluster.barrier("training finished")
   return scores
-
-
-class _Loop:
-  """The training loop and all it holds: state, steps, data, checkpoints, metrics."""
-
-  def __init__(self, config, workdir, objective, mesh, mngr, rows):
-    self._config, self._objective, self._mesh = config, objective, mesh
-    self._mngr, self._rows = mngr, rows
-    tx = optim.optimizer(config)
-    rng_init, rng_loop = jax.random.split(jax.random.key(config.seed))
-    state = train_step.init_state(
-      objective.init_fn, tx, mesh, rng_init, config.ema_decay
-    )
-    self._state, loop = checkpoints.restore(mngr, state)
-    fresh = checkpoints.Loop(0, jax.random.key_data(rng_loop), [], {})
-    self._loop = loop or fresh
-    objective.train_iter.seek(self._loop.next_batch)
-    rng_loop = jax.random.wrap_key_data(self._loop.rng)
-    self._step_fn = train_step.make_train_step(
-      objective.loss_fn,
-      tx,
-      rng_loop,
-      microbatches=train_step.num_microbatches(
-        config.batch_size, config.batch_per_chip, mesh.size
-      ),
-      ema_decay=config.ema_decay,
-      shardings=jax.tree.map(lambda x: x.sharding, self._state),
-    )
-    self._eval_fn = train_step.make_eval_step(objective.loss_fn)
-    self._logger = metric_logging.MetricLogger(workdir, config.tensorboard)
-    if loop is None and cluster.is_primary():
-      self._logger.write_hparams(config.to_dict())
-      overview = parameter_overview.get_parameter_overview(self._state.params)
-      (workdir / "parameters.txt").write_text(overview + "\n")
-
-  def _to_global(self, batch: dict) -> dict:
-    return sharding.to_global(batch, self._mesh, self._config.batch_size)
-
-  def _evaluate(self) -> dict[str, float]:
-    batches = (
-      {key: value[self._rows] for key, value in batch.items()}
-      for batch in self._objective.eval_batches
-    )
-    return train_step.merge(
-      [self._eval_fn(self._state, self._to_global(batch)) for batch in batches]
-    )
-
-  def run(self, stop, watchdog, progress: bool) -> dict[str, float]:
-    """The order is an invariant: update, log, evaluate, save; then maybe stop."""
-    config, logger, data = self._config, self._logger, self._objective.train_iter
-    start = int(self._state.step)
-    pending, scores = list(self._loop.pending), self._loop.scores
-    evaluation_due = self._loop.evaluation_due
-    bar = tqdm.tqdm(
-      total=config.total_steps,
-      initial=start,
-      desc=f"training the {config.objective.replace('_', ' ')}",
-      unit="step",
-      disable=not progress,
-      file=sys.stderr,
-      mininterval=0.5,
-    )
-    if evaluation_due:
-      scores, evaluation_due = self._evaluate(), False
-      logger.write(start, "valid", scores)
-    for step in range(start, config.total_steps):
-      done = step + 1  # a checkpoint named N holds the state after N updates
-      with watchdog.phase("reading data", done):
-        batch = self._to_global(next(data))
-      with watchdog.phase("training", done):
-        self._state, metrics = self._step_fn(self._state, batch)
-        pending.append(metrics)  # read after the next steps are dispatched
-        last, stopping = done == config.total_steps, stop.reached(done)
-        saving = done % config.save_every == 0 or last or stopping
-        # Before a save: a checkpoint that holds NaN could never be gone on from.
-        if saving or done % config.log_every == 0 or last:
-          pending = _finite(pending, done)
-      if done % config.log_every == 0 or last:
-        scalars, pending = train_step.merge(pending), []
-        logger.write(done, "train", scalars)
-        bar.set_postfix(loss=f"{scalars['total_loss']:.3f}")
-      if done % config.eval_every == 0 or last:
-        if stopping and not last:
-          evaluation_due = True  # there is no time for it now
-        else:
-          with watchdog.phase("evaluating", done):
-            scores = self._evaluate()
-          logger.write(done, "valid", scores)
-      if saving:
-        with watchdog.phase("saving", done):
-          loop = checkpoints.Loop(
-            data.next_batch, self._loop.rng, pending, scores, evaluation_due
-          )
-          checkpoints.save(self._mngr, done, self._state, loop, force=last or stopping)
-      bar.update()
-      if stopping and not last:
-        with watchdog.phase("saving before the stop", done):
-          self._mngr.wait_until_finished()
-          cluster.barrier("saved before the stop")
-        raise cluster.Preempted(
-          f"told to stop: the checkpoint of step {done} of {config.total_steps} is "
-          "written; the same command goes on from it"
-        )
-    bar.close()
-    logger.close()
-    return scores
-
-
-def _finite(pending: list[dict], done: int) -> list[dict]:
-  """The metrics as numbers, (sum, weight) each.
-
-  Raises:
-    FloatingPointError: names the first bad one of the last steps.
-  """
-  host = [
-    {name: [float(value) for value in pair] for name, pair in metrics.items()}
-    for metrics in jax.device_get(pending)
-  ]
-  for step, metrics in enumerate(host, done - len(host) + 1):
-    loss, norm = (metrics[name][0] for name in ("total_loss", "grad_norm"))
-    if not (math.isfinite(loss) and math.isfinite(norm)):
-      raise FloatingPointError(
-        f"step {step}: loss is {loss}, gradient norm is {norm}; the last checkpoint is "
-        "from before; lower config.learning_rate, or look at the data of this step"
-      )
-  return host
 
 
 def main(argv) -> None:

@@ -56,6 +56,37 @@ def _label(text: str, height: int) -> np.ndarray:
   return column
 
 
+def picture(
+  frames: np.ndarray,
+  caption: str = "",
+  num: int = 8,
+  label: str = "",
+  extra_rows: Mapping[str, np.ndarray] | None = None,
+  height: int = 160,
+  fps: float = 25.0,
+) -> np.ndarray:
+  """What `contact_sheet` writes, uint8[H, W, 3]; its arguments, but for the path."""
+  rows = [*(extra_rows or {}).items(), (label, frames)]
+  if any(len(clip) == 0 for _, clip in rows):
+    raise ValueError("a contact sheet needs at least one frame in each row")
+  num = min(num, *(len(clip) for _, clip in rows))
+  named = any(name for name, _ in rows)
+  cell = (max(round(frames.shape[2] * height / frames.shape[1]), 1), height)
+  pictures = []
+  for i, (name, clip) in enumerate(rows):
+    indices = sheet_indices(len(clip), num)
+    row = _row(clip, indices, cell, fps if i == len(rows) - 1 else None)
+    if named:
+      row = np.concatenate([_label(name, row.shape[0]), row], 1)
+    pictures.append(row)
+  width = pictures[-1].shape[1]
+  parts = [captions.caption_strip(caption, width, 16)]
+  for row in pictures:
+    parts.append(row)
+    parts.append(np.full((GAP, width, 3), 255, np.uint8))
+  return np.concatenate(parts)
+
+
 def contact_sheet(
   frames: np.ndarray,
   path: str | os.PathLike,
@@ -87,24 +118,7 @@ def contact_sheet(
     ValueError: if a clip has no frame.
   """
   path = pathlib.Path(path)
-  rows = [*(extra_rows or {}).items(), (label, frames)]
-  if any(len(clip) == 0 for _, clip in rows):
-    raise ValueError("a contact sheet needs at least one frame in each row")
-  num = min(num, *(len(clip) for _, clip in rows))
-  named = any(name for name, _ in rows)
-  cell = (max(round(frames.shape[2] * height / frames.shape[1]), 1), height)
-  pictures = []
-  for i, (name, clip) in enumerate(rows):
-    indices = sheet_indices(len(clip), num)
-    picture = _row(clip, indices, cell, fps if i == len(rows) - 1 else None)
-    if named:
-      picture = np.concatenate([_label(name, picture.shape[0]), picture], 1)
-    pictures.append(picture)
-  width = pictures[-1].shape[1]
-  parts = [captions.caption_strip(caption, width, 16)]
-  for picture in pictures:
-    parts.append(picture)
-    parts.append(np.full((GAP, width, 3), 255, np.uint8))
+  sheet = picture(frames, caption, num, label, extra_rows, height, fps)
   with files.then_rename(path) as temporary:
-    Image.fromarray(np.concatenate(parts)).save(temporary, "png")
+    Image.fromarray(sheet).save(temporary, "png")
   return path

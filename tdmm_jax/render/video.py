@@ -3,6 +3,7 @@
 Shapes: T frames, H and W the picture's height and width in pixels.
 """
 
+import io
 import os
 import pathlib
 import re
@@ -69,11 +70,24 @@ def _plain_name(path) -> str:
   return str(path) if path.is_absolute() else f"./{path}"
 
 
-def _write_gif(path: pathlib.Path, frames: np.ndarray, fps: float):
+def _write_gif(path, frames: np.ndarray, fps: float):
   first, *rest = (Image.fromarray(frame).quantize(64) for frame in frames)
   first.save(
-    path, save_all=True, append_images=rest, duration=1000 / fps, loop=0, disposal=1
+    path,
+    "gif",
+    save_all=True,
+    append_images=rest,
+    duration=1000 / fps,
+    loop=0,
+    disposal=1,
   )
+
+
+def gif_bytes(frames: np.ndarray, fps: float = 25.0) -> bytes:
+  """An endless GIF of frames uint8[T, H, W, 3]."""
+  stream = io.BytesIO()
+  _write_gif(stream, _check_frames(frames), fps)
+  return stream.getvalue()
 
 
 def write_video(
