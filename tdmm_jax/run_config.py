@@ -20,6 +20,7 @@ _FIXED = (
   "num_pieces",
   "num_extra_ids",
   "optimizer",
+  "ema_decay",
 )
 
 

@@ -9,6 +9,7 @@ Interrupt it at any time; the same command goes on from the last checkpoint. SIG
 saves first and exits with code 75 (start me again); 76: another process was lost.
 """
 
+import contextlib
 import difflib
 import re
 import runpy
@@ -62,8 +63,7 @@ def train(config: ml_collections.ConfigDict, workdir, progress: bool = True) -> 
   With several processes each calls this alike, and they train as one.
 
   Returns:
-    the last evaluation's metrics on the validation split; empty if the run was
-    finished already.
+    the last evaluation's metrics on the validation split.
 
   Raises:
     FloatingPointError: the loss became NaN or infinite; names step and loss.
@@ -85,8 +85,10 @@ def train(config: ml_collections.ConfigDict, workdir, progress: bool = True) -> 
       checkpoints.manager(workdir, config.save_every) as mngr,
     ):
       loop = training_loop.Loop(config, workdir, objective, mesh, mngr, rows)
-      run_config.write(config, workdir, objective.versions)
-      scores = loop.run(stop, watchdog, progress and cluster.is_primary())
+      if cluster.is_primary():
+        run_config.write(config, workdir, objective.versions)
+      with contextlib.closing(loop):
+        scores = loop.run(stop, watchdog, progress and cluster.is_primary())
       mngr.wait_until_finished()
       cluster.barrier("training finished")
   return scores

@@ -143,7 +143,6 @@ class Loop:
       if stopping and not last:
         self._end_preempted(done, watchdog)
     bar.close()
-    self.close()
     return self._scores
 
   def _log(self, done: int, last: bool, stopping: bool, bar) -> None:
@@ -216,13 +215,13 @@ class Loop:
     with watchdog.phase("saving before the stop", done):
       self._mngr.wait_until_finished()
       cluster.barrier("saved before the stop")
-    self.close()
     raise cluster.Preempted(
       f"told to stop: the checkpoint of step {done} of {self._config.total_steps} is "
       "written; the same command goes on from it"
     )
 
   def close(self) -> None:
+    """Writes what is not written yet of the metrics."""
     if self._logger is not None:
       self._logger.close()
 
