@@ -96,7 +96,9 @@ class Slice:
     return self.ssh(shlex.join([*words, "--cluster=auto", *flags]))
 
   def status(self) -> list[str]:
-    return self.ssh("bash tdmm/launch/worker.sh status")
+    script = "tdmm/launch/worker.sh"
+    fresh = 'echo "tdmm-worker $(hostname) idle - |"'  # nothing was copied yet
+    return self.ssh(f"if [ -f {script} ]; then bash {script} status; else {fresh}; fi")
 
   def stop(self) -> list[str]:
     return self.ssh("bash tdmm/launch/worker.sh stop")

@@ -16,7 +16,7 @@ setup() {
   echo "$(hostname): installed"
 }
 
-alive() { [ -f "$RUN/pid" ] && kill -0 "$(cat "$RUN/pid")" 2>/dev/null; }
+alive() { [ ! -f "$RUN/exit_code" ] && [ -f "$RUN/pid" ] && kill -0 "$(cat "$RUN/pid")" 2>/dev/null; }
 
 start() {
   local runner=$1 environment=() flag
