@@ -29,7 +29,15 @@ import tqdm
 
 from configs import lm_demo, tokenizer_demo
 from data_prep import build
-from tdmm_jax import checkpoints, evaluate, inference, metric_logging, runs, train
+from tdmm_jax import (
+  checkpoints,
+  cluster,
+  evaluate,
+  inference,
+  metric_logging,
+  runs,
+  train,
+)
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.render import report
@@ -216,6 +224,9 @@ def main() -> int:
   except UserError as error:
     print(f"demo: error: {error}", file=sys.stderr)
     return 2
+  except cluster.Preempted as error:
+    print(f"\ndemo: {error}", file=sys.stderr)
+    return cluster.EXIT_PREEMPTED
   except KeyboardInterrupt:
     print("\ninterrupted; `make demo` goes on from here", file=sys.stderr)
     return 130

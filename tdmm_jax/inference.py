@@ -84,7 +84,7 @@ class Face:
     face = cls.__new__(cls)
     face.name = "training"
     face.config, face.codec, face.vocab = config, codec, vocab
-    face.model, face.params = model, params
+    face.model, face.params = t5.unscanned(model, params)
     return face
 
   @property
