@@ -82,7 +82,7 @@ class Face:
   def assemble(cls, config, codec, vocab, model, params) -> "Face":
     """One of parts that are in memory already: a run in training."""
     face = cls.__new__(cls)
-    face.name = "training"
+    face.name = face.version = "training"
     face.config, face.codec, face.vocab = config, codec, vocab
     face.model, face.params = t5.unscanned(model, params)
     return face

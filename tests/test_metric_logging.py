@@ -55,6 +55,7 @@ def test_tensorboard_reads_back_what_was_written(tmp_path):
 def test_without_tensorflow_there_are_json_lines_and_a_word_about_it(
   tmp_path, monkeypatch, caplog
 ):
+  monkeypatch.delattr("clu.metric_writers", raising=False)  # an earlier import's
   for name in [name for name in sys.modules if name.startswith("clu.metric_writers")]:
     monkeypatch.delitem(sys.modules, name)
   monkeypatch.setitem(sys.modules, "tensorflow", None)
