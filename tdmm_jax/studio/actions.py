@@ -50,7 +50,7 @@ class Actions:
         raise UserError(
           f"prompt: {len(prompt)} characters, the limit is {MAX_PROMPT}; shorten it"
         )
-      self.face.check_request(prompt, seconds)
+      self._check_request(prompt, seconds)
     say(0.05, "Writing motion tokens")
     codes = self.face.generate_codes(
       prompts,
@@ -66,6 +66,15 @@ class Actions:
     rows = zip(motions, prompts, captions, codes, strict=True)
     return [self.shelf.put(*row) for row in rows]
 
+  def _check_request(self, prompt: str, seconds: float) -> None:
+    """No longer than the run can read back: every motion gets its caption."""
+    self.face.check_request(prompt, seconds)
+    if seconds > self.face.max_seconds:
+      raise UserError(
+        f"length: {seconds:g} s is out of range; up to {self.face.max_seconds:g} s "
+        "for one prompt, longer with a timeline"
+      )
+
   def timeline(self, text, seed, variety, guidance, say: Say) -> list[Clip]:
     """One motion of several prompts, made one by one and joined."""
     segments = timeline.parse(text)
@@ -75,7 +84,7 @@ class Actions:
         f"{MAX_TIMELINE_S:g} s; shorten it"
       )
     for segment in segments:
-      self.face.check_request(segment.prompt, segment.stop_s - segment.start_s)
+      self._check_request(segment.prompt, segment.stop_s - segment.start_s)
     say(0.05, "Writing motion tokens")
     codes = self.face.generate_codes(
       [s.prompt for s in segments],
