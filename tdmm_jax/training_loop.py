@@ -10,7 +10,7 @@ import time
 
 import jax
 import tqdm
-from clu import parameter_overview, periodic_actions
+from clu import parameter_overview
 from jax.experimental import multihost_utils
 
 from tdmm_jax import (
@@ -78,6 +78,8 @@ class Loop:
         0, {"parameters": f"```\n{overview}\n```", "config": _indented(config)}
       )
       logger.write_text(0, {"hardware": f"{jax.devices()[0].device_kind}, {about}"})
+    from clu import periodic_actions  # imports TensorFlow where there is one
+
     self._hooks = [
       periodic_actions.ReportProgress(
         num_train_steps=config.total_steps, writer=logger

@@ -113,7 +113,8 @@ def test_tab_completes_commands_options_and_choices(capsys):
 
   assert completions("tdmm gener") == ["generate"]
   assert completions("tdmm generate --see") == ["--seed"]
-  assert completions("tdmm render a.npz --view thr") == ["three_quarter"]
+  views = ["three_quarter", "three_quarter_right"]
+  assert completions("tdmm render a.npz --view thr") == views
 
 
 def test_a_library_log_line_is_the_commands_own(tmp_path, capsys):
