@@ -23,7 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.profile_step = 0  # above 0: a profile of 5 steps is taken from there
   config.stall_seconds = 50.0  # of several processes: a longer step is a dead peer
 
-  config.optimizer = "adamw"  # or "adafactor"
+  config.optimizer = "adamw"  # or "adafactor", "muon"
   config.learning_rate = 1e-3
   config.warmup_steps = 100
   config.final_lr_fraction = 0.02

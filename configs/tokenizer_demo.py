@@ -16,6 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.batch_size = 16
   config.total_steps = 400
   config.save_every = 250
+  config.optimizer = "muon"
   config.learning_rate = 1e-3
   config.weight_decay = 0.0
   config.tensorboard = False

@@ -121,7 +121,8 @@ def _attentions(config) -> list[tuple[int, int, int]]:
 
 def update_bytes(config: ml_collections.ConfigDict, num_params: float) -> float:
   """What the optimiser reads and writes for so many parameters."""
-  numbers = {"adamw": 8, "adafactor": 5}[config.optimizer]  # gradient, state, parameter
+  # Gradient, state, parameter.
+  numbers = {"adamw": 8, "adafactor": 5, "muon": 6}[config.optimizer]
   numbers += 2 * (config.ema_decay > 0)
   return num_params * numbers * _STATE_BYTES
 

@@ -1,8 +1,9 @@
-"""AdamW or Adafactor with warm-up, cosine decay and gradient clipping."""
+"""AdamW, Adafactor or Muon with warm-up, cosine decay and gradient clipping."""
 
 import jax
 import ml_collections
 import optax
+from optax import contrib
 
 from tdmm_jax.errors import UserError
 
@@ -31,12 +32,31 @@ def _decays(params):
   return jax.tree_util.tree_map_with_path(decays, params)
 
 
+def _orthogonalized(params):
+  """Muon's parameters: the layers' kernels, all but the one that makes the logits.
+
+  A kernel's last two axes are a matrix; an axis before them counts scanned layers.
+  Everything else (embeddings, scales, biases, convolutions' taps) is AdamW's.
+  """
+
+  def dimension_numbers(path, param):
+    names = [getattr(key, "key", None) for key in path]
+    if "kernel" in names and "logits_dense" not in names and param.ndim > 1:
+      return contrib.MuonDimensionNumbers(reduction_axis=-2, output_axis=-1)
+    return None
+
+  return jax.tree_util.tree_map_with_path(dimension_numbers, params)
+
+
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
   """The config's optimiser, after clipping by global norm.
 
   AdamW keeps two float32 numbers a parameter; Adafactor (arXiv:1804.04235) keeps row
   and column sums of a matrix, and no momentum. `config.learning_rate` is absolute for
-  AdamW and relative to each parameter's scale for Adafactor.
+  AdamW and relative to each parameter's scale for Adafactor. Muon
+  (arXiv:2502.16982) orthogonalises the momentum of the layers' kernels and gives their
+  updates the RMS of AdamW's, so that one learning rate does for both; what is no kernel
+  it leaves to AdamW.
 
   Raises:
     UserError: `config.optimizer` is unknown.
@@ -52,8 +72,19 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
     )
   elif config.optimizer == "adafactor":
     update = optax.adafactor(rate, weight_decay_rate=None)
+  elif config.optimizer == "muon":
+    update = contrib.muon(
+      rate,
+      ns_steps=4,  # enough from Schatten-4 norms; 5 from Frobenius norms
+      preconditioning="schatten",
+      consistent_rms=0.2,
+      weight_decay=config.weight_decay,
+      adam_b1=config.adam_b1,
+      adam_b2=config.adam_b2,
+      muon_weight_dimension_numbers=_orthogonalized,
+    )
   else:
     raise UserError(
-      f"config.optimizer: {config.optimizer!r}; choose 'adamw' or 'adafactor'"
+      f"config.optimizer: {config.optimizer!r}; choose 'adamw', 'adafactor' or 'muon'"
     )
   return optax.chain(optax.clip_by_global_norm(config.grad_clip_norm), update)

@@ -109,7 +109,9 @@ def state_shardings(abstract_state: Any, mesh: Mesh) -> Any:
 
   def whole(leaf):
     boxed = isinstance(leaf, nn.LogicallyPartitioned)
-    return leaf.value if boxed and leaf.value.ndim != len(leaf.names) else leaf
+    # Muon's masked parameters are boxes around no array.
+    ndim = getattr(leaf.value, "ndim", None) if boxed else None
+    return leaf.value if boxed and ndim != len(leaf.names) else leaf
 
   abstract_state = jax.tree.map(
     whole, abstract_state, is_leaf=lambda x: isinstance(x, nn.LogicallyPartitioned)

@@ -69,6 +69,38 @@ def test_adafactor_learns_with_rows_and_columns_for_state():
   assert (np.asarray(updates["kernel"]) < 0).all()
 
 
+def test_muon_turns_kernels_alone_layer_by_layer():
+  tx = optim.optimizer(make_config(optimizer="muon", warmup_steps=0, weight_decay=0.0))
+  keys = jax.random.split(jax.random.key(0), 3)
+  params = {
+    "layers": {"kernel": jax.random.normal(keys[0], (3, 16, 32))},
+    "logits_dense": {"kernel": jax.random.normal(keys[1], (16, 40))},
+    "table": {"embedding": jax.random.normal(keys[2], (40, 16))},
+  }
+  gradients = jax.tree.map(lambda x: x * 1e-3, params)
+  updates, _ = tx.update(gradients, tx.init(params), params)
+  # All singular values of a layer's update are alike, and its RMS is AdamW's.
+  rate = 1e-2 * 0.2 * np.sqrt(32)
+  for layer in np.asarray(updates["layers"]["kernel"]):
+    values = np.linalg.svd(layer, compute_uv=False)
+    np.testing.assert_allclose(values, rate, rtol=0.35)
+  # The others take Adam's first step: the gradient's sign, of one size.
+  for name, leaf in (("logits_dense", "kernel"), ("table", "embedding")):
+    step = -updates[name][leaf] * np.sign(gradients[name][leaf])
+    np.testing.assert_allclose(step, np.median(step), rtol=1e-2)
+    assert np.median(step) > 0.5e-2
+
+
+def test_muon_scanned_equals_unscanned():
+  tx = optim.optimizer(make_config(optimizer="muon", warmup_steps=0))
+  stacked = {"layers": {"kernel": jax.random.normal(jax.random.key(1), (2, 8, 8))}}
+  single = {"layer": {"kernel": stacked["layers"]["kernel"][1]}}
+  updates = [tx.update(p, tx.init(p), p)[0] for p in (stacked, single)]
+  np.testing.assert_allclose(
+    updates[0]["layers"]["kernel"][1], updates[1]["layer"]["kernel"], rtol=1e-4
+  )
+
+
 def test_an_unknown_optimizer_is_refused():
-  with pytest.raises(UserError, match="'sgd'; choose 'adamw' or 'adafactor'"):
+  with pytest.raises(UserError, match="'sgd'; choose 'adamw', 'adafactor' or 'muon'"):
     optim.optimizer(make_config(optimizer="sgd"))
