@@ -67,11 +67,11 @@ def add(channels_TC, names, times_T, tempo: float, rng) -> None:
 
 
 def add_gaze(channels_TC, times_T, factor: float, rng) -> None:
-  """Small saccades every second or so; the eyes make up for a third of head motion."""
+  """Small saccades, 1.3 a second; the eyes make up for a third of head motion."""
   end_s = float(times_T[-1])
-  count = max(1, int(end_s * 1.0 * min(factor, 2.5) ** 0.5))
+  count = max(1, int(end_s * 1.3 * min(factor, 2.5) ** 0.5))
   starts = np.sort(rng.uniform(0.0, end_s, count))
-  targets = rng.normal(0.0, 0.022 * factor, (count + 1, 2)) * (0.6, 1.0)
+  targets = rng.normal(0.0, 0.042 * factor**0.8, (count + 1, 2)) * (0.6, 1.0)
   steps = np.diff(targets, axis=0)
   # A saccade takes 30-80 ms: about two frames.
   arrived_TK = ramp(times_T[:, None] - starts, 0.0, 0.09)

@@ -1,8 +1,10 @@
 """Captions from attributes, offline: sentence patterns filled with the lexicon's words.
 
-A caption says everything that is not default (neutral, intensity 3, still, silent), and
-nothing that is not so; `lexicon.parse` reads the attributes back. Patterns are
-partitioned: those of "valid" and "test" occur nowhere in "train"; words are shared.
+A caption says everything that is not default (a still head, silence, no micro-action),
+and of an emotion always how strong it is; it says nothing that is not so, and
+`lexicon.parse` reads the attributes back. Actions come in one order, and of several
+words for a thing the first is the usual one and counts alike for all values: a model
+that writes the likeliest word then has no reason to prefer one value or silence.
 
   python -m data_prep.paraphrase prompts.jsonl --num 5 --out more.jsonl
 
@@ -14,110 +16,26 @@ what is left to say.
 """
 
 import argparse
-import dataclasses
 import re
 import sys
 
 import numpy as np
 
 from data_prep import manifest
+from data_prep.sentences import (
+  FRAMINGS,
+  LOOK_NOUNS,
+  OPENINGS,
+  PATTERNS,
+  PEOPLE,
+  PERSON_SHARES,
+  Subject,
+)
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon, motion_words
 
-
-@dataclasses.dataclass(frozen=True)
-class Subject:
-  """How a person is spoken of through a caption."""
-
-  nominative: str
-  objective: str
-  pronoun: str
-  possessive: str
-
-
-def _subjects() -> tuple[Subject, ...]:
-  nouns = {
-    "he": "man, boy, young man, old man, male, gentleman, actor",
-    "she": "woman, girl, lady, young woman, old woman, female, actress",
-  }
-  rows = [Subject("he", "him", "he", "his"), Subject("she", "her", "she", "her")] * 3
-  for pronoun, text in nouns.items():
-    for noun in motion_words.listed(text):
-      for article in ("an" if noun[0] in "aeiou" else "a", "the"):
-        phrase = f"{article} {noun}"
-        rows.append(
-          Subject(phrase, phrase, pronoun, "his" if pronoun == "he" else "her")
-        )
-  return tuple(rows)
-
-
-SUBJECTS = _subjects()
-LOOK_NOUNS = ("look", "expression", "face")
-
-# split -> kind of emotion structure -> patterns
-PATTERNS = {
-  "train": {
-    "single": (
-      "{S} looks {adj_1}{ing}.",
-      "{S} looks {adj_1}{fin}.",
-      "{S} has {look_1}{ing}.",
-      "{S} shows {np_1}{fin}.",
-      "{S} faces the camera with {look_1}{ing}.",
-      "{S} keeps {look_1}{fin}.",
-      "{S} {voice} with {np_1}{ing}.",
-      "{S} {voice} with {look_1}{fin}.",
-      "{S} {voice} and looks {adj_1}{ing}.",
-      "Close-up of {o}, {adj_1}{ing}.",
-      "With {np_1}, {s} {voice}{ing}.",
-      "{Look_1} crosses {s's} face{fin}.",
-      "In a head-filling close-up, {s} is {adj_1}{ing}.",
-    ),
-    "then": (
-      "{S} looks {adj_1}, then {adj_2}{ing}.",
-      "{S} looks {adj_1}, then {adj_2}{fin}.",
-      "{S} shows {np_1}, then {np_2}{fin}.",
-      "{S} shows {np_1} before {np_2}{ing}.",
-      "{S} has {look_1} that gives way to {np_2}{fin}.",
-      "{S} shifts from {adj_1} to {adj_2}{ing}.",
-      "{S} begins {adj_1} and ends {adj_2}{fin}.",
-      "{Np_1} gives way to {np_2} on {s's} face{fin}.",
-      "{S} is {adj_1} and becomes {adj_2}{ing}.",
-      "{S} shows {np_1}, followed by {np_2}{ing}.",
-      "{S} {voice}, first {adj_1}, then {adj_2}{ing}.",
-    ),
-    "both": (
-      "{S} shows {np_1} mixed with {np_2}{fin}.",
-      "{S} looks both {adj_1} and {adj_2}{ing}.",
-      "{S} has {look_1} and {look_2}{ing}.",
-      "{S} {voice} with {np_1} and {np_2}{ing}.",
-    ),
-  },
-  "valid": {
-    "single": ("{S} carries {look_1}{ing}.", "{S} gives off {np_1}{fin}."),
-    "then": ("{S} goes from {np_1} to {np_2}{ing}.",),
-    "both": ("{S} gives off {np_1} along with {np_2}{fin}.",),
-  },
-  "test": {
-    "single": (
-      "{S} wears {look_1}{ing}.",
-      "{S} seems {adj_1}{fin}.",
-      "There is {np_1} in {s's} face{fin}.",
-      "{S} {voice}, and the mood is {adj_1}{fin}.",
-    ),
-    "then": (
-      "{S} seems {adj_1}, then {np_2} takes over{fin}.",
-      "{S} wears {look_1} before {np_2} sets in{fin}.",
-      "There is {np_1} in {s's} face, which gives way to {np_2}{fin}.",
-    ),
-    "both": (
-      "{S} seems {adj_1} yet {adj_2}{ing}.",
-      "{S} wears {look_1} along with {np_2}{fin}.",
-      "In {s's} face there is {np_1} as well as {np_2}{fin}.",
-    ),
-  },
-}
-
 _SLOT = re.compile(r"\{([^}]+)\}")
+_PERSON_LIMITS = np.cumsum(PERSON_SHARES)[:-1]
 
 
 def _pick(rng, options):
@@ -128,23 +46,31 @@ def _with_article(phrase: str) -> str:
   return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
-def _intensity_word(rng, level: int, cell: int) -> str:
-  """An adjective (cell 0) or adverb (cell 1); 3 often goes without saying."""
-  if level == lexicon.DEFAULT_INTENSITY and rng.random() < 0.6:
+def _usual(rng, options):
+  """The first option in 55 % of cases, else any other."""
+  if len(options) == 1 or rng.random() < 0.55:
+    return options[0]
+  return options[1 + int(rng.integers(len(options) - 1))]
+
+
+def _intensity_word(rng, label: str, level: int, cell: int) -> str:
+  """An adjective (cell 0) or adverb (cell 1); a neutral face has none."""
+  if label == lexicon.NEUTRAL:
     return ""
-  return _pick(rng, lexicon.INTENSITIES[level][cell])
+  return _usual(rng, lexicon.INTENSITIES[level][cell])
 
 
 def _emotion_phrase(rng, kind: str, segment: dict) -> str:
   """ "adj": slightly sad; "np": slight sadness; "look": a slight sad look."""
   label, level = lexicon.LABELS[segment["emotion"]], segment["intensity"]
   if kind == "adj":
-    return f"{_intensity_word(rng, level, 1)} {_pick(rng, label.adjectives)}".strip()
-  word = _intensity_word(rng, level, 0)
+    word = _intensity_word(rng, label.name, level, 1)
+    return f"{word} {_usual(rng, label.adjectives)}".strip()
+  word = _intensity_word(rng, label.name, level, 0)
   if kind == "look":
-    middle = f"{word} {_pick(rng, label.adjectives)}".strip()
-    return _with_article(f"{middle} {_pick(rng, LOOK_NOUNS)}")
-  noun = _pick(rng, label.nouns)
+    middle = f"{word} {_usual(rng, label.adjectives)}".strip()
+    return _with_article(f"{middle} {_usual(rng, LOOK_NOUNS)}")
+  noun = _usual(rng, label.nouns)
   bare = re.sub(r"^an? ", "", noun)
   phrase = f"{word} {bare}".strip()
   return _with_article(phrase) if bare != noun else phrase
@@ -158,20 +84,23 @@ def _join(parts) -> str:
   )
 
 
+def _voice(attributes: dict):
+  """The lexicon's cells for the voice: third person, participle, others."""
+  manner = attributes.get("manner", lexicon.PLAIN)
+  if manner != lexicon.PLAIN:
+    return motion_words.MANNERS[manner]
+  return motion_words.SPEAKING[attributes["speaking"]]
+
+
 def _actions(rng, attributes: dict, with_voice: bool) -> list[tuple[str, str]]:
-  """(third person, participle) of what the pattern itself does not say, shuffled."""
-  tables = [(motion_words.HEAD_MOTIONS[name]) for name in attributes["head_motion"]]
-  tables += [motion_words.MICRO_ACTIONS[name] for name in attributes["micro_actions"]]
-  if not attributes["head_motion"] and rng.random() < 0.08:
-    tables.append((("keeps ~ head still",), ("keeping ~ head still",)))
-  tables = [tables[i] for i in rng.permutation(len(tables))]
-  mode = attributes["speaking"]
-  if with_voice and (mode != "silent" or rng.random() < 0.15):
-    tables.insert(0, motion_words.SPEAKING[mode])
+  """(third person, participle) of what the pattern itself does not say, in order."""
+  tables = [motion_words.MICRO_ACTIONS[name] for name in attributes["micro_actions"]]
+  tables += [(motion_words.HEAD_MOTIONS[name]) for name in attributes["head_motion"]]
+  if with_voice and attributes["speaking"] != "silent":
+    tables.append(_voice(attributes))
   picks = []
   for cells in tables:
-    i = int(rng.integers(len(cells[0])))
-    picks.append((cells[0][i], cells[1][i]))
+    picks.append(_usual(rng, list(zip(cells[0], cells[1], strict=True))))
   return picks
 
 
@@ -192,7 +121,7 @@ class _Filler:
       pronoun = subject.nominative in ("he", "she")
       return subject.possessive if pronoun else f"{subject.nominative}'s"
     if slot == "voice":
-      return _pick(rng, motion_words.SPEAKING[self._attributes["speaking"]][0])
+      return _usual(rng, _voice(self._attributes)[0])
     if slot in ("ing", "fin"):
       return self._rest(slot)
     kind, number = slot.lower().split("_")
@@ -223,6 +152,12 @@ def fill(pattern: str, attributes: dict, subject: Subject, rng) -> str:
   return re.sub(r"(^|[.] )([a-z])", lambda m: m[1] + m[2].upper(), text)
 
 
+def _subjects(rng) -> tuple[Subject, ...]:
+  """The ways to speak of one person, drawn at random."""
+  groups = PEOPLE[_pick(rng, ("he", "she"))]
+  return _pick(rng, groups[int(np.searchsorted(_PERSON_LIMITS, rng.random()))])
+
+
 def captions(attributes: dict, split: str, count: int, rng) -> list[str]:
   """`count` distinct captions of the split's patterns, patterns repeated only if few.
 
@@ -233,8 +168,7 @@ def captions(attributes: dict, split: str, count: int, rng) -> list[str]:
     rng: np.random.Generator; the same state gives the same captions.
   """
   patterns = PATTERNS[split][structure(attributes)]
-  pronoun = _pick(rng, ("he", "she"))  # one clip, one person
-  subjects = [subject for subject in SUBJECTS if subject.pronoun == pronoun]
+  subjects = _subjects(rng)  # one clip, one person
   texts: list[str] = []
   for _ in range(50):
     for i in rng.permutation(len(patterns)):
@@ -244,6 +178,14 @@ def captions(attributes: dict, split: str, count: int, rng) -> list[str]:
       if len(texts) == count:
         return texts
   return texts
+
+
+def framed(caption: str, split: str, rng) -> str:
+  """The caption as a prompt: half of them say something of the picture, too."""
+  draw = rng.random()
+  if draw < 0.2 and caption.startswith(("A ", "An ", "The ", "He ", "She ")):
+    return _pick(rng, OPENINGS[split]) + caption[0].lower() + caption[1:]
+  return f"{caption} {_pick(rng, FRAMINGS[split])}" if draw < 0.5 else caption
 
 
 def same_attributes(text: str, attributes: dict) -> bool:
@@ -259,6 +201,7 @@ def comparable(attributes: dict) -> tuple:
     tuple(attributes["micro_actions"]),
     tuple(attributes["head_motion"]),
     attributes["speaking"],
+    attributes.get("manner", lexicon.PLAIN),
   )
 
 

@@ -19,7 +19,7 @@ import sys
 
 import numpy as np
 
-from data_prep import expressions, head_motion, speech
+from data_prep import expressions, head_motion, recipes, speech
 from data_prep.envelopes import bump, hold, ramp, slow_noise
 from data_prep.expressions import CHANNEL_INDEX, NUM_ACTION_UNITS
 from tdmm_jax.errors import UserError
@@ -27,11 +27,24 @@ from tdmm_jax.face import action_units
 from tdmm_jax.face.motion import FaceMotion, save_motion
 from tdmm_jax.language import lexicon
 
-REVISION = 1  # raise it when `simulate` gives another motion with the same recipes
+REVISION = 3  # raise it when `simulate` gives another motion with the same recipes
 FPS = 25
 # Amplitude of intensity 1..5: even steps of loudness; people differ by LOG_STD.
-AMPLITUDES = (0.27, 0.38, 0.53, 0.73, 1.0)
+AMPLITUDES = (0.25, 0.36, 0.52, 0.76, 1.1)
 AMPLITUDE_LOG_STD = 0.15
+# Strong feeling also comes sooner, and lets the head rest less.
+ONSETS = (1.4, 1.2, 1.0, 0.85, 0.7)
+UNREST = (0.75, 0.87, 1.0, 1.15, 1.3)
+# Effort shows in every face: nostrils flare, the folds beside the mouth deepen.
+EFFORT = "38=.9 11=1"
+# Manner of speaking -> tempo, vigour.
+MANNERS = {
+  "plain": (1.0, 1.0),
+  "soft": (0.95, 0.6),
+  "loud": (1.0, 1.5),
+  "fast": (1.4, 0.9),
+  "slow": (0.62, 1.1),
+}
 _JAW, _GAZE_PITCH, _GAZE_YAW = (
   CHANNEL_INDEX[name] for name in ("jaw_open", "gaze_pitch", "gaze_yaw")
 )
@@ -50,20 +63,24 @@ class Generator:
 
   amplitude: float = 1.0
   tempo: float = 1.0
-  sway_rad: float = 0.012
+  sway_rad: float = 0.019
   asymmetry: float = 0.06
-  blinks_hz: float = 0.22
+  blinks_hz: float = 0.16
 
 
 GENERATORS = {
   "sim_plain": Generator(),
-  "sim_lively": Generator(1.08, 1.12, 0.017, 0.06, 0.28),
-  "sim_restrained": Generator(0.90, 0.92, 0.008, 0.04, 0.18),
-  "sim_brisk": Generator(1.0, 1.2, 0.012, 0.08, 0.24),
-  "sim_loose": Generator(1.03, 0.9, 0.016, 0.11, 0.2),
+  "sim_lively": Generator(1.08, 1.12, 0.026, 0.06, 0.2),
+  "sim_restrained": Generator(0.90, 0.92, 0.014, 0.04, 0.13),
+  "sim_brisk": Generator(1.0, 1.2, 0.019, 0.08, 0.17),
+  "sim_loose": Generator(1.03, 0.9, 0.024, 0.11, 0.14),
 }
-# Tracker -> standard deviation of its noise: action units, rotations (rad).
-TRACKERS = {"sim_clean": (0.004, 0.0008), "sim_noisy": (0.010, 0.0020)}
+# Tracker -> standard deviation of its noise: action units and lids; head and jaw, rad;
+# gaze, rad.
+TRACKERS = {
+  "sim_clean": (0.004, 0.0018, 0.0028),
+  "sim_noisy": (0.009, 0.0036, 0.0062),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +130,7 @@ def simulate(
   style = GENERATORS[generator]
   times_T = np.arange(max(2, round(duration_s * FPS))) / FPS
   channels_TC = _emotions(attributes, times_T, style, rng)
-  _add_speech(channels_TC, attributes["speaking"], times_T, style, rng)
+  _add_speech(channels_TC, attributes, times_T, style, rng)
   _add_micro_actions(channels_TC, attributes["micro_actions"], times_T, rng)
   head_motion.add(channels_TC, attributes["head_motion"], times_T, style.tempo, rng)
   _add_life(channels_TC, attributes, times_T, style, rng)
@@ -128,6 +145,8 @@ def _emotions(attributes, times_T, style, rng) -> np.ndarray:
   end_s = float(times_T[-1])
   for segment in segments:
     vector_C = expressions.label_vectors()[segment["emotion"]]
+    if vector_C.any():
+      vector_C = vector_C + _effort()
     vector_C = expressions.mirrored(vector_C) if side else vector_C
     own = np.exp(rng.normal(0.0, 0.12, len(vector_C)))  # nobody acts by the book
     amplitude = AMPLITUDES[segment["intensity"] - 1] * style.amplitude
@@ -139,10 +158,15 @@ def _emotions(attributes, times_T, style, rng) -> np.ndarray:
     amplitude *= 1.0 if at_once == 1 else 0.8
     lean = 1.0 + style.asymmetry * rng.normal(0.0, 0.7)
     own = own * np.where(_IS_LEFT, lean, 2.0 - lean)
-    manner = expressions.MANNERS.get(segment["emotion"], expressions.USUAL)
+    manner = recipes.MANNERS.get(segment["emotion"], recipes.USUAL)
     envelope_TC = _envelope(segment, manner, times_T, end_s, style.tempo, rng)
     channels_TC += envelope_TC * (amplitude * own * vector_C).astype(np.float32)
   return channels_TC
+
+
+@functools.cache
+def _effort() -> np.ndarray:
+  return expressions.recipe_vector(EFFORT)
 
 
 _IS_LEFT = np.array([name.endswith(("_l", "_left")) for name in expressions.CHANNELS])
@@ -156,6 +180,7 @@ def _envelope(segment, manner, times_T, end_s, tempo, rng) -> np.ndarray:
   """float32[T, C] in 0..1: onset, apex and offset; brows and mouth not in step."""
   start, end = segment["start_s"], min(segment["end_s"], end_s + 1 / FPS)
   onset = rng.uniform(0.25, 0.55) * manner.onset_factor / tempo
+  onset *= ONSETS[segment["intensity"] - 1]
   first, last = start < 0.2, end > end_s - 0.2
   lag = rng.uniform(-0.06, 0.06)
   wave = 1.0 + 0.07 * slow_noise(rng, times_T, 1, 0.6)[:, 0]
@@ -182,17 +207,19 @@ def _envelope(segment, manner, times_T, end_s, tempo, rng) -> np.ndarray:
   return levels_T2[:, _IS_MOUTH.astype(int)].astype(np.float32)
 
 
-def _add_speech(channels_TC, mode, times_T, style, rng) -> None:
+def _add_speech(channels_TC, attributes, times_T, style, rng) -> None:
+  mode = attributes["speaking"]
   if mode == "silent":
     return
   act = speech.speaking if mode == "speaking" else speech.singing
-  vigour = style.amplitude * np.exp(rng.normal(0.0, 0.12))
-  mouth_TC = act(rng, times_T, style.tempo, vigour)
+  tempo, vigour = MANNERS[attributes.get("manner", lexicon.PLAIN)]
+  vigour *= style.amplitude * np.exp(rng.normal(0.0, 0.12))
+  mouth_TC = act(rng, times_T, style.tempo * tempo, vigour)
   channels_TC[:, _LIP_CLOSERS] *= 0.6
   channels_TC[:, _JAW] *= 0.7
   channels_TC += mouth_TC
   # Talkers move their heads with the phrase; singers sway.
-  reach, speed = (0.012, 1.2) if mode == "speaking" else (0.018, 0.6)
+  reach, speed = (0.018, 1.3) if mode == "speaking" else (0.024, 0.8)
   sway = slow_noise(rng, times_T, 3, speed * style.tempo)
   channels_TC[:, _HEAD] += (reach * sway * (1.0, 0.7, 0.6)).astype(np.float32)
 
@@ -230,11 +257,12 @@ def _add_life(channels_TC, attributes, times_T, style, rng) -> None:
   rest_C = np.abs(rng.normal(0.0, 0.03, NUM_ACTION_UNITS))
   drift_TC = slow_noise(rng, times_T, NUM_ACTION_UNITS, 0.5, waves=2)
   channels_TC[:, units] += (rest_C * (1.0 + 0.5 * drift_TC)).astype(np.float32)
-  sway = slow_noise(rng, times_T, 3, 0.35 * style.tempo) * style.sway_rad
+  unrest = UNREST[attributes["intensity"] - 1]
+  sway = slow_noise(rng, times_T, 3, 0.45 * style.tempo) * (style.sway_rad * unrest)
   posture = rng.normal(0.0, 0.012, 3)
   channels_TC[:, _HEAD] += (sway + posture).astype(np.float32)
   label = attributes["emotion"]
-  manner = expressions.MANNERS.get(label, expressions.USUAL)
+  manner = recipes.MANNERS.get(label, recipes.USUAL)
   head_motion.add_gaze(channels_TC, times_T, manner.gaze_factor, rng)
   asked = "blink" in attributes["micro_actions"]
   rate = style.blinks_hz * manner.blink_factor
@@ -247,10 +275,11 @@ def _add_life(channels_TC, attributes, times_T, style, rng) -> None:
 
 def _as_motion(channels_TC, tracker: str, basis: HeadBasis, rng) -> FaceMotion:
   num_frames = len(channels_TC)
-  unit_noise, angle_noise = TRACKERS[tracker]
+  unit_noise, angle_noise, gaze_noise = TRACKERS[tracker]
   sizes = np.full(channels_TC.shape[1], angle_noise, np.float32)
   sizes[:NUM_ACTION_UNITS] = unit_noise
   sizes[_LIDS] = unit_noise
+  sizes[[_GAZE_PITCH, _GAZE_YAW]] = gaze_noise
   channels_TC = channels_TC + _tracker_noise(num_frames, sizes, rng)
   units_TU = np.clip(channels_TC[:, :NUM_ACTION_UNITS], -0.05, 1.25)
   column = lambda name: channels_TC[:, CHANNEL_INDEX[name]]
@@ -277,12 +306,15 @@ def _tracker_noise(num_frames: int, sizes_C, rng) -> np.ndarray:
   white = rng.standard_normal((num_frames + 6, len(sizes_C)), np.float32)
   sums = np.cumsum(white, 0)
   smooth = (sums[6:] - sums[:-6]) / np.sqrt(6.0)
-  return (0.97 * smooth + 0.1 * white[:num_frames]) * sizes_C
+  rough_C = np.full(len(sizes_C), 0.8, np.float32)  # angles are tracked frame by frame
+  rough_C[:NUM_ACTION_UNITS] = 0.1
+  return (0.97 * smooth + rough_C * white[:num_frames]) * sizes_C
 
 
 def _version() -> str:
-  content = [REVISION, expressions.RECIPES, expressions.MICRO_RECIPES]
-  content += [str(expressions.MANNERS), str(GENERATORS), TRACKERS, AMPLITUDES]
+  content = [REVISION, recipes.RECIPES, recipes.MICRO_RECIPES]
+  content += [str(recipes.MANNERS), str(GENERATORS), TRACKERS, AMPLITUDES]
+  content += [AMPLITUDE_LOG_STD, ONSETS, UNREST, EFFORT, MANNERS]
   content += [speech.VOWELS, speech.SUNG_VOWELS, speech.CONSONANTS]
   text = json.dumps(content, sort_keys=True)
   return hashlib.sha1(text.encode()).hexdigest()[:12]

@@ -76,7 +76,7 @@ def speaking(rng, times_T: np.ndarray, tempo: float, vigour: float) -> np.ndarra
     tempo: 1 is about 4.5 syllables a second.
     vigour: 1 is ordinary articulation.
   """
-  interval_s = 1.0 / np.clip(rng.uniform(3.7, 5.3) * tempo, 3.0, 6.0)
+  interval_s = 1.0 / np.clip(rng.uniform(3.7, 5.3) * tempo, 2.0, 7.0)
   starts, lengths = _syllables(rng, times_T[-1], interval_s, (5, 11), (0.2, 0.45))
   stress = np.exp(rng.normal(0.0, 0.25, len(starts)))[:, None]
   vowels = _draw("vowels", len(starts), rng) * (vigour * stress)

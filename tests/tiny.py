@@ -41,7 +41,7 @@ def shrink(config, run_dir, **overrides):
     config.tokenizer_dir = str(run_dir / "tokenizer")
     config.num_pieces = 420
     config.encoder_length, config.decoder_length = 192, 128
-    config.max_frames, config.max_prompt_pieces, config.max_caption_pieces = 40, 80, 32
+    config.max_frames, config.max_prompt_pieces, config.max_caption_pieces = 40, 150, 32
     model.emb_dim, model.num_heads, model.head_dim, model.mlp_dim = 32, 4, 8, 48
     model.num_encoder_layers = model.num_decoder_layers = 1
   for key, value in overrides.items():

@@ -1,9 +1,10 @@
 """The project's one vocabulary of faces, and the one parser that reads it.
 
 `parse` turns a prompt or a caption into the `attributes` of a record: segments of
-emotion, family and intensity, micro-actions, head motion and speaking. Whatever a text
-does not mention has its default: neutral, intensity 3, a still head, silent, no
-micro-action. Training captions, the judge and the quality checks all go through here.
+emotion, family and intensity, micro-actions, head motion, speaking and its manner.
+Whatever a text does not mention has its default: neutral, intensity 3, a still head,
+silent, no micro-action. Training captions, the judge and the quality checks all go
+through here.
 """
 
 import difflib
@@ -21,8 +22,10 @@ __all__ = [
   "HEAD_MOTIONS",
   "INTENSITIES",
   "LABELS",
+  "MANNERS",
   "MICRO_ACTIONS",
   "NEUTRAL",
+  "PLAIN",
   "SPEAKING_MODES",
   "VERSION",
   "Label",
@@ -33,12 +36,14 @@ __all__ = [
   "parse",
 ]
 
-REVISION = 1  # raise it when `parse` reads a text differently with the same tables
+REVISION = 2  # raise it when `parse` reads a text differently with the same tables
 DEFAULT_INTENSITY = 3
 INTENSITIES = motion_words.INTENSITIES
 HEAD_MOTIONS = tuple(motion_words.HEAD_MOTIONS)
 MICRO_ACTIONS = tuple(motion_words.MICRO_ACTIONS)
 SPEAKING_MODES = tuple(motion_words.SPEAKING)
+PLAIN = "plain"  # the manner of speaking that needs no word
+MANNERS = (PLAIN, *motion_words.MANNERS)
 MAX_SEGMENTS = 4
 
 _POSSESSIVE = "~"
@@ -48,7 +53,7 @@ _POSSESSIVES = frozenset(
 _TOKEN = re.compile(r"[a-z]+|[,;.:!?()]")
 _BREAKS = frozenset(",;.:!?()")
 # Kinds that say something about the face; the rest only helps to read them.
-_CONTENT = frozenset(("emotion", "head", "micro", "speaking"))
+_CONTENT = frozenset(("emotion", "head", "micro", "speaking", "manner"))
 # An intensity may follow its emotion when it is an adverb: "smiles broadly".
 _FOLLOWING = frozenset(("hard", "somewhat", "a little", "a bit"))
 
@@ -71,6 +76,7 @@ def _entries():
     ("head", motion_words.HEAD_MOTIONS),
     ("micro", motion_words.MICRO_ACTIONS),
     ("speaking", motion_words.SPEAKING),
+    ("manner", motion_words.MANNERS),
   ):
     for value, cells in table.items():
       for form in (form for cell in cells for form in cell):
@@ -203,6 +209,7 @@ def make_attributes(
   micro_actions=(),
   head_motion=(),
   speaking: str = "silent",
+  manner: str = PLAIN,
 ) -> dict:
   """The `attributes` of a record, from (label, intensity, start_s, end_s) segments.
 
@@ -226,6 +233,7 @@ def make_attributes(
     "micro_actions": sorted(set(micro_actions), key=MICRO_ACTIONS.index),
     "head_motion": sorted(set(head_motion), key=HEAD_MOTIONS.index),
     "speaking": speaking,
+    "manner": manner if speaking == "speaking" else PLAIN,
   }
 
 
@@ -248,12 +256,15 @@ def parse(text: str, duration_s: float = 4.0) -> dict:
     for label, intensity in group
   ]
   said = lambda kind: [value for k, value, _, _ in items if k == kind]
+  manners = said("manner")
   voices = [mode for mode in said("speaking") if mode != "silent"]
+  voices += ["speaking"] * len(manners)
   return make_attributes(
     segments,
     micro_actions=said("micro"),
     head_motion=[motion for motion in said("head") if motion != "still"],
     speaking="singing" if "singing" in voices else (voices or ["silent"])[0],
+    manner=(manners or [PLAIN])[0],
   )
 
 

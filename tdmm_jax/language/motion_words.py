@@ -29,19 +29,19 @@ def _table(text: str) -> dict[str, tuple[tuple[str, ...], ...]]:
 # Level -> adjectives | adverbs | forms that are only read. 3 is the default.
 _INTENSITIES = _table(
   """
-  1: barely noticeable, faint, barely visible, minimal | barely, faintly, minimally |
-    ever so slightly, hint of, trace of, touch of, flicker of, hardly
-  2: slight, muted, mild, subtle | slightly, mildly, subtly | soft, gentle, light,
-    small, softly, gently, lightly, low key, somewhat, a little, a bit, weak, weakly,
+  1: barely noticeable, faint, barely visible, minimal | barely, faintly, minimally,
+    ever so slightly | hint of, trace of, touch of, flicker of, hardly, tiny, fleeting
+  2: slight, muted, mild, subtle | slightly, mildly, subtly, a little | soft, gentle,
+    light, small, softly, gently, lightly, low key, somewhat, a bit, weak, weakly,
     restrained, subdued
-  3: medium, moderate, measured | moderately, fairly | average, normal, quite, rather,
-    medium intensity
-  4: marked, pronounced, strong, clear | very, markedly, strongly | really, broad,
-    broadly, deep, deeply, wide, widely, big, great, clearly, visibly, visible,
+  3: medium, moderate, measured, medium intensity | moderately, fairly, quite, rather |
+    average, normal, ordinary
+  4: marked, pronounced, strong, clear | very, markedly, strongly, clearly | really,
+    broad, broadly, deep, deeply, wide, widely, big, great, visibly, visible,
     noticeably, noticeable, obvious, obviously, greatly, hard, loudly, brightly, bright,
     highly
-  5: intense, extreme, amplified, high energy | intensely, extremely, overwhelmingly |
-    powerful, powerfully, overwhelming, exaggerated, wildly, wild, utterly, utter, full
+  5: intense, extreme, amplified, high energy | extremely, intensely, overwhelmingly,
+    utterly | powerful, powerfully, overwhelming, exaggerated, wildly, wild, utter, full
     blown, violent, violently, maximal, huge
   """
 )
@@ -108,14 +108,29 @@ SPEAKING = _table(
     silently, silence, without speaking, without a word, wordless, without talking,
     wordlessly, mute, does not speak
   speaking: speaks, talks, speaks to the camera | speaking, talking, speaking to the
-    camera | speak, talk, spoke, speech, says, saying, speaks softly, tells, speaks
-    quietly, speaks loudly, chats, chatting, narrates, telling, speaking softly,
-    conversation, continues speaking, talks softly
+    camera | speak, talk, spoke, speech, says, saying, tells, chats, chatting, narrates,
+    telling, conversation, continues speaking
   singing: sings, sings a song | singing, singing a song | sing, song, sang, croons,
     crooning, sings softly, singing softly
   """
 )
 
+# How one speaks, where it can be seen; whoever does that speaks.
+MANNERS = _table(
+  """
+  soft: speaks softly, speaks in a low voice | speaking softly, speaking in a low voice
+    | speaks quietly, speaking quietly, talks softly, talking softly, talks quietly,
+    whispers, whispering, mumbles, mumbling, murmurs, murmuring, soft spoken
+  loud: speaks loudly, speaks with a full voice | speaking loudly, speaking with a full
+    voice | talks loudly, talking loudly, shouts, shouting, yells, yelling, declaims,
+    declaiming, speaks emphatically, speaking emphatically
+  fast: speaks quickly, speaks in a rush | speaking quickly, speaking in a rush | talks
+    fast, talking fast, talks quickly, talking quickly, speaks fast, speaking fast,
+    speaks rapidly, speaking rapidly, chatters, chattering, babbles, babbling
+  slow: speaks slowly, speaks with long pauses | speaking slowly, speaking with long
+    pauses | talks slowly, talking slowly, drawls, drawling
+  """
+)
 # Words between two emotions that put them one after the other ...
 THEN_FORMS = listed(
   "then, before, gives way to, giving way to, and ends, ends, ending, becomes, becoming"

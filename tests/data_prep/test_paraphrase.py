@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from data_prep import paraphrase
+from data_prep import paraphrase, sentences
 from tdmm_jax.language import lexicon
 
 
-@pytest.mark.parametrize("split", paraphrase.PATTERNS)
+@pytest.mark.parametrize("split", sentences.PATTERNS)
 def test_every_pattern_says_what_is_so(split):
   rng = np.random.default_rng(0)
   spans = {
@@ -17,8 +17,9 @@ def test_every_pattern_says_what_is_so(split):
     "then": [("sad", 1, 0, 2.5), ("smiling", 4, 2.5, 4)],
     "both": [("guilty", 2, 0, 4), ("bored", 3, 0, 4)],
   }
-  subjects = (paraphrase.SUBJECTS[0], paraphrase.SUBJECTS[-1])
-  for kind, patterns in paraphrase.PATTERNS[split].items():
+  everyone = [s for g in sentences.PEOPLE.values() for p in g for q in p for s in q]
+  subjects = (everyone[0], everyone[-1])
+  for kind, patterns in sentences.PATTERNS[split].items():
     for mode in lexicon.SPEAKING_MODES:
       attributes = lexicon.make_attributes(
         spans[kind], ("wink", "gaze_shift"), ("tilt",), mode
@@ -36,6 +37,26 @@ def test_neutral_still_and_silent_need_no_words():
   rng = np.random.default_rng(0)
   for text in paraphrase.captions(attributes, "train", 12, rng):
     assert paraphrase.same_attributes(text, attributes), text
+
+
+def test_an_emotion_says_how_strong_it_is():
+  """Else silence would mean intensity 3, and the likeliest word would be none."""
+  words = {w for cells in lexicon.INTENSITIES.values() for c in cells[:2] for w in c}
+  rng = np.random.default_rng(0)
+  for level in lexicon.INTENSITIES:
+    attributes = lexicon.make_attributes([("bored", level, 0, 4)])
+    for text in paraphrase.captions(attributes, "train", 12, rng):
+      assert any(word in text.lower() for word in words), text
+
+
+def test_one_beginning_goes_on_in_one_way():
+  """ "looks sad" is followed by a comma or by a full stop, never by either."""
+  ways = {}
+  for split in sentences.PATTERNS.values():
+    for pattern in split["single"]:
+      before = pattern.split("{ing}")[0].split("{fin}")[0]
+      assert before not in ways, pattern
+      ways[before] = pattern
 
 
 def write(path, lines):

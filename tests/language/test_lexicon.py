@@ -22,8 +22,10 @@ def said(text):
 
 
 def test_size():
-  assert len(lexicon.LABELS) >= 60
+  assert len(lexicon.LABELS) >= 187
   assert len(lexicon.FAMILIES) >= 12
+  forms = [form for label in lexicon.LABELS.values() for form in label.surface_forms]
+  assert len(forms) == len(set(forms)) >= 600
   assert set(lexicon.INTENSITIES) == {1, 2, 3, 4, 5}
   assert {label.family for label in lexicon.LABELS.values()} == set(lexicon.FAMILIES)
 
@@ -60,6 +62,15 @@ def test_every_action_form(kind):
         attributes = lexicon.parse(text)
         assert attributes[kind] == [name], text
         assert attributes["emotion"] == "happy", text
+
+
+def test_every_manner_form():
+  for manner, cells in motion_words.MANNERS.items():
+    for form in (form for cell in cells for form in cell):
+      attributes = lexicon.parse(f"A very sad girl {form}, nodding.")
+      assert (attributes["speaking"], attributes["manner"]) == ("speaking", manner)
+      assert (attributes["emotion"], attributes["intensity"]) == ("sad", 4), form
+  assert lexicon.parse("He sings softly.")["manner"] == lexicon.PLAIN
 
 
 def test_every_voice_form():
