@@ -32,7 +32,7 @@ def _held(times_T, rng, tempo: float) -> np.ndarray:
   """float[T] in 0..1: goes there in the first half; may come back at the end."""
   end_s = float(times_T[-1])
   start = rng.uniform(0.05, 0.3) * end_s
-  rise = rng.uniform(0.45, 0.8) / tempo
+  rise = rng.uniform(0.4, 0.7) / tempo
   back = rng.uniform(0.85, 1.0) * end_s if rng.random() < 0.4 else end_s + 1.0
   return ramp(times_T, start, rise) * (1.0 - ramp(times_T, back - 0.4, 0.6))
 
@@ -40,27 +40,27 @@ def _held(times_T, rng, tempo: float) -> np.ndarray:
 def add(channels_TC, names, times_T, tempo: float, rng) -> None:
   """Adds the named head motions in place.
 
-  Sizes: nodding 7-13 degrees peak to peak, shaking 10-20, tilting 8-14, turning 14-24,
-  looking up or down 10-16 (the eyes go with it).
+  Sizes: nodding 9-15 degrees peak to peak, shaking 14-22, tilting 10-15, turning 16-26,
+  looking up or down 12-18 (the eyes go with it).
   """
   for name in names:
     side = rng.choice((-1.0, 1.0))
     if name == "nod":
-      reach = rng.uniform(7, 13) * _DEGREE
+      reach = rng.uniform(9, 15) * _DEGREE
       channels_TC[:, _PITCH] += reach * _repeated(times_T, rng, tempo, False)
     elif name == "shake":
-      reach = rng.uniform(5.5, 10) * _DEGREE
+      reach = rng.uniform(7, 11) * _DEGREE
       channels_TC[:, _YAW] += side * reach * _repeated(times_T, rng, tempo, True)
     elif name == "tilt":
       shape = side * _held(times_T, rng, tempo)
-      channels_TC[:, _ROLL] += rng.uniform(8, 14) * _DEGREE * shape
+      channels_TC[:, _ROLL] += rng.uniform(10, 15) * _DEGREE * shape
     elif name == "turn":
       shape = side * _held(times_T, rng, tempo)
-      channels_TC[:, _YAW] += rng.uniform(14, 24) * _DEGREE * shape
+      channels_TC[:, _YAW] += rng.uniform(16, 26) * _DEGREE * shape
       channels_TC[:, _GAZE_YAW] += 4 * _DEGREE * shape
     elif name in ("look_up", "look_down"):
       shape = (1.0 if name == "look_down" else -1.0) * _held(times_T, rng, tempo)
-      channels_TC[:, _PITCH] += rng.uniform(10, 16) * _DEGREE * shape
+      channels_TC[:, _PITCH] += rng.uniform(12, 18) * _DEGREE * shape
       channels_TC[:, _GAZE_PITCH] += 7 * _DEGREE * shape
     else:
       raise ValueError(f"unknown head motion '{name}'")
@@ -71,7 +71,7 @@ def add_gaze(channels_TC, times_T, factor: float, rng) -> None:
   end_s = float(times_T[-1])
   count = max(1, int(end_s * 1.3 * min(factor, 2.5) ** 0.5))
   starts = np.sort(rng.uniform(0.0, end_s, count))
-  targets = rng.normal(0.0, 0.042 * factor**0.8, (count + 1, 2)) * (0.6, 1.0)
+  targets = rng.normal(0.0, 0.045 * factor**0.8, (count + 1, 2)) * (0.6, 1.0)
   steps = np.diff(targets, axis=0)
   # A saccade takes 30-80 ms: about two frames.
   arrived_TK = ramp(times_T[:, None] - starts, 0.0, 0.09)
@@ -92,7 +92,7 @@ def blinks(times_T, rate_hz: float, asked: bool, rng) -> np.ndarray:
     count = int(rng.integers(3, 6))
     room = 0.9 * end_s / count
     centres = 0.05 * end_s + room * (np.arange(count) + rng.uniform(0.3, 0.7, count))
-    width = min(rng.uniform(0.14, 0.22), 0.5 * room)
+    width = min(rng.uniform(0.18, 0.26), 0.5 * room)
   else:
     count = int(rng.poisson(rate_hz * end_s))
     centres, width = rng.uniform(0.0, end_s, min(count, 3)), 0.10

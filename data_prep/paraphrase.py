@@ -47,8 +47,8 @@ def _with_article(phrase: str) -> str:
 
 
 def _usual(rng, options):
-  """The first option in 55 % of cases, else any other."""
-  if len(options) == 1 or rng.random() < 0.55:
+  """The first option in 55 % of cases, else any other; without rng, the first."""
+  if rng is None or len(options) == 1 or rng.random() < 0.55:
     return options[0]
   return options[1 + int(rng.integers(len(options) - 1))]
 
@@ -145,7 +145,7 @@ def structure(attributes: dict) -> str:
 
 
 def fill(pattern: str, attributes: dict, subject: Subject, rng) -> str:
-  """One caption of the pattern."""
+  """One caption of the pattern; without rng, in the usual words."""
   filler = _Filler(rng, attributes, subject, pattern)
   text = _SLOT.sub(filler, pattern)
   # A sentence starts with a capital, whichever slot opens it.
@@ -161,6 +161,9 @@ def _subjects(rng) -> tuple[Subject, ...]:
 def captions(attributes: dict, split: str, count: int, rng) -> list[str]:
   """`count` distinct captions of the split's patterns, patterns repeated only if few.
 
+  The first is the plain one: the first pattern, a pronoun, the usual words. Every clip
+  has it, so that a model finds one way to say what it sees.
+
   Args:
     attributes: of a record, with one or two segments.
     split: "train", "valid" or "test".
@@ -169,7 +172,9 @@ def captions(attributes: dict, split: str, count: int, rng) -> list[str]:
   """
   patterns = PATTERNS[split][structure(attributes)]
   subjects = _subjects(rng)  # one clip, one person
-  texts: list[str] = []
+  texts = [fill(patterns[0], attributes, subjects[0], None)]
+  if count == 1:
+    return texts
   for _ in range(50):
     for i in rng.permutation(len(patterns)):
       text = fill(patterns[i], attributes, _pick(rng, subjects), rng)
@@ -181,11 +186,11 @@ def captions(attributes: dict, split: str, count: int, rng) -> list[str]:
 
 
 def framed(caption: str, split: str, rng) -> str:
-  """The caption as a prompt: half of them say something of the picture, too."""
+  """The caption as a prompt: a quarter of them say something of the picture, too."""
   draw = rng.random()
-  if draw < 0.2 and caption.startswith(("A ", "An ", "The ", "He ", "She ")):
+  if draw < 0.1 and caption.startswith(("A ", "An ", "The ", "He ", "She ")):
     return _pick(rng, OPENINGS[split]) + caption[0].lower() + caption[1:]
-  return f"{caption} {_pick(rng, FRAMINGS[split])}" if draw < 0.5 else caption
+  return f"{caption} {_pick(rng, FRAMINGS[split])}" if draw < 0.25 else caption
 
 
 def same_attributes(text: str, attributes: dict) -> bool:

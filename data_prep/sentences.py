@@ -1,7 +1,8 @@
 """The sentence patterns of prompts and captions, and who and how is filmed.
 
 Patterns, framings and closing sentences are partitioned: those of "valid" and "test"
-occur nowhere in "train". What `paraphrase` puts into the slots is said there.
+occur nowhere in "train"; the first of a list is the plain one. What `paraphrase` puts
+into the slots is said there.
 
 After one beginning a pattern goes on in one way only ({ing} or {fin}): a model that
 writes the likeliest word would otherwise see the chance of an action halved, and leave
@@ -44,8 +45,8 @@ PATTERNS = {
       "{S} {voice}, first {adj_1}, then {adj_2}{ing}.",
     ),
     "both": (
-      "{S} shows {np_1} mixed with {np_2}{fin}.",
       "{S} looks both {adj_1} and {adj_2}{ing}.",
+      "{S} shows {np_1} mixed with {np_2}{fin}.",
       "{S} has {look_1} and {look_2}{ing}.",
       "{S} {voice} with {np_1} and {np_2}{ing}.",
       "{S} is {adj_1} and {adj_2} at once{ing}.",
@@ -53,23 +54,23 @@ PATTERNS = {
   },
   "valid": {
     "single": (
+      "{S} is seen {adj_1}{ing}.",
       "{S} puts on {look_1}{ing}.",
       "{S} gives off {np_1}{fin}.",
-      "{S} is seen {adj_1}{ing}.",
     ),
     "then": (
-      "{S} goes from {np_1} to {np_2}{ing}.",
       "{S} is seen {adj_1}, then {adj_2}{ing}.",
+      "{S} goes from {np_1} to {np_2}{ing}.",
     ),
     "both": (
-      "{S} gives off {np_1} along with {np_2}{fin}.",
       "{S} is seen {adj_1} and {adj_2}{ing}.",
+      "{S} gives off {np_1} along with {np_2}{fin}.",
     ),
   },
   "test": {
     "single": (
-      "{S} wears {look_1}{ing}.",
       "{S} seems {adj_1}{fin}.",
+      "{S} wears {look_1}{ing}.",
       "There is {np_1} in {s's} face{fin}.",
       "{S} {voice}, and the mood is {adj_1}{fin}.",
     ),

@@ -27,10 +27,10 @@ from tdmm_jax.face import action_units
 from tdmm_jax.face.motion import FaceMotion, save_motion
 from tdmm_jax.language import lexicon
 
-REVISION = 3  # raise it when `simulate` gives another motion with the same recipes
+REVISION = 4  # raise it when `simulate` gives another motion with the same recipes
 FPS = 25
 # Amplitude of intensity 1..5: even steps of loudness; people differ by LOG_STD.
-AMPLITUDES = (0.25, 0.36, 0.52, 0.76, 1.1)
+AMPLITUDES = (0.27, 0.39, 0.57, 0.83, 1.2)
 AMPLITUDE_LOG_STD = 0.15
 # Strong feeling also comes sooner, and lets the head rest less.
 ONSETS = (1.4, 1.2, 1.0, 0.85, 0.7)
@@ -63,23 +63,23 @@ class Generator:
 
   amplitude: float = 1.0
   tempo: float = 1.0
-  sway_rad: float = 0.019
+  sway_rad: float = 0.013
   asymmetry: float = 0.06
   blinks_hz: float = 0.16
 
 
 GENERATORS = {
   "sim_plain": Generator(),
-  "sim_lively": Generator(1.08, 1.12, 0.026, 0.06, 0.2),
-  "sim_restrained": Generator(0.90, 0.92, 0.014, 0.04, 0.13),
-  "sim_brisk": Generator(1.0, 1.2, 0.019, 0.08, 0.17),
-  "sim_loose": Generator(1.03, 0.9, 0.024, 0.11, 0.14),
+  "sim_lively": Generator(1.08, 1.12, 0.017, 0.06, 0.2),
+  "sim_restrained": Generator(0.92, 0.92, 0.010, 0.04, 0.13),
+  "sim_brisk": Generator(1.0, 1.2, 0.013, 0.08, 0.17),
+  "sim_loose": Generator(1.03, 0.9, 0.016, 0.11, 0.14),
 }
 # Tracker -> standard deviation of its noise: action units and lids; head and jaw, rad;
 # gaze, rad.
 TRACKERS = {
-  "sim_clean": (0.004, 0.0018, 0.0028),
-  "sim_noisy": (0.009, 0.0036, 0.0062),
+  "sim_clean": (0.004, 0.0023, 0.0050),
+  "sim_noisy": (0.008, 0.0041, 0.0092),
 }
 
 
@@ -148,7 +148,7 @@ def _emotions(attributes, times_T, style, rng) -> np.ndarray:
     if vector_C.any():
       vector_C = vector_C + _effort()
     vector_C = expressions.mirrored(vector_C) if side else vector_C
-    own = np.exp(rng.normal(0.0, 0.12, len(vector_C)))  # nobody acts by the book
+    own = np.exp(rng.normal(0.0, 0.1, len(vector_C)))  # nobody acts by the book
     amplitude = AMPLITUDES[segment["intensity"] - 1] * style.amplitude
     amplitude *= np.exp(rng.normal(0.0, AMPLITUDE_LOG_STD))
     at_once = sum(
@@ -219,7 +219,7 @@ def _add_speech(channels_TC, attributes, times_T, style, rng) -> None:
   channels_TC[:, _JAW] *= 0.7
   channels_TC += mouth_TC
   # Talkers move their heads with the phrase; singers sway.
-  reach, speed = (0.018, 1.3) if mode == "speaking" else (0.024, 0.8)
+  reach, speed = (0.020, 1.4) if mode == "speaking" else (0.024, 0.8)
   sway = slow_noise(rng, times_T, 3, speed * style.tempo)
   channels_TC[:, _HEAD] += (reach * sway * (1.0, 0.7, 0.6)).astype(np.float32)
 
@@ -228,15 +228,16 @@ def _add_micro_actions(channels_TC, names, times_T, rng) -> None:
   """Short actions at full strength, once or twice each, not on top of each other."""
   end_s = float(times_T[-1])
   acted = [name for name in names if name != "blink"]
-  count = {name: int(rng.integers(1, 3)) for name in acted}
-  slots = [name for name in acted for _ in range(count[name])]
+  again = [name for name in acted if rng.random() < 0.5]
+  room_for = max(len(acted), int(0.92 * end_s / 0.9))  # or they would be too short
+  slots = (acted + again)[:room_for]
   slots = [slots[i] for i in rng.permutation(len(slots))]
   for i, name in enumerate(slots):
     room = 0.92 * end_s / len(slots)
     centre = 0.04 * end_s + room * (i + rng.uniform(0.4, 0.6))
-    width = min(rng.uniform(0.6, 1.0), 0.8 * room)
+    width = min(rng.uniform(0.7, 1.1), 0.8 * room)
     if name == "wink":
-      shape = bump(times_T, np.array([centre]), 0.45 * width, 0.12)[:, 0]
+      shape = bump(times_T, np.array([centre]), 0.6 * width, 0.12)[:, 0]
       eye = int(rng.integers(2))
       channels_TC[:, _LIDS[eye]] += 0.95 * shape
       for unit in ("cheek_raiser", "lid_tightener"):
@@ -247,7 +248,7 @@ def _add_micro_actions(channels_TC, names, times_T, rng) -> None:
       channels_TC[:, _GAZE_YAW] += rng.choice((-1, 1)) * rng.uniform(0.32, 0.45) * shape
       channels_TC[:, _GAZE_PITCH] += rng.uniform(-0.1, 0.12) * shape
       continue
-    strength = rng.uniform(0.8, 1.05)
+    strength = rng.uniform(0.9, 1.15)
     channels_TC += np.outer(shape, strength * expressions.micro_vectors()[name])
 
 
@@ -281,7 +282,7 @@ def _as_motion(channels_TC, tracker: str, basis: HeadBasis, rng) -> FaceMotion:
   sizes[_LIDS] = unit_noise
   sizes[[_GAZE_PITCH, _GAZE_YAW]] = gaze_noise
   channels_TC = channels_TC + _tracker_noise(num_frames, sizes, rng)
-  units_TU = np.clip(channels_TC[:, :NUM_ACTION_UNITS], -0.05, 1.25)
+  units_TU = np.clip(channels_TC[:, :NUM_ACTION_UNITS], -0.05, 1.35)
   column = lambda name: channels_TC[:, CHANNEL_INDEX[name]]
   zero = np.zeros(num_frames, np.float32)
   gaze = np.stack([column("gaze_pitch"), column("gaze_yaw"), zero], 1)

@@ -29,7 +29,7 @@ def _table(text: str) -> dict[str, tuple[tuple[str, ...], ...]]:
 # Level -> adjectives | adverbs | forms that are only read. 3 is the default.
 _INTENSITIES = _table(
   """
-  1: barely noticeable, faint, barely visible, minimal | barely, faintly, minimally,
+  1: faint, barely noticeable, barely visible, minimal | barely, faintly, minimally,
     ever so slightly | hint of, trace of, touch of, flicker of, hardly, tiny, fleeting
   2: slight, muted, mild, subtle | slightly, mildly, subtly, a little | soft, gentle,
     light, small, softly, gently, lightly, low key, somewhat, a bit, weak, weakly,

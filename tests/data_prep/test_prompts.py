@@ -105,6 +105,18 @@ def test_captions_are_several_short_and_of_one_person(suite):
   assert np.mean(words) < 15 and np.percentile(words, 97) <= 25
 
 
+def test_the_first_caption_is_the_plain_one(suite):
+  """Every clip has it; framing and other words stay with a minority of the prompts."""
+  for plan in suite:
+    kind = paraphrase.structure(plan.attributes)
+    opening = sentences.PATTERNS[plan.split][kind][0].split("{S}")[1].split("{")[0]
+    assert plan.captions[0].startswith((f"He{opening}", f"She{opening}")), plan
+    assert len(plan.captions[0]) <= 1.35 * min(map(len, texts(plan)))
+  framings = [text for group in sentences.FRAMINGS.values() for text in group]
+  framed = [plan for plan in suite if any(f in plan.prompt for f in framings)]
+  assert 0.05 < len(framed) / len(suite) < 0.3
+
+
 def test_prompts_are_mostly_unique(suite):
   assert len({plan.prompt for plan in suite}) >= 0.99 * NUM
 

@@ -218,3 +218,11 @@ def test_real_prompts():
     found = (families, intensities, attributes["speaking"])
     assert found == REAL[row["clip_id"]], row["prompt"]
     assert attributes["head_motion"] == []
+
+
+def test_the_demo_prompts_are_read_as_they_say():
+  path = pathlib.Path(__file__).parents[2] / "demo" / "prompts.jsonl"
+  rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+  assert len(rows) >= 8
+  for row in rows:
+    assert lexicon.parse(row["prompt"], 4.0) == row["attributes"], row["prompt"]
