@@ -32,7 +32,7 @@ from tdmm_jax.decoding import beam, constraints, sample, streaming
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.language import timeline
+from tdmm_jax.language import instructions, timeline
 from tdmm_jax.models import t5
 
 _BATCH = 16
@@ -375,6 +375,16 @@ class Face:
         f"{self.max_seconds:g} s; cut it into pieces"
       )
 
+  def _answers(self, question: str | None) -> bool:
+    """Whether it is a question that the run was trained to answer.
+
+    What asks for a caption, and any question to a run that was trained with none, is an
+    instruction of Motion2Language.
+    """
+    if not question or instructions.captions_asked_for(question):
+      return False
+    return "qa" in self.vocab.tasks and self.config.task_rates.qa > 0
+
   def describe_codes(
     self,
     codes: Sequence[np.ndarray],
@@ -384,7 +394,8 @@ class Face:
     """One sentence for each motion, greedily decoded or by beam search."""
     if num_beams < 1:
       raise UserError(f"--beams {num_beams}: out of range; give 1 (greedy) or more")
-    encoders = [tasks.m2l_encoder(self.vocab, c, question) for c in codes]
+    ask = tasks.qa_encoder if self._answers(question) else tasks.m2l_encoder
+    encoders = [ask(self.vocab, c, question) for c in codes]
     longest = max(len(encoder) for encoder in encoders)
     texts = []
     for start in range(0, len(encoders), _BATCH):
