@@ -92,6 +92,11 @@ class Face:
     """The longest motion it reads, and makes in one window (see long_motion.py)."""
     return self.config.max_frames / tasks.FPS
 
+  @property
+  def answers_questions(self) -> bool:
+    """Whether it was trained with questions about a motion."""
+    return "qa" in self.vocab.tasks and self.config.task_rates.qa > 0
+
   def generate(
     self,
     prompt: str,
@@ -381,9 +386,8 @@ class Face:
     What asks for a caption, and any question to a run that was trained with none, is an
     instruction of Motion2Language.
     """
-    if not question or instructions.captions_asked_for(question):
-      return False
-    return "qa" in self.vocab.tasks and self.config.task_rates.qa > 0
+    asked = question and not instructions.captions_asked_for(question)
+    return bool(asked) and self.answers_questions
 
   def describe_codes(
     self,

@@ -22,6 +22,22 @@ def answer(kind: str, attributes: dict) -> str:
   return _ANSWERS[kind](attributes) + "."
 
 
+def asked_for(kind: str, attributes: dict):
+  """What of the attributes a question is about; a right answer has the same."""
+  if kind == "emotion":
+    return attributes["family"]
+  if kind == "head":
+    return set(attributes["head_motion"])
+  if kind == "blink":
+    return "blink" in attributes["micro_actions"]
+  if kind == "micro_actions":
+    return set(attributes["micro_actions"])
+  if kind == "changes":
+    segments = sorted(attributes["segments"], key=lambda s: s["start_s"])
+    return [segment["family"] for segment in segments]
+  return attributes[kind]
+
+
 def _graded(segment: dict) -> str:
   """An emotion with its intensity: "slightly sad"."""
   word = lexicon.LABELS[segment["emotion"]].adjectives[0]

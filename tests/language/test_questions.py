@@ -76,6 +76,15 @@ def test_answers_by_hand():
     assert questions.answer(kind, attributes) == text
 
 
+def test_what_is_asked_for_tells_right_from_wrong(attributes):
+  for kind in instructions.QUESTION_KINDS:
+    wanted = [questions.asked_for(kind, truth) for truth in attributes]
+    answers = [questions.answer(kind, truth) for truth in attributes]
+    heard = [questions.asked_for(kind, lexicon.parse(answer)) for answer in answers]
+    assert heard == wanted
+    assert sum(a == b for a, b in zip(heard[1:], wanted)) < 0.9 * len(wanted)
+
+
 def test_an_unknown_kind_is_refused():
   with pytest.raises(ValueError, match="'age'; choose one of"):
     questions.answer("age", lexicon.parse(""))

@@ -6,8 +6,9 @@ import ml_collections
 import numpy as np
 import pytest
 
-from tdmm_jax import inference
+from tdmm_jax import evaluate, inference
 from tdmm_jax.data import tasks
+from tdmm_jax.language import instructions, lexicon
 
 CODES = np.arange(10, dtype=np.int32) % 2 * 12
 
@@ -42,6 +43,30 @@ def test_a_question_is_asked_as_one(loaded_run, asked):
 def test_what_asks_for_a_caption_gets_one(loaded_run, asked, text):
   expected = tasks.m2l_encoder(loaded_run.vocab, CODES, text)
   np.testing.assert_array_equal(asked(text), expected)
+
+
+def test_answers_are_scored_by_kind(loaded_run, monkeypatch):
+  said = {"head": "yes, nodding.", "blink": "no."}
+
+  def describe(codes, question):
+    kind = next(
+      kind
+      for kind in instructions.QUESTION_KINDS
+      if question in instructions.questions(kind, "test")
+    )
+    return [said.get(kind, "happy.")] * len(codes)
+
+  monkeypatch.setattr(loaded_run, "describe_codes", describe)
+  texts = ["He nods.", "He nods.", "He nods, blinking repeatedly.", "She is sad."]
+  clips = [
+    {"vectors": np.zeros((8, 64), np.float32), "attributes": lexicon.parse(text)}
+    for text in texts
+  ]
+  scores = evaluate.question_answering(loaded_run, clips)
+  assert scores["head_accuracy"] == scores["head_majority"] == 0.75
+  assert scores["blink_accuracy"] == scores["blink_majority"] == 0.75
+  assert scores["emotion_accuracy"] == 0 and scores["emotion_majority"] == 0.75
+  assert scores["speaking_accuracy"] == 1.0
 
 
 @pytest.mark.parametrize("why", ["rate 0", "a run of before there were questions"])
