@@ -18,6 +18,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.total_steps = 100_000
   config.warmup_steps = 2_000
   config.learning_rate = 5e-4
+  rates = config.task_rates
+  rates.qa = 1.0
+  rates.continuation = rates.inbetween = rates.denoising = 0.25
+  rates.unconditional, rates.span_corruption = 0.1, 0.25
   config.history_dropout = 0.3
   config.prompt_dropout = 0.1  # for classifier-free guidance ...
   config.guidance = 2.0  # ... whose default scale this is

@@ -30,8 +30,18 @@ def get_config() -> ml_collections.ConfigDict:
   config.max_frames = 128
   config.max_prompt_pieces = 96
   config.max_caption_pieces = 64
-  config.l2m_weight = 1.0
-  config.m2l_weight = 2.0  # a caption has a quarter of the tokens of a motion
+  # Examples of each clip in an epoch, by task (tdmm_jax/data/tasks.py, docs/tasks.md).
+  rates = config.task_rates = ml_collections.ConfigDict()
+  rates.l2m = 1.0
+  rates.m2l = 1.0
+  rates.qa = 0.5  # questions, for `tdmm describe --question`
+  rates.continuation = 0.0
+  rates.inbetween = 0.0
+  rates.unconditional = 0.0
+  rates.denoising = 0.0
+  rates.span_corruption = 0.0
+  config.l2m_weight = 1.0  # of the loss, where motion is written ...
+  config.m2l_weight = 2.0  # ... and where text is: a quarter of the tokens
   config.z_loss = 1e-4
   # Share of the motion tokens, at most, that are hidden from the decoder's input, so
   # that it listens to the prompt and not only to what it has done (T2M-GPT's trick).

@@ -22,19 +22,8 @@ _INT = jnp.int32
 
 def planned_vocab(config: ml_collections.ConfigDict, num_codes: int) -> vocab.Vocab:
   """The id space of a config, without its pieces."""
-  task_offset = config.num_pieces + config.num_extra_ids
-  som_id = task_offset + len(vocab.TASKS)
-  return vocab.Vocab(
-    pieces=None,
-    model_proto=b"",
-    num_pieces=config.num_pieces,
-    num_extra_ids=config.num_extra_ids,
-    task_offset=task_offset,
-    som_id=som_id,
-    eom_id=som_id + 1,
-    motion_offset=som_id + 2,
-    num_codes=num_codes,
-  )
+  offsets = vocab.layout(config.num_pieces, config.num_extra_ids, num_codes)
+  return vocab.Vocab(pieces=None, model_proto=b"", **offsets)
 
 
 def global_batch(config: ml_collections.ConfigDict, num_chips: int) -> int:

@@ -325,7 +325,9 @@ def _parser() -> argparse.ArgumentParser:
 
   describe = add("describe", _describe, "Turn a face motion into a sentence.")
   describe.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
-  describe.add_argument("--question", help="another instruction for the model")
+  describe.add_argument(
+    "--question", help='ask about it instead, e.g. "Does the head move?"'
+  )
   describe.add_argument(
     "--beams", type=int, default=1, help="beam search over so many (default: 1, greedy)"
   )

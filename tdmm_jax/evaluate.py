@@ -15,7 +15,7 @@ from tdmm_jax.data import packing, records, tasks
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector
-from tdmm_jax.language import instructions, lexicon
+from tdmm_jax.language import instructions, lexicon, questions
 from tdmm_jax.metrics import attributes, codebook, geometry
 
 SCHEMA_VERSION = 1
@@ -75,6 +75,28 @@ def motion_to_language(run: inference.Face, clips: list[dict]) -> dict:
   captions = run.describe_codes(codes)
   truth = [clip["attributes"] for clip in clips]
   return attributes.caption_scores([lexicon.parse(c) for c in captions], truth)
+
+
+def question_answering(run: inference.Face, clips: list[dict]) -> dict:
+  """Share of right answers to each kind of question, in wordings that are held out.
+
+  Beside each, as `<kind>_majority`, what the commonest right answer alone would score.
+  """
+  codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
+  scores = {}
+  for kind in instructions.QUESTION_KINDS:
+    wordings = instructions.questions(kind, "test")
+    right, wanted = [], []
+    for i, wording in enumerate(wordings):
+      share = slice(i, None, len(wordings))
+      answers = run.describe_codes(codes[share], wording)
+      for answer, clip in zip(answers, clips[share], strict=True):
+        wanted.append(questions.asked_for(kind, clip["attributes"]))
+        right.append(questions.asked_for(kind, lexicon.parse(answer)) == wanted[-1])
+    scores[f"{kind}_accuracy"] = float(np.mean(right))
+    common = collections.Counter(map(str, wanted)).most_common(1)[0][1]
+    scores[f"{kind}_majority"] = common / len(wanted)
+  return scores
 
 
 def language_to_motion(run: inference.Face, clips, classifier, seed: int = 0) -> dict:
@@ -150,7 +172,8 @@ def evaluate(
   """All scores of a run.
 
   Returns:
-    {"schema_version", "split", "tokenizer", "m2l", "l2m"}, JSON-ready.
+    {"schema_version", "split", "tokenizer", "m2l", "l2m"}, and "qa" of a run that was
+    trained with questions; JSON-ready.
   """
   stored = records.versions(records_dir)
   if stored["head"] != run.codec.face.version:
@@ -174,6 +197,9 @@ def evaluate(
   )
   say(f"Motion2Language: describing {len(clips)} motions")
   scores["m2l"] = motion_to_language(run, clips)
+  if run.answers_questions:
+    say(f"questions: {len(clips)} of each kind")
+    scores["qa"] = question_answering(run, clips)
   say(f"Language2Motion: generating {len(clips)} motions")
   scores["l2m"] = language_to_motion(run, clips, classifier, seed)
   for key in ("chance", "majority"):

@@ -32,7 +32,7 @@ from tdmm_jax.decoding import beam, constraints, sample, streaming
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.language import timeline
+from tdmm_jax.language import instructions, timeline
 from tdmm_jax.models import t5
 
 _BATCH = 16
@@ -91,6 +91,11 @@ class Face:
   def max_seconds(self) -> float:
     """The longest motion it reads, and makes in one window (see long_motion.py)."""
     return self.config.max_frames / tasks.FPS
+
+  @property
+  def answers_questions(self) -> bool:
+    """Whether it was trained with questions about a motion."""
+    return "qa" in self.vocab.tasks and self.config.task_rates.qa > 0
 
   def generate(
     self,
@@ -375,6 +380,15 @@ class Face:
         f"{self.max_seconds:g} s; cut it into pieces"
       )
 
+  def _answers(self, question: str | None) -> bool:
+    """Whether it is a question that the run was trained to answer.
+
+    What asks for a caption, and any question to a run that was trained with none, is an
+    instruction of Motion2Language.
+    """
+    asked = question and not instructions.captions_asked_for(question)
+    return bool(asked) and self.answers_questions
+
   def describe_codes(
     self,
     codes: Sequence[np.ndarray],
@@ -384,7 +398,8 @@ class Face:
     """One sentence for each motion, greedily decoded or by beam search."""
     if num_beams < 1:
       raise UserError(f"--beams {num_beams}: out of range; give 1 (greedy) or more")
-    encoders = [tasks.m2l_encoder(self.vocab, c, question) for c in codes]
+    ask = tasks.qa_encoder if self._answers(question) else tasks.m2l_encoder
+    encoders = [ask(self.vocab, c, question) for c in codes]
     longest = max(len(encoder) for encoder in encoders)
     texts = []
     for start in range(0, len(encoders), _BATCH):

@@ -15,10 +15,9 @@ import numpy as np
 
 from tdmm_jax import cluster, embedding_init, losses, motion_codec, sharding, speed
 from tdmm_jax import vocab as vocab_lib
-from tdmm_jax.data import pipeline, records
+from tdmm_jax.data import pipeline, records, tasks
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.language import instructions
 from tdmm_jax.models.motion_tokenizer import context
 from tdmm_jax.models.t5 import T5
 from tdmm_jax.vocab import UNK_ID
@@ -253,7 +252,7 @@ def _check_versions(config, face) -> dict[str, str]:
 def language_model(
   config: ml_collections.ConfigDict, workdir: pathlib.Path, rows=None
 ) -> Objective:
-  """The T5 on both directions; tokenises the corpus with the trained tokenizer.
+  """The T5 on its mixture of tasks; tokenises the corpus with the trained tokenizer.
 
   Training batches hold this host's `rows` alone; evaluation batches are whole.
   """
@@ -267,6 +266,14 @@ def language_model(
   model = build_t5(config, vocab)
 
   def packed(split, num_rows):
+    mixture = tasks.Mixture(
+      config.task_rates.to_dict(),
+      split,
+      config.l2m_weight,
+      config.m2l_weight,
+      config.prompt_dropout if split == "train" else 0.0,
+      codec.num_phases,
+    )
     return pipeline.PackedTasks(
       vocab,
       clips[split],
@@ -274,9 +281,7 @@ def language_model(
       config.decoder_length,
       num_rows,
       config.seed,
-      split,
-      (config.l2m_weight, config.m2l_weight),
-      config.prompt_dropout if split == "train" else 0.0,
+      mixture,
     )
 
   row_features = embedding_init.row_features(vocab, codec)
@@ -339,7 +344,8 @@ def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, 
   targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
   weights = weights * content_weight_V[targets]
   loss, metrics = losses.cross_entropy(logits, targets, weights, config.z_loss)
-  # Beside the total: how each direction does, told apart by the target's kind.
+  # Beside the total: how each direction does, told apart by the target's kind, motion
+  # or text, of whatever task.
   is_motion = targets >= vocab.som_id
   correct = (jnp.argmax(logits, -1) == targets) & (weights > 0)
   for name, mask in (("l2m", is_motion), ("m2l", ~is_motion & (weights > 0))):
@@ -363,7 +369,7 @@ def _tokenised_clips(records_dir, split: str, codec) -> list[dict]:
   clips = records.load_clips(records_dir, split)
   codes = codec.encode_vectors([clip["vectors"] for clip in clips])
   return [
-    {"codes": c, "prompt": clip["prompt"], "captions": clip["captions"]}
+    {key: clip[key] for key in ("prompt", "captions", "attributes")} | {"codes": c}
     for clip, c in zip(clips, codes, strict=True)
   ]
 
@@ -377,10 +383,6 @@ def _vocabulary(config, workdir, clips, num_codes: int) -> vocab_lib.Vocab:
 
 
 def _train_vocabulary(config, workdir, clips, num_codes: int) -> None:
-  texts = [text for clip in clips for text in (clip["prompt"], *clip["captions"])]
-  texts = texts[: config.vocab_texts] + [
-    *instructions.L2M_TRAIN,
-    *instructions.M2L_TRAIN,
-  ]
+  texts = tasks.texts(config.task_rates.to_dict(), clips, config.vocab_texts)
   vocab = vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
   vocab.save(workdir)

@@ -16,7 +16,16 @@ from etils import epath
 from tdmm_jax.errors import UserError
 
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
-TASKS = ("l2m", "m2l")
+TASKS = (
+  "l2m",
+  "m2l",
+  "qa",
+  "continuation",
+  "inbetween",
+  "unconditional",
+  "denoising",
+  "span_corruption",
+)
 TABLE_MULTIPLE = 128  # the embedding table is padded to whole TPU tiles
 
 
@@ -33,6 +42,7 @@ class Vocab:
   eom_id: int
   motion_offset: int
   num_codes: int
+  tasks: tuple[str, ...] = TASKS  # those that have a sentinel, in its order
 
   @property
   def table_size(self) -> int:
@@ -59,7 +69,13 @@ class Vocab:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
   def task_id(self, task: str) -> int:
-    return self.task_offset + TASKS.index(task)
+    return self.task_offset + self.tasks.index(task)
+
+  def extra_id(self, index: int) -> int:
+    """<extra_id_INDEX>; T5 counts its sentinels down from the last."""
+    if not 0 <= index < self.num_extra_ids:
+      raise ValueError(f"<extra_id_{index}>: there are {self.num_extra_ids}")
+    return self.num_pieces + self.num_extra_ids - 1 - index
 
   def motion_to_ids(self, codes) -> np.ndarray:
     return np.asarray(codes, np.int32) + self.motion_offset
@@ -99,7 +115,24 @@ def load(directory) -> Vocab:
       f"{error.filename}: missing; train the language model into this run first"
     ) from error
   pieces = sentencepiece.SentencePieceProcessor(model_proto=proto)
+  # Runs of before there were more tasks do not say which they have.
+  offsets["tasks"] = tuple(offsets.get("tasks", TASKS[:2]))
   return Vocab(pieces=pieces, model_proto=proto, **offsets)
+
+
+def layout(num_pieces: int, num_extra_ids: int, num_codes: int) -> dict[str, int]:
+  """Where each kind of id starts: the fields of Vocab that are numbers."""
+  task_offset = num_pieces + num_extra_ids
+  som_id = task_offset + len(TASKS)
+  return {
+    "num_pieces": num_pieces,
+    "num_extra_ids": num_extra_ids,
+    "task_offset": task_offset,
+    "som_id": som_id,
+    "eom_id": som_id + 1,
+    "motion_offset": som_id + 2,
+    "num_codes": num_codes,
+  }
 
 
 def train(texts, num_codes: int, num_pieces: int, num_extra_ids: int = 100) -> Vocab:
@@ -129,16 +162,5 @@ def train(texts, num_codes: int, num_pieces: int, num_extra_ids: int = 100) -> V
   )
   proto = model.getvalue()
   pieces = sentencepiece.SentencePieceProcessor(model_proto=proto)
-  task_offset = pieces.vocab_size() + num_extra_ids
-  som_id = task_offset + len(TASKS)
-  return Vocab(
-    pieces=pieces,
-    model_proto=proto,
-    num_pieces=pieces.vocab_size(),
-    num_extra_ids=num_extra_ids,
-    task_offset=task_offset,
-    som_id=som_id,
-    eom_id=som_id + 1,
-    motion_offset=som_id + 2,
-    num_codes=num_codes,
-  )
+  offsets = layout(pieces.vocab_size(), num_extra_ids, num_codes)
+  return Vocab(pieces=pieces, model_proto=proto, **offsets)

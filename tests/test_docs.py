@@ -146,6 +146,14 @@ def test_links_lead_somewhere(name):
       assert (path.parent / link).exists(), f"{name}: {link}"
 
 
+def test_the_page_of_tasks_is_what_its_script_prints():
+  path = tiny.REPO / "docs" / "make_tasks_page.py"
+  spec = importlib.util.spec_from_file_location("make_tasks_page", path)
+  script = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(script)
+  assert (tiny.REPO / "docs" / "tasks.md").read_text() == script.page()
+
+
 def test_the_notebook_runs(folder, capsys):
   """Every cell in order, in one namespace, as Jupyter would."""
   matplotlib.use("Agg")

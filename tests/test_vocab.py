@@ -98,6 +98,21 @@ def test_offsets_are_read_back_never_recomputed(vocab, tmp_path):
   assert {p.name for p in tmp_path.iterdir()} == {"spiece.model", "vocab.json"}
 
 
+def test_a_vocabulary_of_before_there_were_more_tasks_has_two(vocab, tmp_path):
+  vocab.save(tmp_path)
+  offsets = json.loads((tmp_path / "vocab.json").read_text())
+  assert tuple(offsets.pop("tasks")) == vocab_lib.TASKS == vocab.tasks
+  (tmp_path / "vocab.json").write_text(json.dumps(offsets))
+  assert vocab_lib.load(tmp_path).tasks == ("l2m", "m2l")
+
+
+def test_extra_ids_count_down_as_t5s(vocab):
+  assert vocab.extra_id(0) == vocab.task_offset - 1
+  assert vocab.extra_id(99) == vocab.num_pieces
+  with pytest.raises(ValueError, match="<extra_id_100>: there are 100"):
+    vocab.extra_id(100)
+
+
 def test_a_missing_vocabulary_is_the_users_error(tmp_path):
   with pytest.raises(UserError, match=r"spiece\.model: missing"):
     vocab_lib.load(tmp_path)

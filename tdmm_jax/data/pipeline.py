@@ -11,7 +11,6 @@ import grain
 import numpy as np
 
 from tdmm_jax.data import packing, tasks
-from tdmm_jax.language import instructions
 from tdmm_jax.vocab import Vocab
 
 
@@ -99,10 +98,10 @@ def tokenizer_iterator(
 
 
 class PackedTasks:
-  """Random access to packed rows of both tasks, epoch after epoch.
+  """Random access to packed rows of a mixture of tasks, epoch after epoch.
 
-  Row N is a pure function of (seed, N): each epoch draws one prompt or caption and one
-  instruction per clip and task, shuffles, packs, and is kept until the next is needed.
+  Row N is a pure function of (seed, N): each epoch draws its examples, shuffles, packs,
+  and is kept until the next is needed.
   """
 
   def __init__(
@@ -113,20 +112,12 @@ class PackedTasks:
     decoder_length: int,
     num_rows: int,
     seed: int,
-    split: str,
-    weights: tuple[float, float] = (1.0, 1.0),
-    prompt_dropout: float = 0.0,
+    mixture: tasks.Mixture,
   ):
-    """`clips` are dicts of codes int[T], prompt str and captions list[str].
-
-    `prompt_dropout` is the share of L2M examples whose prompt is left empty, from which
-    the model learns the motion of no prompt that guidance leads away from.
-    """
+    """`clips`: see `tasks.Mixture.draw`."""
     self._vocab, self._clips = vocab, clips
     self._lengths = (encoder_length, decoder_length)
-    self._num_rows, self._seed = num_rows, seed
-    self._templates = instructions.templates(split)
-    self._weights, self._prompt_dropout = weights, prompt_dropout
+    self._num_rows, self._seed, self._mixture = num_rows, seed, mixture
     self._starts = [0]
     self._epoch, self._rows, self._examples = -1, [], []
     self._lock = threading.Lock()
@@ -149,7 +140,7 @@ class PackedTasks:
 
   def _load(self, epoch: int) -> None:
     rng = np.random.default_rng((self._seed, epoch))
-    self._examples = self._draw(rng)
+    self._examples = self._mixture.draw(self._vocab, self._clips, rng)
     lengths = [
       (len(e["encoder_tokens"]), len(e["decoder_targets"])) for e in self._examples
     ]
@@ -159,21 +150,6 @@ class PackedTasks:
     self._epoch = epoch
     del self._starts[epoch + 1 :]
     self._starts.append(self._starts[epoch] + len(rows))
-
-  def _draw(self, rng) -> list[dict]:
-    examples = []
-    l2m_templates, m2l_templates = self._templates
-    for clip in self._clips:
-      texts = [clip["prompt"], *clip["captions"]]
-      pick = lambda options: options[rng.integers(len(options))]
-      prompt = "" if rng.random() < self._prompt_dropout else pick(texts)
-      l2m = tasks.l2m_example(self._vocab, prompt, clip["codes"], pick(l2m_templates))
-      m2l = tasks.m2l_example(
-        self._vocab, pick(texts), clip["codes"], pick(m2l_templates)
-      )
-      examples.append(l2m | {"weight": self._weights[0]})
-      examples.append(m2l | {"weight": self._weights[1]})
-    return examples
 
 
 def lm_iterator(packed: PackedTasks, batch_size: int, rows=None) -> Batches:

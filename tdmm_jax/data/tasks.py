@@ -1,39 +1,69 @@
-"""The two tasks as token sequences. Pure numpy; one file to read.
+"""The tasks as token sequences, and their mixture. Pure numpy; one file to read.
 
-l2m: [<l2m>] instruction with prompt and duration [eos] -> [<som>] motion [<eom>] [eos]
-m2l: [<m2l>] instruction [<som>] motion [<eom>] [eos]   -> caption [eos]
+  task             encoder                                  decoder
+  l2m              instruction with prompt                  motion
+  m2l              instruction, motion                      caption
+  qa               question, motion                         answer
+  continuation     instruction, first frames                the other frames
+  inbetween        instruction, frames around <extra_id_0>  the frames between
+  unconditional    instruction                              motion
+  denoising        instruction, motion with wrong codes     motion
+  span_corruption  caption with <extra_id_i> for its spans  <extra_id_i> span, ...
+
+The encoder's tokens start with the sentinel of the task; both sequences end with eos. A
+motion is <som> codes <eom>. An instruction to write motion says how many seconds.
+docs/tasks.md shows an example of each.
 """
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tdmm_jax.language import instructions
-from tdmm_jax.vocab import EOS_ID, Vocab
+from tdmm_jax.errors import UserError
+from tdmm_jax.language import instructions, questions
+from tdmm_jax.vocab import EOS_ID, TASKS, Vocab
 
 FPS = 25
 NUM_MOTION_SPECIALS = 3  # <som>, <eom>, eos around the motion tokens of a target
+NOISE = (0.1, 0.4)  # share of a motion's codes that denoising finds wrong
+# Raffel et al. 2020, arXiv:1910.10683, section 3.3.4.
+SPAN_NOISE, SPAN_LENGTH = 0.15, 3
 
 
 def motion_ids(vocab: Vocab, codes) -> np.ndarray:
   """<som> motion <eom> eos."""
-  ids = vocab.motion_to_ids(codes)
+  return _framed(vocab, vocab.motion_to_ids(codes))
+
+
+def _framed(vocab: Vocab, ids) -> np.ndarray:
   return np.concatenate([[vocab.som_id], ids, [vocab.eom_id, EOS_ID]]).astype(np.int32)
+
+
+def _encoder(vocab: Vocab, task: str, text: str, rest) -> np.ndarray:
+  head = [vocab.task_id(task), *vocab.encode_text(text)]
+  return np.concatenate([head, rest]).astype(np.int32)
 
 
 def l2m_encoder(
   vocab: Vocab, prompt: str, num_frames: int, template: str | None = None
-):
+) -> np.ndarray:
   """Encoder tokens of Language2Motion; the default template is the first one."""
   template = template or instructions.L2M_TRAIN[0]
-  text = instructions.l2m_text(prompt, num_frames / FPS, template)
-  ids = [vocab.task_id("l2m"), *vocab.encode_text(text), EOS_ID]
-  return np.asarray(ids, np.int32)
+  text = instructions.fill(template, num_frames / FPS, prompt)
+  return _encoder(vocab, "l2m", text, [EOS_ID])
 
 
 def m2l_encoder(vocab: Vocab, codes, template: str | None = None) -> np.ndarray:
   """Encoder tokens of Motion2Language."""
   template = template or instructions.M2L_TRAIN[0]
-  head = [vocab.task_id("m2l"), *vocab.encode_text(template)]
-  return np.concatenate([head, motion_ids(vocab, codes)]).astype(np.int32)
+  return _encoder(vocab, "m2l", template, motion_ids(vocab, codes))
+
+
+def qa_encoder(vocab: Vocab, codes, question: str) -> np.ndarray:
+  """Encoder tokens of a question about a motion."""
+  return _encoder(vocab, "qa", question, motion_ids(vocab, codes))
 
 
 def l2m_example(vocab: Vocab, prompt: str, codes, template: str) -> dict:
@@ -43,9 +73,200 @@ def l2m_example(vocab: Vocab, prompt: str, codes, template: str) -> dict:
   }
 
 
+def _text_targets(vocab: Vocab, text: str) -> np.ndarray:
+  return np.asarray([*vocab.encode_text(text), EOS_ID], np.int32)
+
+
 def m2l_example(vocab: Vocab, caption: str, codes, template: str) -> dict:
-  targets = [*vocab.encode_text(caption), EOS_ID]
   return {
     "encoder_tokens": m2l_encoder(vocab, codes, template),
-    "decoder_targets": np.asarray(targets, np.int32),
+    "decoder_targets": _text_targets(vocab, caption),
   }
+
+
+def qa_example(vocab: Vocab, answer: str, codes, question: str) -> dict:
+  return {
+    "encoder_tokens": qa_encoder(vocab, codes, question),
+    "decoder_targets": _text_targets(vocab, answer),
+  }
+
+
+def _motion_example(vocab: Vocab, task: str, template: str, given, target) -> dict:
+  """`given`: what the encoder has after the text; `target`: codes to be written."""
+  text = instructions.fill(template, len(target) / FPS)
+  return {
+    "encoder_tokens": _encoder(vocab, task, text, given),
+    "decoder_targets": motion_ids(vocab, target),
+  }
+
+
+def continuation_example(vocab: Vocab, codes, cut: int, template: str) -> dict:
+  """Frames [0, cut) are given, the rest is to be written."""
+  given = motion_ids(vocab, codes[:cut])
+  return _motion_example(vocab, "continuation", template, given, codes[cut:])
+
+
+def inbetween_example(
+  vocab: Vocab, codes, start: int, stop: int, template: str
+) -> dict:
+  """Frames [start, stop) are to be written, those around them are given."""
+  ids = vocab.motion_to_ids(codes)
+  given = _framed(vocab, [*ids[:start], vocab.extra_id(0), *ids[stop:]])
+  return _motion_example(vocab, "inbetween", template, given, codes[start:stop])
+
+
+def unconditional_example(vocab: Vocab, codes, template: str) -> dict:
+  return _motion_example(vocab, "unconditional", template, [EOS_ID], codes)
+
+
+def denoising_example(vocab: Vocab, codes, noisy, template: str) -> dict:
+  """`noisy` is what the encoder sees of `codes`, as long as they are."""
+  given = motion_ids(vocab, noisy)
+  return _motion_example(vocab, "denoising", template, given, codes)
+
+
+def span_corruption_example(vocab: Vocab, text: str, rng: np.random.Generator) -> dict:
+  """T5's pre-training: spans of the text are left out, and are to be written."""
+  ids = vocab.encode_text(text)
+  encoder, targets = [vocab.task_id("span_corruption")], []
+  at = 0
+  for index, (start, stop) in enumerate(_spans(len(ids), vocab.num_extra_ids, rng)):
+    sentinel = vocab.extra_id(index)
+    encoder += [*ids[at:start], sentinel]
+    targets += [sentinel, *ids[start:stop]]
+    at = stop
+  return {
+    "encoder_tokens": np.asarray([*encoder, *ids[at:], EOS_ID], np.int32),
+    "decoder_targets": np.asarray([*targets, EOS_ID], np.int32),
+  }
+
+
+def _spans(length: int, most: int, rng) -> list[tuple[int, int]]:
+  """Half-open spans, apart from each other, that cover T5's share of a text."""
+  if not length:
+    return []
+  noise = min(max(round(length * SPAN_NOISE), 1), length)
+  kept = length - noise
+  count = max(min(round(noise / SPAN_LENGTH), kept + 1, most), 1)
+  # Text, span, text, ... span, text: only the first and the last text may be empty.
+  texts = _parts(kept + 2, count + 1, rng)
+  texts[0] -= 1
+  spans, at = [], 0
+  for text, span in zip(texts, _parts(noise, count, rng)):
+    spans.append((at + text, at + text + span))
+    at += text + span
+  return spans
+
+
+def _parts(total: int, count: int, rng) -> list[int]:
+  """`count` random lengths of at least 1 that sum to `total`."""
+  cuts = np.sort(rng.permutation(total - 1)[: count - 1]) + 1
+  return np.diff([0, *cuts, total]).astype(int).tolist()
+
+
+def texts(rates: Mapping[str, float], clips: Sequence[dict], most: int) -> list[str]:
+  """What a vocabulary is trained on: captions, training wordings, answers.
+
+  Args:
+    rates: see Mixture; a task that does not occur has no say.
+    clips: see Mixture.draw.
+    most: so many captions, and so many answers, at most.
+  """
+  used = [task for task in TASKS if rates.get(task, 0.0) > 0]
+  captions = [text for clip in clips for text in (clip["prompt"], *clip["captions"])]
+  found = captions[:most] + instructions.training_texts(used)
+  if "qa" in used:
+    kinds = instructions.QUESTION_KINDS
+    found += [
+      questions.answer(kinds[i % len(kinds)], clip["attributes"])
+      for i, clip in enumerate(clips[:most])
+    ]
+  return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixture:
+  """Which tasks an epoch has, how often and how much they count.
+
+  Attributes:
+    rates: task -> examples of each clip in an epoch; 0.5 is every other clip.
+    split: whose wordings are used.
+    motion_weight, text_weight: of the loss, where motion and where text is written.
+    prompt_dropout: share of L2M's prompts left empty, from which the model learns the
+      motion of no prompt that guidance leads away from.
+    num_phases: motions are cut where a frame of the tokenizer's first phase begins.
+  """
+
+  rates: Mapping[str, float]
+  split: str = "train"
+  motion_weight: float = 1.0
+  text_weight: float = 1.0
+  prompt_dropout: float = 0.0
+  num_phases: int = 1
+
+  def __post_init__(self):
+    for task, rate in self.rates.items():
+      if task not in TASKS:
+        raise UserError(f"config.task_rates.{task}: no such task; there are {TASKS}")
+      if not 0 <= rate < math.inf:
+        raise UserError(f"config.task_rates.{task}: {rate:g}; give 0 (never) or more")
+    if not any(self.rates.values()):
+      raise UserError("config.task_rates: all are 0; give one task a rate above 0")
+
+  def draw(
+    self, vocab: Vocab, clips: Sequence[dict], rng: np.random.Generator
+  ) -> list[dict]:
+    """One epoch's examples.
+
+    Args:
+      clips: dicts of codes int[T], prompt str, captions list[str], attributes dict.
+    """
+    examples = []
+    for clip in clips:
+      for task in TASKS:  # not in the order in which a config names them
+        rate = self.rates.get(task, 0.0)
+        for _ in range(int(rate) + (rng.random() < rate % 1)):
+          example = self._example(vocab, task, clip, rng)
+          writes_motion = example["decoder_targets"][0] == vocab.som_id
+          weight = self.motion_weight if writes_motion else self.text_weight
+          examples.append(example | {"weight": weight})
+    return examples
+
+  def _example(self, vocab: Vocab, task: str, clip: dict, rng) -> dict:
+    """A random example of the task."""
+    pick = lambda options: options[int(rng.integers(len(options)))]
+    codes, texts = clip["codes"], [clip["prompt"], *clip["captions"]]
+    if task == "span_corruption":
+      return span_corruption_example(vocab, pick(texts), rng)
+    if task == "qa":
+      kind = pick(instructions.QUESTION_KINDS)
+      question = pick(instructions.questions(kind, self.split))
+      answer = questions.answer(kind, clip["attributes"])
+      return qa_example(vocab, answer, codes, question)
+    template = pick(instructions.templates(task, self.split))
+    if task == "l2m":
+      prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
+      return l2m_example(vocab, prompt, codes, template)
+    if task == "m2l":
+      return m2l_example(vocab, pick(texts), codes, template)
+    if task == "continuation":
+      (cut,) = self._cuts(len(codes), 1, rng)
+      return continuation_example(vocab, codes, cut, template)
+    if task == "inbetween":
+      return inbetween_example(vocab, codes, *self._cuts(len(codes), 2, rng), template)
+    if task == "denoising":
+      return denoising_example(vocab, codes, self._noisy(vocab, codes, rng), template)
+    return unconditional_example(vocab, codes, template)
+
+  def _cuts(self, num_frames: int, count: int, rng) -> list[int]:
+    """Ascending multiples of num_phases inside the motion; 0 where there are none."""
+    places = np.arange(self.num_phases, num_frames, self.num_phases)
+    cuts = np.sort(rng.permutation(places)[:count]).tolist()
+    return [0] * (count - len(cuts)) + cuts
+
+  def _noisy(self, vocab: Vocab, codes, rng) -> np.ndarray:
+    """The codes with some of them wrong, of the right phase."""
+    per_phase = vocab.num_codes // self.num_phases
+    codes = np.asarray(codes)
+    wrong = codes // per_phase * per_phase + rng.integers(per_phase, size=len(codes))
+    return np.where(rng.random(len(codes)) < rng.uniform(*NOISE), wrong, codes)

@@ -1,8 +1,11 @@
-"""Instruction templates of both tasks, partitioned so that test uses none of train's.
+"""Wordings of every task, partitioned so that test uses none of train's.
 
-L2M templates have the slots {seconds} and {prompt}; M2L templates have none: the motion
-tokens follow the text.
+Slots: {seconds} is the length of the motion to make, {prompt} what it should show.
+Where a task has a motion given, its tokens follow the text. Questions come in kinds,
+each with wordings of its own; questions.py has their answers.
 """
+
+SPLITS = ("train", "valid", "test")
 
 L2M_TRAIN = (
   "Generate a face motion of {seconds} seconds: {prompt}",
@@ -14,12 +17,6 @@ L2M_TRAIN = (
   "Make a {seconds} seconds clip: {prompt}",
   "Act this out for {seconds} seconds: {prompt}",
 )
-L2M_VALID = ("Show {seconds} seconds of a face: {prompt}",)
-L2M_TEST = (
-  "Produce a facial animation of {seconds} seconds: {prompt}",
-  "Motion for {seconds} seconds, as described: {prompt}",
-)
-
 M2L_TRAIN = (
   "Describe the face.",
   "Write a brief description of the face from the codes.",
@@ -30,30 +27,209 @@ M2L_TRAIN = (
   "Say what the face shows.",
   "Summarize this face motion in a sentence.",
 )
-M2L_VALID = ("Tell what happens in the face.",)
-M2L_TEST = (
-  "Give a short natural-language description of this face.",
-  "Which expression and motion do these codes show?",
-)
 
-_TEMPLATES = {
-  "train": (L2M_TRAIN, M2L_TRAIN),
-  "valid": (L2M_VALID, M2L_VALID),
-  "test": (L2M_TEST, M2L_TEST),
+# task -> wordings of train, valid, test
+_WORDINGS = {
+  "l2m": (
+    L2M_TRAIN,
+    ("Show {seconds} seconds of a face: {prompt}",),
+    (
+      "Produce a facial animation of {seconds} seconds: {prompt}",
+      "Motion for {seconds} seconds, as described: {prompt}",
+    ),
+  ),
+  "m2l": (
+    M2L_TRAIN,
+    ("Tell what happens in the face.",),
+    (
+      "Give a short natural-language description of this face.",
+      "Which expression and motion do these codes show?",
+    ),
+  ),
+  "continuation": (
+    (
+      "Continue this face motion for {seconds} seconds.",
+      "What comes next? Write {seconds} seconds more.",
+      "Go on with this motion: {seconds} seconds.",
+      "Add {seconds} seconds to the end of this motion.",
+      "Predict the next {seconds} seconds of the face.",
+    ),
+    ("Extend the motion by {seconds} seconds.",),
+    (
+      "Write the {seconds} seconds that follow.",
+      "Keep the face moving for another {seconds} seconds.",
+    ),
+  ),
+  "inbetween": (
+    (
+      "Fill the gap of {seconds} seconds in this face motion.",
+      "Write the missing {seconds} seconds.",
+      "Join these two motions by {seconds} seconds.",
+      "What happens in the {seconds} seconds between?",
+      "Complete the middle of the motion: {seconds} seconds.",
+    ),
+    ("Connect the start and the end in {seconds} seconds.",),
+    (
+      "Bridge the two parts with {seconds} seconds.",
+      "Restore the {seconds} seconds that were cut out.",
+    ),
+  ),
+  "unconditional": (
+    (
+      "Generate any face motion of {seconds} seconds.",
+      "Move a face freely for {seconds} seconds.",
+      "Some facial motion, {seconds} seconds.",
+      "Make up a face motion that lasts {seconds} seconds.",
+      "Animate a face as you like: {seconds} seconds.",
+    ),
+    ("Invent {seconds} seconds of facial motion.",),
+    (
+      "Show a face doing anything for {seconds} seconds.",
+      "Write a random face motion of {seconds} seconds.",
+    ),
+  ),
+  "denoising": (
+    (
+      "Clean up this face motion of {seconds} seconds.",
+      "Some codes are wrong: write the right {seconds} seconds.",
+      "Repair this motion, {seconds} seconds.",
+      "Remove the noise from {seconds} seconds of motion.",
+      "Correct the tracking errors: {seconds} seconds.",
+    ),
+    ("Denoise {seconds} seconds of this face.",),
+    (
+      "Write these {seconds} seconds without the errors.",
+      "Restore the damaged motion of {seconds} seconds.",
+    ),
+  ),
 }
 
+# kind of question -> wordings of train, valid, test
+_QUESTIONS = {
+  "emotion": (
+    (
+      "What emotion does the face show?",
+      "Which emotion is this?",
+      "How does this person feel?",
+      "Name the main emotion.",
+      "What is the expression of the face?",
+      "Which feeling dominates the clip?",
+      "What mood is the person in?",
+    ),
+    ("Which emotion do you see?",),
+    ("What does this person seem to feel?", "State the emotion of the face."),
+  ),
+  "intensity": (
+    (
+      "How strong is the emotion?",
+      "How intense is the expression?",
+      "What is the intensity of the emotion?",
+      "Is the emotion weak or strong?",
+      "Rate how strongly the emotion is shown.",
+      "How clearly is the emotion visible?",
+      "To what degree is the emotion shown?",
+    ),
+    ("How much emotion is in the face?",),
+    ("With what intensity does the face show it?", "How pronounced is the emotion?"),
+  ),
+  "head": (
+    (
+      "Does the head move?",
+      "How does the head move?",
+      "Is the head still?",
+      "What is the head doing?",
+      "Describe the motion of the head.",
+      "Which head motion is there?",
+      "Does the person move the head, and how?",
+    ),
+    ("Is there any movement of the head?",),
+    ("In which way does the head move?", "Say whether and how the head moves."),
+  ),
+  "blink": (
+    (
+      "Does the person blink repeatedly?",
+      "Is there repeated blinking?",
+      "Does the person blink?",
+      "Do the eyes blink several times?",
+      "Is this person blinking a lot?",
+      "Are there many blinks?",
+      "Does the face blink more than usual?",
+    ),
+    ("Is the person blinking repeatedly?",),
+    ("Do you see the eyes blink again and again?", "Does someone blink here?"),
+  ),
+  "speaking": (
+    (
+      "Is the person speaking?",
+      "Does the person talk or sing?",
+      "Is somebody speaking, singing or silent?",
+      "Does the mouth form words?",
+      "Is this person talking?",
+      "Does the person say anything?",
+      "Speaking, singing or silent?",
+    ),
+    ("Are words being spoken?",),
+    ("Is there speech or song in this clip?", "Say whether the person talks."),
+  ),
+  "micro_actions": (
+    (
+      "Which micro-actions does the face make?",
+      "What small movements does the face make?",
+      "List the micro-actions.",
+      "Name the small actions of eyes, brows and lips.",
+      "Which facial actions accompany the expression?",
+      "Are there small actions of the face? Which?",
+      "What do the eyes, brows, nose and lips do besides?",
+    ),
+    ("Which small facial actions occur?",),
+    ("Tell me the micro-actions of this face.", "What minor actions can be seen?"),
+  ),
+  "changes": (
+    (
+      "What changes in the face?",
+      "How does the expression change?",
+      "Does the emotion change?",
+      "What changes over time?",
+      "How does the emotion develop?",
+      "From which emotion to which does the face go?",
+      "Does the face stay the same?",
+    ),
+    ("What is different at the end?",),
+    ("Describe how the emotion changes.", "Is there a change of emotion?"),
+  ),
+}
+QUESTION_KINDS = tuple(_QUESTIONS)
 
-def templates(split: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-  """The (L2M, M2L) templates of "train", "valid" or "test"."""
-  return _TEMPLATES[split]
+
+def templates(task: str, split: str) -> tuple[str, ...]:
+  """Wordings of a task (see tasks.py) of "train", "valid" or "test"."""
+  return _WORDINGS[task][SPLITS.index(split)]
 
 
-def l2m_text(prompt: str, seconds: float, template: str = L2M_TRAIN[0]) -> str:
-  """Encoder text of Language2Motion; the duration is stated to a tenth of a second."""
+def questions(kind: str, split: str) -> tuple[str, ...]:
+  """Wordings of a kind of question (QUESTION_KINDS)."""
+  return _QUESTIONS[kind][SPLITS.index(split)]
+
+
+def all_wordings() -> list[str]:
+  """Those of all tasks, questions and splits."""
+  tables = (*_WORDINGS.values(), *_QUESTIONS.values())
+  return [text for table in tables for split in table for text in split]
+
+
+def captions_asked_for(text: str) -> bool:
+  """Whether the text is one of Motion2Language's wordings, of any split."""
+  return any(text in options for options in _WORDINGS["m2l"])
+
+
+def fill(template: str, seconds: float, prompt: str = "") -> str:
+  """The text of a wording; the duration is stated to a tenth of a second."""
   return template.format(seconds=f"{seconds:.1f}", prompt=prompt)
 
 
-def m2l_text(index: int, split: str = "train") -> str:
-  """Encoder text of Motion2Language ahead of the motion tokens."""
-  options = templates(split)[1]
-  return options[index % len(options)]
+def training_texts(tasks) -> list[str]:
+  """The training wordings of tasks, each with many durations and no prompt."""
+  wordings = [text for task in tasks for text in _WORDINGS.get(task, ((),))[0]]
+  if "qa" in tasks:
+    wordings += [text for table in _QUESTIONS.values() for text in table[0]]
+  return [fill(text, tenths / 10) for text in wordings for tenths in range(3, 103, 7)]

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tdmm_jax import vocab as vocab_lib
-from tdmm_jax.data import pipeline
+from tdmm_jax.data import pipeline, tasks
+from tdmm_jax.language import lexicon
 
 TEXTS = ["A man smiles.", "She frowns, then nods.", "Eyes closed, mouth open."]
 
@@ -22,14 +23,16 @@ def make_clips(count=23):
       "codes": rng.integers(0, 40, rng.integers(4, 20)),
       "prompt": TEXTS[i % 3],
       "captions": TEXTS,
+      "attributes": lexicon.parse(TEXTS[i % 3]),
     }
     for i in range(count)
   ]
 
 
 def make_rows(vocab, seed=0, **changes):
-  settings = {"split": "train", "weights": (1.0, 0.25)} | changes
-  return pipeline.PackedTasks(vocab, make_clips(), 192, 96, 400, seed, **settings)
+  settings = {"rates": {"l2m": 1.0, "m2l": 1.0}, "text_weight": 0.25} | changes
+  mixture = tasks.Mixture(**settings)
+  return pipeline.PackedTasks(vocab, make_clips(), 192, 96, 400, seed, mixture)
 
 
 def equal(a, b):
@@ -38,15 +41,17 @@ def equal(a, b):
     np.testing.assert_array_equal(a[key], b[key], err_msg=key)
 
 
-def test_row_n_is_a_pure_function_of_seed_and_n(vocab):
-  forwards = make_rows(vocab)
+@pytest.mark.parametrize("rates", [None, dict.fromkeys(vocab_lib.TASKS, 0.6)])
+def test_row_n_is_a_pure_function_of_seed_and_n(vocab, rates):
+  changes = {"rates": rates} if rates else {}
+  forwards = make_rows(vocab, **changes)
   rows = [forwards[i] for i in range(120)]  # several epochs
   assert len(forwards._starts) > 4
   for order in (range(119, -1, -1), np.random.default_rng(0).permutation(120)[:40]):
-    fresh = make_rows(vocab)
+    fresh = make_rows(vocab, **changes)
     for i in order:
       equal(fresh[int(i)], rows[i])
-  other = make_rows(vocab, seed=1)
+  other = make_rows(vocab, seed=1, **changes)
   assert any(
     (other[i]["decoder_target_tokens"] != rows[i]["decoder_target_tokens"]).any()
     for i in range(5)

@@ -1,10 +1,14 @@
-"""The two tasks as tokens."""
+"""The tasks as tokens, and their mixture."""
+
+import collections
 
 import numpy as np
 import pytest
 
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import tasks
+from tdmm_jax.errors import UserError
+from tdmm_jax.language import lexicon
 
 TEXTS = ["A man smiles for a while.", "She frowns, then nods.", "1.6 seconds: {prompt}"]
 
@@ -12,6 +16,39 @@ TEXTS = ["A man smiles for a while.", "She frowns, then nods.", "1.6 seconds: {p
 @pytest.fixture(scope="module")
 def vocab():
   return vocab_lib.train(TEXTS * 5, num_codes=40, num_pieces=320, num_extra_ids=4)
+
+
+def make_clips(count=40, frames=(12, 30)):
+  rng = np.random.default_rng(0)
+  return [
+    {
+      "codes": rng.integers(0, 40, rng.integers(*frames)),
+      "prompt": TEXTS[i % 2],
+      "captions": TEXTS[:2],
+      "attributes": lexicon.parse(TEXTS[i % 2]),
+    }
+    for i in range(count)
+  ]
+
+
+def drawn(vocab, rates, seed=0, clips=None, **settings):
+  mixture = tasks.Mixture(rates, **settings)
+  return mixture.draw(vocab, clips or make_clips(), np.random.default_rng(seed))
+
+
+def task_of(vocab, example):
+  return vocab.tasks[example["encoder_tokens"][0] - vocab.task_offset]
+
+
+def said(vocab, tokens):
+  return vocab.decode_text(tokens[1:])
+
+
+def motion_of(vocab, tokens):
+  """Codes between <som> and <eom>; None for what is no motion token."""
+  tokens = list(tokens)
+  inside = tokens[tokens.index(vocab.som_id) + 1 : tokens.index(vocab.eom_id)]
+  return [t - vocab.motion_offset if t >= vocab.motion_offset else None for t in inside]
 
 
 def test_language_to_motion_by_hand(vocab):
@@ -28,11 +65,150 @@ def test_language_to_motion_by_hand(vocab):
   assert len(example["decoder_targets"]) == 3 + tasks.NUM_MOTION_SPECIALS
 
 
-def test_motion_to_language_by_hand(vocab):
-  example = tasks.m2l_example(vocab, "She frowns.", [7, 7], "What is this?")
+@pytest.mark.parametrize("task", ["m2l", "qa"])
+def test_text_of_a_motion_by_hand(vocab, task):
+  make = {"m2l": tasks.m2l_example, "qa": tasks.qa_example}[task]
+  example = make(vocab, "She frowns.", [7, 7], "What is this?")
   encoder = example["encoder_tokens"]
-  assert encoder[0] == vocab.task_id("m2l")
+  assert encoder[0] == vocab.task_id(task)
   np.testing.assert_array_equal(encoder[-5:], tasks.motion_ids(vocab, [7, 7]))
   assert vocab.decode_text(encoder[1:-5]) == "What is this?"
   assert vocab.decode_text(example["decoder_targets"]) == "She frowns."
   assert example["decoder_targets"][-1] == vocab_lib.EOS_ID
+
+
+def test_parts_of_a_motion_by_hand(vocab):
+  codes, hole = np.arange(10), [None]
+  for example, given, target in (
+    (tasks.continuation_example(vocab, codes, 4, "{seconds}"), [0, 1, 2, 3], codes[4:]),
+    (
+      tasks.inbetween_example(vocab, codes, 2, 8, "{seconds}"),
+      [0, 1, *hole, 8, 9],
+      codes[2:8],
+    ),
+    (
+      tasks.denoising_example(vocab, codes, codes[::-1], "{seconds}"),
+      codes[::-1],
+      codes,
+    ),
+  ):
+    encoder = example["encoder_tokens"]
+    assert motion_of(vocab, encoder) == list(given)
+    assert motion_of(vocab, example["decoder_targets"]) == list(target)
+    assert said(vocab, encoder) == f"{len(target) / 25:.1f}"  # what is to be written
+  inbetween = tasks.inbetween_example(vocab, codes, 2, 8, "{seconds}")
+  assert vocab.extra_id(0) in inbetween["encoder_tokens"]
+  example = tasks.unconditional_example(vocab, codes, "{seconds}")
+  assert said(vocab, example["encoder_tokens"]) == "0.4"
+  assert vocab.som_id not in example["encoder_tokens"]
+
+
+@pytest.mark.parametrize("text", ["", "Nod.", TEXTS[0], " ".join(TEXTS * 3)])
+def test_span_corruption_loses_nothing(vocab, text):
+  ids = vocab.encode_text(text)
+  for seed in range(20):
+    rng = np.random.default_rng(seed)
+    example = tasks.span_corruption_example(vocab, text, rng)
+    encoder = example["encoder_tokens"].tolist()
+    targets = example["decoder_targets"].tolist()
+    assert encoder.pop() == targets.pop() == vocab_lib.EOS_ID
+    spans: dict[int, list[int]] = {}
+    for token in targets:
+      if token >= vocab.num_pieces:
+        spans[token] = []
+      else:
+        spans[[*spans][-1]].append(token)
+    # Sentinels in turn, from <extra_id_0>; each span has something in it.
+    assert list(spans) == [vocab.extra_id(i) for i in range(len(spans))]
+    assert all(spans.values()) and bool(spans) == bool(ids)
+    whole = [t for token in encoder[1:] for t in spans.get(token, [token])]
+    assert whole == ids
+    lost = sum(map(len, spans.values()))
+    assert lost == (max(round(0.15 * len(ids)), 1) if ids else 0)
+    kept = [token for token in encoder[1:] if token in spans]
+    assert len(kept) == len(spans)
+
+
+def test_span_corruption_leaves_out_any_place(vocab):
+  first, last = set(), set()
+  ids = vocab.encode_text(TEXTS[0])
+  for seed in range(200):
+    rng = np.random.default_rng(seed)
+    encoder = tasks.span_corruption_example(vocab, TEXTS[0], rng)["encoder_tokens"]
+    first.add(int(encoder[1]) >= vocab.num_pieces)
+    last.add(int(encoder[-2]) >= vocab.num_pieces)
+  assert first == last == {True, False} and len(ids) > 8
+
+
+def test_rates_are_examples_of_each_clip(vocab):
+  rates = {"l2m": 1.0, "m2l": 2.0, "qa": 0.5, "denoising": 0.25, "unconditional": 0.0}
+  clips = make_clips(400)
+  counts = collections.Counter(
+    task_of(vocab, example) for example in drawn(vocab, rates, clips=clips)
+  )
+  assert counts["l2m"] == 400 and counts["m2l"] == 800
+  assert 150 < counts["qa"] < 250 and 60 < counts["denoising"] < 140
+  assert set(counts) == {"l2m", "m2l", "qa", "denoising"}
+
+
+def test_every_task_is_drawn_and_weighted_by_what_it_writes(vocab):
+  rates = dict.fromkeys(vocab_lib.TASKS, 1.0)
+  seen = drawn(vocab, rates, motion_weight=3.0, text_weight=0.5)
+  assert {task_of(vocab, example) for example in seen} == set(vocab_lib.TASKS)
+  for example in seen:
+    text = task_of(vocab, example) in ("m2l", "qa", "span_corruption")
+    assert example["weight"] == (0.5 if text else 3.0)
+    assert (
+      example["encoder_tokens"].dtype == example["decoder_targets"].dtype == np.int32
+    )
+    assert example["decoder_targets"][-1] == vocab_lib.EOS_ID
+
+
+def test_a_draw_is_a_function_of_the_seed_alone(vocab):
+  rates = dict.fromkeys(vocab_lib.TASKS, 1.0)
+  reversed_rates = dict(reversed(rates.items()))
+  tokens = lambda examples: [
+    (*e["encoder_tokens"].tolist(), *e["decoder_targets"].tolist()) for e in examples
+  ]
+  assert tokens(drawn(vocab, rates)) == tokens(drawn(vocab, reversed_rates))
+  assert tokens(drawn(vocab, rates)) != tokens(drawn(vocab, rates, seed=1))
+
+
+def test_parts_start_at_the_tokenizers_first_phase_and_noise_keeps_phases(vocab):
+  clips = make_clips(60)
+  rates = {"continuation": 1.0, "inbetween": 1.0, "denoising": 1.0}
+  changed = total = 0
+  for clip, start in zip(clips, range(0, 180, 3)):
+    examples = drawn(vocab, rates, clips=clips, num_phases=4)[start : start + 3]
+    encoders = [motion_of(vocab, e["encoder_tokens"]) for e in examples]
+    targets = [motion_of(vocab, e["decoder_targets"]) for e in examples]
+    codes = clip["codes"].tolist()
+    assert encoders[0] + targets[0] == codes and len(encoders[0]) % 4 == 0
+    at = encoders[1].index(None)
+    assert encoders[1][:at] + targets[1] + encoders[1][at + 1 :] == codes
+    assert at % 4 == 0 and targets[1] and encoders[0] and encoders[1][at + 1 :]
+    assert targets[2] == codes
+    assert [c // 10 for c in encoders[2]] == [c // 10 for c in codes]
+    changed += sum(a != b for a, b in zip(encoders[2], codes))
+    total += len(codes)
+  assert 0.1 < changed / total < 0.4
+
+
+def test_short_motions_have_every_task(vocab):
+  rates = dict.fromkeys(vocab_lib.TASKS, 1.0)
+  seen = drawn(vocab, rates, clips=make_clips(20, (1, 6)), num_phases=8)
+  assert len(seen) == 20 * len(vocab_lib.TASKS)
+
+
+@pytest.mark.parametrize(
+  ("rates", "message"),
+  [
+    ({"l2m": 1, "dance": 1}, "config.task_rates.dance: no such task"),
+    ({"l2m": -0.5}, "config.task_rates.l2m: -0.5; give 0"),
+    ({"qa": float("nan")}, "config.task_rates.qa: nan"),
+    ({"l2m": 0, "m2l": 0}, "config.task_rates: all are 0"),
+  ],
+)
+def test_wrong_rates_are_the_users_error(rates, message):
+  with pytest.raises(UserError, match=message):
+    tasks.Mixture(rates)

@@ -1,35 +1,57 @@
-"""Instruction templates are partitioned, and say what the task needs."""
+"""Wordings are partitioned, many, and say what the task needs."""
 
 import string
 
 import pytest
 
 from tdmm_jax.language import instructions
+from tdmm_jax.vocab import TASKS
+
+SPLITS = instructions.SPLITS
+TEMPLATED = [task for task in TASKS if task not in ("qa", "span_corruption")]
+GROUPS = {  # what wordings are for -> split -> wordings
+  **{t: {s: instructions.templates(t, s) for s in SPLITS} for t in TEMPLATED},
+  **{
+    kind: {s: instructions.questions(kind, s) for s in SPLITS}
+    for kind in instructions.QUESTION_KINDS
+  },
+}
 
 
 def slots(template):
   return sorted(name for _, name, _, _ in string.Formatter().parse(template) if name)
 
 
-def test_partition():
-  splits = [instructions.templates(split) for split in ("train", "valid", "test")]
-  for task in (0, 1):
-    groups = [set(split[task]) for split in splits]
-    assert len(groups[0]) >= 8 and len(groups[2]) >= 2
-    assert len(set().union(*groups)) == sum(map(len, groups))
+@pytest.mark.parametrize("group", GROUPS)
+def test_partition(group):
+  wordings = GROUPS[group]
+  assert len(wordings["train"]) >= 5 and len(wordings["test"]) >= 2
+  assert wordings["valid"]
 
 
-@pytest.mark.parametrize("split", ["train", "valid", "test"])
-def test_slots(split):
-  l2m, m2l = instructions.templates(split)
-  for template in l2m:
-    assert slots(template) == ["prompt", "seconds"]
-    text = instructions.l2m_text("{A} man nods.", 3.96, template)
-    assert "{A} man nods." in text and "4.0" in text
-  for template in m2l:
-    assert slots(template) == []
+def test_at_least_a_hundred_and_none_twice():
+  every = instructions.all_wordings()
+  assert len(set(every)) == len(every) >= 100
+  assert set(every) == {t for g in GROUPS.values() for s in SPLITS for t in g[s]}
 
 
-def test_m2l_text_goes_round():
-  count = len(instructions.M2L_TEST)
-  assert instructions.m2l_text(count, "test") == instructions.m2l_text(0, "test")
+@pytest.mark.parametrize("task", TEMPLATED)
+@pytest.mark.parametrize("split", SPLITS)
+def test_slots(task, split):
+  wanted = {"l2m": ["prompt", "seconds"], "m2l": []}.get(task, ["seconds"])
+  for template in instructions.templates(task, split):
+    assert slots(template) == wanted
+    text = instructions.fill(template, 3.96, "{A} man nods.")
+    assert ("{A} man nods." in text) == ("prompt" in wanted)
+    assert ("4.0" in text) == ("seconds" in wanted)
+
+
+def test_training_texts_are_those_of_the_tasks_in_use():
+  said = instructions.training_texts(["l2m", "qa"])
+  has = lambda wording: instructions.fill(wording, 0.3) in said
+  assert all(map(has, (*instructions.L2M_TRAIN, *GROUPS["blink"]["train"])))
+  assert not any(map(has, (*GROUPS["denoising"]["train"], *GROUPS["m2l"]["train"])))
+  assert all(digit in "".join(said) for digit in "0123456789")  # or they have no pieces
+  said = instructions.training_texts(TASKS)
+  held_out = {t for g in GROUPS.values() for s in ("valid", "test") for t in g[s]}
+  assert not any(map(has, held_out))

@@ -1,0 +1,90 @@
+"""The lexicon reads an answer back as what the attributes say."""
+
+import numpy as np
+import pytest
+
+from data_prep import paraphrase, prompts
+from tdmm_jax.language import instructions, lexicon, questions
+
+# kind -> what an answer to it must say of the attributes
+SAID = {
+  "emotion": lambda a: (a["emotion"], a["family"]),
+  "intensity": lambda a: (a["emotion"], a["intensity"]),
+  "head": lambda a: a["head_motion"],
+  "blink": lambda a: "blink" in a["micro_actions"],
+  "speaking": lambda a: a["speaking"],
+  "micro_actions": lambda a: a["micro_actions"],
+  "changes": lambda a: (
+    paraphrase.structure(a),
+    [(s["emotion"], s["intensity"]) for s in a["segments"]],
+  ),
+}
+
+
+@pytest.fixture(scope="module")
+def attributes():
+  rng = np.random.default_rng(0)
+  labels = [*lexicon.LABELS] * 3
+  return [prompts.sample_attributes(label, 4.0, rng) for label in labels]
+
+
+@pytest.mark.parametrize("kind", instructions.QUESTION_KINDS)
+def test_an_answer_says_what_was_asked_for(kind, attributes):
+  said = SAID[kind]
+  for truth in attributes:
+    answer = questions.answer(kind, truth)
+    assert said(lexicon.parse(answer)) == said(truth), answer
+    assert answer[0].islower() and answer.endswith(".")
+  assert len({str(said(truth)) for truth in attributes}) > 1
+
+
+@pytest.mark.parametrize("kind", instructions.QUESTION_KINDS)
+def test_an_answer_says_nothing_else(kind, attributes):
+  """But "intensity" and "changes", which cannot do without naming the emotion."""
+  free = {"emotion": ["emotion"], "intensity": ["emotion"], "changes": ["emotion"]}
+  default = lexicon.parse("")
+  for truth in attributes:
+    heard = lexicon.parse(questions.answer(kind, truth))
+    own = {"head": "head_motion", "blink": "micro_actions"}.get(kind, kind)
+    for field in ("emotion", "head_motion", "micro_actions", "speaking"):
+      if field not in (own, *free.get(kind, ())):
+        assert heard[field] == default[field]
+
+
+def test_answers_by_hand():
+  two = lexicon.make_attributes(
+    [("sad", 2, 0, 2.5), ("happy", 5, 2.5, 4)], ["blink", "squint"], ["nod"], "singing"
+  )
+  one = lexicon.make_attributes([("neutral", 3, 0, 4)])
+  both = lexicon.make_attributes([("angry", 4, 0, 4), ("afraid", 1, 0, 4)])
+  for kind, attributes, text in (
+    ("emotion", two, "sad."),
+    ("intensity", two, "slightly sad."),
+    ("intensity", one, "neutral."),
+    ("head", two, "yes, nodding."),
+    ("head", one, "no, keeping the head still."),
+    ("blink", two, "yes, blinking repeatedly."),
+    ("blink", one, "no."),
+    ("speaking", two, "yes, singing."),
+    ("speaking", one, "staying silent."),
+    ("micro_actions", two, "blinking repeatedly and narrowing the eyes."),
+    ("micro_actions", one, "none."),
+    ("changes", two, "first slightly sad, then intensely happy."),
+    ("changes", one, "nothing, it stays neutral."),
+    ("changes", both, "nothing, it stays very angry and barely scared."),
+  ):
+    assert questions.answer(kind, attributes) == text
+
+
+def test_what_is_asked_for_tells_right_from_wrong(attributes):
+  for kind in instructions.QUESTION_KINDS:
+    wanted = [questions.asked_for(kind, truth) for truth in attributes]
+    answers = [questions.answer(kind, truth) for truth in attributes]
+    heard = [questions.asked_for(kind, lexicon.parse(answer)) for answer in answers]
+    assert heard == wanted
+    assert sum(a == b for a, b in zip(heard[1:], wanted)) < 0.9 * len(wanted)
+
+
+def test_an_unknown_kind_is_refused():
+  with pytest.raises(ValueError, match="'age'; choose one of"):
+    questions.answer("age", lexicon.parse(""))
