@@ -42,6 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
       "face_mm": 0.5,
       "face_velocity_mm": 0.25,
       "features_l1": 4.0,
+      "features_slow_l1": 6.0,
       "head_deg": 1.5,
       "head_velocity_deg": 0.3,
       "gaze_deg": 0.05,

@@ -12,6 +12,7 @@ from tdmm_jax.face import motion_vector, rotations
 
 _MM = 1000.0
 _DEGREES = 57.29577951308232
+SLOW_FRAMES = 16  # of `features_slow_l1`: 0.64 s
 
 
 def cross_entropy(logits_BLK, targets_BL, weights_BL, z_loss: float = 0.0):
@@ -79,7 +80,23 @@ def feature_errors(projection_GN, error_BTG, mask_BT):
   small in millimetres and large in meaning.
   """
   error_BTN = error_BTG @ projection_GN
-  return {"features_l1": _masked_mean(jnp.abs(error_BTN).mean(-1), mask_BT)}
+  # Means over a sixth of a second to seconds: an emotion stands long, and what is lost of
+  # it in one frame the neighbours can make good.
+  slow_BSN, slow_mask_BS = _block_means(error_BTN, mask_BT, SLOW_FRAMES)
+  return {
+    "features_l1": _masked_mean(jnp.abs(error_BTN).mean(-1), mask_BT),
+    "features_slow_l1": _masked_mean(jnp.abs(slow_BSN).mean(-1), slow_mask_BS),
+  }
+
+
+def _block_means(values_BTN, mask_BT, size: int):
+  """Means of `size` frames at a time, float[B, T // size, N]; mask 1: all valid."""
+  batch, length = mask_BT.shape
+  blocks, used = length // size, length // size * size
+  shape = (batch, blocks, size)
+  mask_BS = mask_BT[:, :used].reshape(shape).min(-1)
+  means_BSN = values_BTN[:, :used].reshape(*shape, -1).mean(2)
+  return means_BSN, mask_BS
 
 
 def parameter_errors(model_std_P, predicted_BTP, params_BTP, mask_BT):
