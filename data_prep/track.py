@@ -357,6 +357,10 @@ def main(argv: list[str] | None = None) -> int:
   except UserError as error:
     print(" ".join(str(error).split()), file=sys.stderr)
     return 2
+  except OSError as error:
+    reason = error.strerror or error
+    print(f"{args.out}: {reason}; mend it, the same command goes on", file=sys.stderr)
+    return 2
   except KeyboardInterrupt:
     print(f"{args.out}: interrupted; the same command goes on", file=sys.stderr)
     return 130
