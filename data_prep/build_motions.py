@@ -4,8 +4,9 @@ Every row of a prompt manifest is paired with a motion file of a folder: the row
 `motion` (a path in that folder), or the one file named after its clip_id. The output of
 `data_prep.quality` is such a folder, with its manifest in clips.jsonl; so is one of any
 layout that `tdmm_jax.face.io` reads. Rows may carry `attributes`, `captions`, `split`,
-`generator`, `tracker`, `quality` (0..1); what they lack is parsed from the prompt or
-taken from the command line. All clips are looked at before the first shard is written,
+`generator`, `tracker`, `quality` (0..1), and `import`, what the motion's file does not
+say of itself (see `import_options`); what they lack is parsed from the prompt or taken
+from the command line. All clips are looked at before the first shard is written,
 so that a broken one is known at once.
 """
 
@@ -23,6 +24,7 @@ from tdmm_jax.language import lexicon
 FPS = 25.0
 DROPPED_FILE = "dropped.jsonl"
 _SUFFIXES = (".npz", ".npy", ".pkl", ".csv")
+_IMPORT_OPTIONS = ("fps", "layout", "head_pose", "blink_scale")
 
 
 def split_of_row(row: dict) -> str:
@@ -54,7 +56,7 @@ class TrackedClips:
   def __call__(self, row: dict) -> dict:
     return records.to_example(
       row,
-      motion.resample(io.load_motion(row["motion"]), FPS),
+      motion.resample(io.load_motion(row["motion"], **row["import"]), FPS),
       row["generator"],
       row["tracker"],
       row["quality"],
@@ -90,6 +92,27 @@ def _motion_of(row, folder, files) -> pathlib.Path:
   return found[0]
 
 
+def import_options(row: dict, folder: pathlib.Path) -> dict:
+  """What `io.load_motion` is told of the row's file: its `import`, paths in the folder.
+
+  For example {"layout": "mmhead", "fps": 30}, or {"head_pose": "clip_7.6drepnet.npy"}
+  beside SPECTRE's codes.
+
+  Raises:
+    UserError: names what nobody reads.
+  """
+  options = row.get("import", {})
+  if not isinstance(options, dict) or not set(options) <= set(_IMPORT_OPTIONS):
+    raise UserError(f"import {options!r}; it may hold {', '.join(_IMPORT_OPTIONS)}")
+  for name in ("fps", "blink_scale"):
+    value = options.get(name, 1)
+    if not isinstance(value, (int, float)) or not value > 0:
+      raise UserError(f"import: {name} {value!r} is not a number above 0")
+  if "head_pose" not in options:
+    return options
+  return options | {"head_pose": os.path.abspath(folder / str(options["head_pose"]))}
+
+
 def pair(rows, folder, generator: str, tracker: str):
   """Pairs the manifest's rows with motions, all of which are read.
 
@@ -112,13 +135,15 @@ def pair(rows, folder, generator: str, tracker: str):
   for row in rows:
     try:
       path = _motion_of(row, folder, files)
-      clip = motion.resample(io.load_motion(path), FPS)
+      options = import_options(row, folder)
+      clip = motion.resample(io.load_motion(path, **options), FPS)
       own = (clip.face_model, clip.num_expression, len(clip.shape))
       if form is not None and own != form:
         raise UserError(f"{path}: is {_spoken(own)}, those before it {_spoken(form)}")
       if not clip.valid.any():
         raise UserError(f"{path}: no frame is valid")
-      plan.append(_planned(row, path, clip.num_frames / FPS, generator, tracker))
+      planned = _planned(row, path, clip.num_frames / FPS, generator, tracker)
+      plan.append(planned | {"import": options})
     except UserError as error:
       dropped.append({"clip_id": row["clip_id"], "reason": str(error)})
       continue

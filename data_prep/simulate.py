@@ -40,10 +40,10 @@ EFFORT = "38=.9 11=1"
 # Manner of speaking -> tempo, vigour.
 MANNERS = {
   "plain": (1.0, 1.0),
-  "soft": (0.95, 0.6),
-  "loud": (1.0, 1.5),
-  "fast": (1.4, 0.9),
-  "slow": (0.62, 1.1),
+  "soft": (0.95, 0.5),
+  "loud": (1.0, 1.6),
+  "fast": (1.5, 0.9),
+  "slow": (0.55, 1.1),
 }
 _JAW, _GAZE_PITCH, _GAZE_YAW = (
   CHANNEL_INDEX[name] for name in ("jaw_open", "gaze_pitch", "gaze_yaw")

@@ -23,6 +23,7 @@ from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion_vector
 
+POSE_WEIGHT = 5.0  # of a radian, or of a closed lid, beside a coefficient; for the map
 FRAMES_A_CLIP = 8  # that count for the ranges: neighbouring frames say the same
 # Range -> (field, column, factor, unit)
 RANGES = {
@@ -70,6 +71,7 @@ class _Tally:
     counts["family"][attributes["family"]] += 1
     counts["intensity"][str(attributes["intensity"])] += 1
     counts["speaking"][attributes["speaking"]] += 1
+    counts["manner of speaking"][attributes.get("manner", "plain")] += 1
     counts["emotions in a clip"][str(len(attributes["segments"]))] += 1
     for name in _LISTS:
       counts[name.replace("_", " ")].update(attributes[name] or ["none"])
@@ -85,23 +87,30 @@ class _Tally:
       picks = np.linspace(0, len(seen) - 1, FRAMES_A_CLIP).astype(int)
       self.frames.append(vectors[picks])
       if self._seen in self._chosen:
-        self.features.append(
-          np.concatenate([vectors.mean(0), vectors.std(0), np.abs(vectors).max(0)])
-        )
+        self.features.append(typical_face(vectors))
         self.families.append(attributes["family"])
     self._seen += 1
 
 
+def typical_face(vectors_TP: np.ndarray) -> np.ndarray:
+  """float[P]: the median frame over its size: which face, not how much of it.
+
+  The median passes over speech, blinks and what else comes and goes.
+  """
+  middle_P = np.median(vectors_TP, 0)
+  middle_P[-motion_vector.NUM_POSE :] *= POSE_WEIGHT
+  return middle_P / max(float(np.linalg.norm(middle_P)), 1e-6)
+
+
 def embed(features: np.ndarray) -> np.ndarray:
-  """float[N, 2]: t-SNE of the standardised features' 30 principal components.
+  """float[N, 2]: t-SNE of the features' 30 principal components.
 
   Source: van der Maaten & Hinton 2008, "Visualizing data using t-SNE".
   """
-  from sklearn import decomposition, manifold, preprocessing
+  from sklearn import decomposition, manifold
 
-  scaled = preprocessing.StandardScaler().fit_transform(features)
-  width = min(30, *scaled.shape)
-  reduced = decomposition.PCA(width, random_state=0).fit_transform(scaled)
+  width = min(30, *features.shape)
+  reduced = decomposition.PCA(width, random_state=0).fit_transform(features)
   perplexity = min(30.0, (len(features) - 1) / 3)
   return manifold.TSNE(2, perplexity=perplexity, random_state=0).fit_transform(reduced)
 

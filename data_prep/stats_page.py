@@ -19,7 +19,7 @@ _BLUE = "#30638e"
 _PLAIN_WORDS = frozenset(
   ("the", "and", "her", "his", "with", "she", "him", "has", "for", "then", "while")
 )
-_SIDES = ("split", "intensity", "speaking", "emotions in a clip")
+_SIDES = ("split", "intensity", "speaking", "manner of speaking", "emotions in a clip")
 
 
 def _svg(figure: Figure) -> markupsafe.Markup:

@@ -17,31 +17,25 @@ where it stopped, and a failed one is tried again. No clip is lost without a rea
 """
 
 import argparse
-import collections
 import concurrent.futures
 import json
 import multiprocessing
 import os
 import pathlib
 import sys
+import time
 from typing import Any
 
-import numpy as np
 import tqdm
 
 from data_prep import manifest, track_landmarks, track_measures
+from data_prep.track_measures import summary
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import fit
 from tdmm_jax.face.motion import save_motion
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
-_MEASURES = (
-  "landmark_error",
-  "frozen_landmark_error",
-  "mouth_correlation",
-  "eyes_correlation",
-)
 TRACKER = f"mediapipe-0.10.21+fit-{fit.VERSION}"
 
 
@@ -148,7 +142,7 @@ def track(
     pass
   done = [_result(row, out_dir, errors, wanted) for row in rows]
   manifest.write(out_dir / "tracks.jsonl", done)
-  _write_json(out_dir / "summary.json", summary(done))
+  _write_json(out_dir / "summary.json", summary(done) | {"tracker": TRACKER})
   return done
 
 
@@ -179,27 +173,6 @@ def to_records(tracks_dir, records_dir, face_model: str, workers: int) -> dict:
     num_workers=workers,
   )
   return {"quality": filtered, "records": stats}
-
-
-def summary(rows) -> dict[str, Any]:
-  """Counts by reason, and the measures' means over the tracked clips."""
-  tracked = [row for row in rows if row["status"] == "tracked"]
-  reasons = collections.Counter(row["reason"] for row in rows if "reason" in row)
-  return {
-    "clips": len(rows),
-    "tracked": len(tracked),
-    "failed": dict(sorted(reasons.items())),
-    "frames": sum(row["frames"] for row in tracked),
-    "detected_frames": sum(row["detected_frames"] for row in tracked),
-    **{key: _mean_of(tracked, key) for key in _MEASURES},
-    "tracker": TRACKER,
-  }
-
-
-def _mean_of(rows, key) -> float | None:
-  """Mean over the clips in which it could be measured."""
-  values = [row[key] for row in rows if row.get(key) is not None]
-  return float(np.mean(values)) if values else None
 
 
 def _progress(items, total, name, show):
@@ -278,7 +251,9 @@ def _fit_clip(job, face_model) -> None:
       report |= {"status": "failed", "reason": "no_face"}
     else:
       head = face_lib.load_face_model(face_model)
+      start = time.process_time()
       motion, measures = fit.fit_landmarks(head, **tracked)
+      report["fit_cpu_s"] = time.process_time() - start
       save_motion(out, motion)
       for key in ("landmark_error", "frozen_landmark_error", "expression_rms"):
         report[key] = float(measures[key])
@@ -381,6 +356,10 @@ def main(argv: list[str] | None = None) -> int:
       counts |= to_records(args.out, args.records, args.face_model, args.workers)
   except UserError as error:
     print(" ".join(str(error).split()), file=sys.stderr)
+    return 2
+  except OSError as error:
+    reason = error.strerror or error
+    print(f"{args.out}: {reason}; mend it, the same command goes on", file=sys.stderr)
     return 2
   except KeyboardInterrupt:
     print(f"{args.out}: interrupted; the same command goes on", file=sys.stderr)

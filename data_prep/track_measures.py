@@ -1,9 +1,13 @@
-"""How well a fitted motion follows the mouth and the eyes of its landmarks.
+"""How well a fitted motion follows the mouth and the eyes of its landmarks; summaries.
 
 Openings in millimetres, where the outer canthi are 89 mm apart: of the landmarks, and
 of the same points on the fitted face's vertices. Correlation over the clip tells
 whether the fit moves with the person.
 """
+
+import collections
+import statistics
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +19,12 @@ CANTHI_MM = 89.0
 _OPENINGS = {"mouth": ((13, 14),), "eyes": ((159, 145), (386, 374))}
 MOVES_MM = {"mouth": 2.0, "eyes": 1.0}  # below this range a correlation is of noise
 _ENOUGH = 10  # frames
+_MEASURES = (
+  "landmark_error",
+  "frozen_landmark_error",
+  "mouth_correlation",
+  "eyes_correlation",
+)
 
 
 def openings_mm(points_TL3, ids) -> dict[str, np.ndarray]:
@@ -70,3 +80,29 @@ def opening_agreement(face_model, motion, landmarks_px, detected, fps) -> dict:
       correlation = float(np.corrcoef(values, fitted[name][frames])[0, 1])
     report[f"{name}_correlation"] = correlation
   return report
+
+
+def summary(rows) -> dict[str, Any]:
+  """Counts by reason, and the measures' means over the tracked clips.
+
+  `fit_frames_per_cpu_s` is the median over the clips, of which the first few also
+  compile.
+  """
+  tracked = [row for row in rows if row["status"] == "tracked"]
+  reasons = collections.Counter(row["reason"] for row in rows if "reason" in row)
+  rates = [row["frames"] / row["fit_cpu_s"] for row in tracked if row.get("fit_cpu_s")]
+  return {
+    "clips": len(rows),
+    "tracked": len(tracked),
+    "failed": dict(sorted(reasons.items())),
+    "frames": sum(row["frames"] for row in tracked),
+    "detected_frames": sum(row["detected_frames"] for row in tracked),
+    **{key: _mean_of(tracked, key) for key in _MEASURES},
+    "fit_frames_per_cpu_s": statistics.median(rates) if rates else None,
+  }
+
+
+def _mean_of(rows, key) -> float | None:
+  """Mean over the clips in which it could be measured."""
+  values = [row[key] for row in rows if row.get(key) is not None]
+  return float(np.mean(values)) if values else None

@@ -150,3 +150,27 @@ def test_folders_without_motions_are_refused(tracked, tmp_path, capsys):
 def test_flame_needs_its_model_file():
   with pytest.raises(build_motions.UserError, match="give its model file"):
     build_motions.head_version("flame2020", None)
+
+
+def test_a_row_says_what_its_file_does_not(tmp_path):
+  rng = np.random.default_rng(0)
+  codes = rng.normal(0, 0.1, (31, 56)).astype(np.float32)
+  np.save(tmp_path / "a.npy", codes)
+  np.save(tmp_path / "b.npy", codes)
+  rows = [{"clip_id": name, "prompt": "She smiles."} for name in "ab"]
+  rows[0]["import"] = {"layout": "mmhead", "fps": 30}
+  plan, dropped, form = build_motions.pair(rows, tmp_path, "", "")
+  assert [row["clip_id"] for row in plan] == ["a"] and dropped[0]["clip_id"] == "b"
+  assert "MMHead's" in dropped[0]["reason"] and form[0] == "flame2020"
+  versions = {"head": "x", "simulator": "none", "lexicon": "y"}
+  example = build_motions.TrackedClips(form[1], form[2], versions)(plan[0])
+  assert len(example["valid"]) == 26  # 1 s at 25 fps
+  np.testing.assert_allclose(example["neck_pose"][0], codes[0, 50:53], atol=1e-6)
+  for wrong, message in (
+    ({"skip": 1}, "it may hold fps, layout"),
+    ({"fps": "fast"}, "fps 'fast' is not a number"),
+    ({"head_pose": "none.npy"}, "no such file"),
+  ):
+    rows[0]["import"] = wrong
+    _, dropped, _ = build_motions.pair(rows, tmp_path, "", "")
+    assert message in dropped[0]["reason"]

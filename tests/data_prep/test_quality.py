@@ -173,6 +173,20 @@ def test_bad_input(tmp_path, capsys):
   assert "tracks.jsonl" in capsys.readouterr().err
 
 
+def test_a_full_disk_is_one_line_and_loses_nothing(
+  tracks, tmp_path, capsys, monkeypatch
+):
+  def full(path, rows):
+    raise OSError(28, "No space left on device")
+
+  args = [str(tracks), "--out", str(tmp_path / "clean")]
+  with monkeypatch.context() as patch:
+    patch.setattr(quality.manifest, "write", full)
+    assert quality.main(args) == 2
+  assert "cannot be written (No space left on device)" in capsys.readouterr().err
+  assert quality.main(args) == 0
+
+
 def test_every_limit_is_an_option():
   options = quality._parser().format_help()
   for field in dataclasses.fields(quality.Limits):

@@ -164,18 +164,24 @@ def test_missing_environment_says_how_to_make_it(folder, capsys):
   assert "has no working mediapipe" in capsys.readouterr().err
 
 
-def test_full_disk_is_one_line_and_loses_nothing(folder, capsys, monkeypatch):
+@pytest.mark.parametrize(
+  "name,said", [("a.json", "a.json: cannot be written (No"), ("tracks.jsonl", "No")]
+)
+def test_full_disk_is_one_line_and_loses_nothing(
+  folder, capsys, monkeypatch, name, said
+):
   real = os.replace
 
   def full(source, target):
-    if str(target).endswith("a.json"):
+    if str(target).endswith(name):
       raise OSError(28, "No space left on device")
     real(source, target)
 
   with monkeypatch.context() as patch:
     patch.setattr(os, "replace", full)
     assert run(folder, "--landmarks", str(folder / "landmarks")) == 2
-  assert "a.json: cannot be written (No space left" in capsys.readouterr().err
+  error = capsys.readouterr().err
+  assert f"{said} space left on device" in error and "Traceback" not in error
   assert not list((folder / "out").rglob("*.tmp*"))
   assert run(folder, "--landmarks", str(folder / "landmarks")) == 0
   assert rows_of(folder)["a"]["status"] == "tracked"
@@ -220,19 +226,24 @@ def mediapipe():
 
 
 @pytest.mark.slow
-def test_mediapipe_on_bad_videos(tmp_path, mediapipe):
-  """Corrupt, cut short, and without a face."""
-  gray = tmp_path / "gray.mp4"
+def test_bad_videos_are_counted_by_reason(tmp_path, mediapipe, capsys):
+  """Corrupt, cut short, without a face, and not there: through mediapipe itself."""
+  videos, out = tmp_path / "videos", tmp_path / "out"
+  videos.mkdir()
   frames = np.full((10, 96, 96, 3), 128, np.uint8)
-  imageio.mimwrite(gray, frames, fps=25, macro_block_size=None)
-  (tmp_path / "corrupt.mp4").write_bytes(os.urandom(5000))
-  (tmp_path / "cut.mp4").write_bytes(gray.read_bytes()[:900])
-  jobs = [(path, f"{path}.npz") for path in sorted(tmp_path.glob("*.mp4"))]
-  answers = list(track_landmarks.track_videos(jobs, mediapipe))
-  corrupt, cut, faceless = answers
-  assert "decoded" in corrupt["error"] and "decoded" in cut["error"]
-  assert (faceless["frames"], faceless["detected"]) == (10, 0)
-  with np.load(faceless["out"]) as arrays:
+  imageio.mimwrite(videos / "gray.mp4", frames, fps=25, macro_block_size=None)
+  (videos / "corrupt.mp4").write_bytes(os.urandom(5000))
+  (videos / "cut.mp4").write_bytes((videos / "gray.mp4").read_bytes()[:900])
+  names = ("corrupt", "cut", "gray", "gone")
+  rows = [{"clip_id": name, "prompt": "She smiles."} for name in names]
+  write_jsonl(tmp_path / "prompts.jsonl", rows)
+  args = [str(videos), "--prompts", str(tmp_path / "prompts.jsonl"), "--out", str(out)]
+  assert track.main([*args, "--python", mediapipe]) == 2, "nothing was tracked"
+  said = capsys.readouterr()
+  failed = {"no_face": 1, "no_video": 1, "undecodable": 2}
+  assert json.loads(said.out)["failed"] == failed
+  assert "corrupt: cannot be decoded" in said.err and "gone: no_video" in said.err
+  with np.load(out / "landmarks" / "gray.npz") as arrays:
     assert arrays["landmarks_px"].shape == (10, 478, 3)
     assert arrays["faces"].tolist() == [0, 0] and arrays["fps"] == 25
 
