@@ -16,13 +16,15 @@ export TDMM_REAL_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help compiler install peers track videos beam blender demo test lint clean
+.PHONY: help compiler install peers track videos beam blender demo test bench lint clean
 
 help:
 	@echo 'make demo      install; build the default corpus, train both models, write'
 	@echo '               runs/demo/report.html; go on where an interrupted one stopped'
 	@echo 'make test      install, with the peers that parity tests need; run every test'
 	@echo '               (ARGS="-k video" is handed to pytest)'
+	@echo 'make bench     install, with the peers; measure this project beside them, write'
+	@echo '               benchmarks/results.json (about five minutes)'
 	@echo 'make install   .venv/ with the project (.venv/bin/tdmm) and what its tests need'
 	@echo 'make track     .venv-track/ with mediapipe, for python -m data_prep.track'
 	@echo 'make beam      .venv-beam/, for records on Dataflow, Flink or Spark'
@@ -139,6 +141,9 @@ test: install peers compiler .node/.installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 JAX_PLATFORMS=cpu \
 	XLA_FLAGS="$$XLA_FLAGS --xla_cpu_multi_thread_eigen=false" \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+bench: install peers
+	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.run $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import pathlib
 import sys
 import time
 
-from tdmm_jax import __version__, cli_files, runs, terminal
+from tdmm_jax import __version__, cli_files, cli_tokens, runs, terminal
 from tdmm_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -335,6 +335,7 @@ def _parser() -> argparse.ArgumentParser:
   add_json(describe)
 
   cli_files.add_commands(add, add_json, add_face_model, _print)
+  cli_tokens.add_commands(add, add_run, add_json, _print)
 
   evaluate = add("evaluate", _evaluate, "Score a run on records.")
   add_run(evaluate)

@@ -209,6 +209,7 @@ def test_evaluate_gives_the_promised_keys(tiny_run, tmp_path, capsys):
 
 COMMANDS = (
   *("generate", "edit", "continue", "describe", "render", "evaluate", "completion"),
+  *("encode", "decode", "codebook"),
 )
 
 

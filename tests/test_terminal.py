@@ -113,6 +113,8 @@ def test_tab_completes_commands_options_and_choices(capsys):
 
   assert completions("tdmm gener") == ["generate"]
   assert completions("tdmm generate --see") == ["--seed"]
+  assert completions("tdmm enc") == ["encode"]
+  assert completions("tdmm codebook --max") == ["--max_codes"]
   views = ["three_quarter", "three_quarter_right"]
   assert completions("tdmm render a.npz --view thr") == views
 
