@@ -20,6 +20,8 @@ config.update({"num_pieces": 60, "num_extra_ids": 4, "encoder_length": 12,
 config.model.update({"emb_dim": 32, "num_heads": 4, "head_dim": 8, "mlp_dim": 48,
                      "num_encoder_layers": 2, "num_decoder_layers": 2,
                      "scan_layers": True, "remat": "dots"})
+alone = programs._lm_objective(config, 50, 8)[1]  # written-out attention, one device
+config.model.fused_attention = True
 init_fn, loss_fn, shapes = programs._lm_objective(config, 50, 8)
 rng = np.random.default_rng(0)
 batch = {k: rng.integers(1, 3 if "segment" in k else 100, s.shape).astype(s.dtype)
@@ -29,8 +31,8 @@ for key in ("encoder_segment_ids", "decoder_segment_ids"):
 boxed = jax.eval_shape(init_fn, jax.random.key(0))["params"]
 params = jax.tree.map(np.asarray, sharding.unbox(jax.jit(init_fn)(jax.random.key(0))))
 params = params["params"]
-run = lambda p, b: jax.value_and_grad(lambda p: loss_fn(p, {}, b, None)[0])(p)
-loss, grads = jax.jit(run)(params, batch)
+run = lambda fn: lambda p, b: jax.value_and_grad(lambda p: fn(p, {}, b, None)[0])(p)
+loss, grads = jax.jit(run(alone))(params, batch)
 worst, replicated = {}, {}
 for sizes in ((8, 1, 1), (1, 8, 1), (2, 4, 1), (4, 1, 2), (2, 2, 2), (1, 4, 2),
               (1, 2, 4)):
@@ -38,7 +40,7 @@ for sizes in ((8, 1, 1), (1, 8, 1), (2, 4, 1), (4, 1, 2), (2, 2, 2), (1, 4, 2),
   places = sharding.state_shardings(boxed, mesh)
   placed = jax.tree.map(jax.device_put, params, places)
   with jax.set_mesh(mesh):
-    step = jax.jit(run, out_shardings=(None, places))
+    step = jax.jit(run(loss_fn), out_shardings=(None, places))
     other_loss, other = step(placed, sharding.to_global(batch, mesh))
   error = jax.tree.map(
     lambda a, b: float(np.linalg.norm(np.asarray(a) - b) / np.linalg.norm(b)),
