@@ -78,8 +78,7 @@ class Loop:
         0, {"parameters": f"```\n{overview}\n```", "config": _indented(config)}
       )
       logger.write_text(0, {"hardware": f"{jax.devices()[0].device_kind}, {about}"})
-    from clu import periodic_actions  # imports TensorFlow where there is one
-
+    periodic_actions = metric_logging.periodic_actions()
     self._hooks = [
       periodic_actions.ReportProgress(
         num_train_steps=config.total_steps, writer=logger
