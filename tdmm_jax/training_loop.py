@@ -90,7 +90,10 @@ class Loop:
     if config.profile_step > 0:
       self._hooks.append(
         periodic_actions.Profile(
-          logdir=str(workdir), first_profile=config.profile_step, every_secs=1e9
+          logdir=str(workdir),
+          profile_duration_ms=None,  # five steps
+          first_profile=config.profile_step,
+          every_secs=1e9,
         )
       )
 

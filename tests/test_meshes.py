@@ -106,7 +106,10 @@ def test_no_parameter_is_replicated_where_it_could_be_split(meshes):
       continue
     if meshes[3] == "tokenizer":  # tables of tens of features, and their biases
       small = lambda name: name.endswith("['bias']") or "linear_" in name
-      assert all(map(small, names)) and len(names) == 8 - 4 * (sizes[-2] != "1"), (sizes, names)
+      assert all(map(small, names)) and len(names) == 8 - 4 * (sizes[-2] != "1"), (
+        sizes,
+        names,
+      )
     else:  # fsdp splits all but the heads of the position tables
       assert sorted(names) == (relpos if sizes.endswith(" 1)") else []), sizes
 

@@ -73,13 +73,14 @@ def test_training_with_tensorboard_goes_through_without_tensorflow(tmp_path):
   """As on a TPU worker, whose requirements have no TensorFlow."""
   missing = "import sys\nsys.modules['tensorflow'] = None\n"
   words = [sys.executable, "-c", missing + toy_training.TOY + toy_training.RUN]
-  words += toy_training.flags(4, tmp_path, tensorboard=True)
+  words += toy_training.flags(12, tmp_path, tensorboard=True, profile_step=3)
   env = os.environ | toy_training.ENV
   done = subprocess.run(words, env=env, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr[-2000:]
   assert "TensorBoard off" in done.stderr
-  assert metric_logging.read_curve(tmp_path, "train", "total_loss")[-1][0] == 4
+  assert metric_logging.read_curve(tmp_path, "train", "total_loss")[-1][0] == 12
   assert not list(tmp_path.glob("events*"))
+  assert list(tmp_path.rglob("plugins/profile/*/*.xplane.pb"))  # of steps 3 to 7
 
 
 @pytest.mark.slow

@@ -6,14 +6,11 @@ import pathlib
 import shlex
 import shutil
 import signal
-import stat
 import subprocess
-import sys
 import threading
 import time
 
 import pytest
-import tiny
 import toy_training
 
 from launch import slices, tpu
@@ -140,40 +137,6 @@ def test_status_lines_are_told_from_the_noise_of_ssh():
     slices.Worker("t1v-n-1", "ended", 75, "train: told to stop"),
     slices.Worker("t1v-n-2", "idle", None, ""),
   ]
-
-
-def _script(path: pathlib.Path, text: str) -> None:
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(text)
-  path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-
-@pytest.fixture
-def stand_in(tmp_path, monkeypatch):
-  """A gcloud of two local workers on PATH; on theirs, an uv that installs nothing."""
-  root = tmp_path / "cloud"
-  root.mkdir()
-  gcloud = tiny.REPO / "tests" / "launch" / "stand_in_gcloud.py"
-  _script(
-    tmp_path / "bin" / "gcloud", f'#!/bin/sh\nexec {sys.executable} {gcloud} "$@"\n'
-  )
-  python = f'#!/bin/sh\\nexec {sys.executable} "$@"\\n'
-  _script(
-    tmp_path / "worker_bin" / "uv",
-    f"""#!/bin/sh
-echo "uv $@" >> $HOME/uv.txt
-if [ "$1" = venv ]; then
-  for last; do :; done
-  mkdir -p $last/bin && printf '{python}' > $last/bin/python
-  chmod +x $last/bin/python
-fi
-""",
-  )
-  monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-  monkeypatch.setenv("STAND_IN", str(root))
-  monkeypatch.setenv("STAND_IN_WORKERS", "2")
-  monkeypatch.setenv("STAND_IN_PATH", str(tmp_path / "worker_bin"))
-  return root
 
 
 def wait_until(condition, seconds: float = 240.0):
