@@ -7,6 +7,7 @@ ends itself, with a line that names the one that is stuck or gone, rather than h
 
 import contextlib
 import ctypes
+import faulthandler
 import os
 import signal
 import socket
@@ -83,9 +84,10 @@ def _notice_a_dead_coordinator() -> None:
   def aborting(signum) -> None:
     del signum
     try:
-      socket.create_connection((host, int(port)), timeout=2.0).close()
+      socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
     except OSError:
       _end("process 0, which coordinates, does not answer: it died or stopped")
+    faulthandler.dump_traceback()  # as without this handler
 
   # Python's own handlers run in the main thread, which waits and never comes to it.
   global _abort_handler
