@@ -104,6 +104,18 @@ def test_a_dead_or_stopped_process_ends_the_others_within_a_minute(
 
 
 @pytest.mark.slow
+def test_a_straggler_that_still_answers_ends_the_others_too(tmp_path):
+  command = toy_training.command(10_000_000, stall_seconds=6.0)
+  run = chaos.Training(command, tmp_path, 2, ENV | {"TOY_HANGS": "1"})
+  try:
+    codes = {process.wait(timeout=60) for process in run.processes}
+  finally:
+    run.end()
+  assert codes == {cluster.EXIT_PEER_LOST}
+  assert "process 1 is reading data (step 9" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.slow
 def test_sigterm_to_one_of_two_saves_on_both(tmp_path):
   run = chaos.Training(toy_training.command(10_000_000), tmp_path, 2, ENV)
   try:
