@@ -17,6 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.mesh.update({"data": 1, "fsdp": -1, "tensor": 1})
   config.total_steps = 100_000
   config.warmup_steps = 2_000
+  config.optimizer = "adamw"
   config.learning_rate = 5e-4
   rates = config.task_rates
   rates.qa = 1.0
@@ -44,5 +45,6 @@ def get_config() -> ml_collections.ConfigDict:
   model.dropout_rate = 0.0  # as T5.1.1 in pre-training; 0.1 to fine-tune
   model.dtype = "bfloat16"
   model.scan_layers = True
+  model.fused_attention = True
   model.remat = "dots"
   return config

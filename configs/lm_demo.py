@@ -62,5 +62,6 @@ def get_config() -> ml_collections.ConfigDict:
   model.embedding_stddev = 1.0
   model.dtype = "float32"  # of the layers; parameters and logits are always float32
   model.scan_layers = False  # one compiled layer for all: for deep models
+  model.fused_attention = False  # for TPUs: scores stay in fast memory
   model.remat = "none"  # kept for the backward pass: everything, or "dots", or "full"
   return config

@@ -15,6 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.batch_size = 256
   config.total_steps = 100_000
   config.warmup_steps = 1_000
+  config.optimizer = "adamw"
   config.learning_rate = 5e-4
   config.eval_every = 1_000
   config.save_every = 1_000

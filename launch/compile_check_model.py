@@ -9,8 +9,9 @@ a list of the T5's matrix products. Definitions:
 - computed FLOPs: with what the remat policy computes again.
 - HBM bytes: each product reads its operands and writes its result once, whatever is
   elementwise is fused into its neighbours; attention scores are written in float32,
-  read by the softmax, and its weights written and read in the layers' dtype; the
-  optimiser reads and writes its float32 state.
+  read by the softmax, and its weights written and read in the layers' dtype, unless
+  attention is fused, which reads and writes queries, keys, values and their gradients
+  alone; the optimiser reads and writes its float32 state.
 
 Letters: L query tokens, M key tokens, D embedding, W heads times head width, F mlp,
 V vocabulary, H heads.
@@ -32,7 +33,9 @@ class Product:
   k: int
   n: int
   count: int
-  kind: str  # "weight", "attention", "logits"; "last": nothing needs it a second time
+  # "weight", "scores" (query · key), "mix" (weights · value), "logits"; "last": nothing
+  # needs it a second time.
+  kind: str
 
   @property
   def flops(self) -> float:
@@ -56,8 +59,8 @@ def _attention(config, queries: int, keys: int, layers: int) -> list[Product]:
   return [
     Product(queries, model.emb_dim, width, layers, "weight"),  # query
     Product(keys, model.emb_dim, width, 2 * layers, "weight"),  # key, value
-    Product(queries, model.head_dim, keys, model.num_heads * layers, "attention"),
-    Product(queries, keys, model.head_dim, model.num_heads * layers, "attention"),
+    Product(queries, model.head_dim, keys, model.num_heads * layers, "scores"),
+    Product(queries, keys, model.head_dim, model.num_heads * layers, "mix"),
     Product(queries, width, model.emb_dim, layers, "weight"),  # out
   ]
 
@@ -79,33 +82,63 @@ def products(config: ml_collections.ConfigDict, table_size: int) -> list[Product
   return found
 
 
-def again(product: Product, remat: str) -> bool:
-  """Whether the remat policy computes this product a second time."""
-  kinds = {"none": (), "dots": ("attention",), "full": ("attention", "weight")}
-  return product.kind in kinds[remat]
+def again(product: Product, model: ml_collections.ConfigDict) -> int:
+  """How often the backward pass computes this product again."""
+  kinds = {"none": (), "dots": ("scores", "mix"), "full": ("scores", "mix", "weight")}
+  if not model.fused_attention:
+    return int(product.kind in kinds[model.remat])
+  # The backward kernel computes the scores again; the result is kept, but by "full".
+  again = int(product.kind == "scores")
+  return again + int(model.remat == "full" and product.kind in kinds["full"])
 
 
 def train_work(config: ml_collections.ConfigDict, table_size: int) -> Work:
   """What one example costs in a train step."""
-  model_flops = computed = activations = weights = attention = 0.0
+  model_flops = computed = activations = weights = 0.0
   for p in products(config, table_size):
-    passes = 3 + again(p, config.model.remat)
+    passes = 3 + again(p, config.model)
     model_flops += 3 * p.flops
     computed += passes * p.flops
-    if p.kind == "attention":
+    if p.kind in ("scores", "mix"):
       continue
     result_bytes = _STATE_BYTES if p.kind == "logits" else _LAYER_BYTES
     moved = p.count * p.m * (p.k * _LAYER_BYTES + p.n * result_bytes)
     activations += moved * passes
     weights += p.count * p.k * p.n * _LAYER_BYTES * passes
-  for length, keys, layers in _attentions(config):
-    scores = config.model.num_heads * length * keys * layers
-    # Forward: scores written and read (4 + 4), weights written and read (2 + 2).
-    # Backward: the weights' gradient (2), both read and the scores' written (6), three
-    # reads by the products (6).
-    forward = 12 * (1 + (config.model.remat != "none"))
-    attention += scores * (forward + 14)
+  count = _fused_bytes if config.model.fused_attention else _scores_bytes
+  attention = sum(count(config.model, *sizes) for sizes in _attentions(config))
+  if config.model.fused_attention:
+    weights += _position_bytes(config)
   return Work(model_flops, computed, activations + attention, weights, attention)
+
+
+def _scores_bytes(model, queries: int, keys: int, layers: int) -> float:
+  """What attention moves where scores are written out."""
+  # Forward: scores written and read (4 + 4), weights written and read (2 + 2).
+  # Backward: the weights' gradient (2), both read and the scores' written (6), three
+  # reads by the products (6).
+  forward = 12 * (1 + (model.remat != "none"))
+  return model.num_heads * queries * keys * layers * (forward + 14)
+
+
+def _fused_bytes(model, queries: int, keys: int, layers: int) -> float:
+  """What fused attention moves for one example, besides the position bias."""
+  width = model.num_heads * model.head_dim * _LAYER_BYTES
+  # Forward: query, key and value are read, the result written. Backward: these and
+  # the result's gradient are read, and three gradients written.
+  forward = 2 * queries + 2 * keys
+  backward = 3 * queries + 4 * keys
+  return layers * width * (forward * (1 + (model.remat == "full")) + backward)
+
+
+def _position_bytes(config) -> float:
+  """What fused attention moves of the position bias, once for a whole batch."""
+  # Read in each pass, its gradient written, and added up over the layers (3).
+  times = 6 + (config.model.remat == "full")
+  scores = sum(
+    layers * queries * keys for queries, keys, layers in _attentions(config)[:2]
+  )
+  return float(config.model.num_heads * scores * times * _STATE_BYTES)
 
 
 def _attentions(config) -> list[tuple[int, int, int]]:

@@ -6,6 +6,8 @@ ends itself, with a line that names the one that is stuck or gone, rather than h
 """
 
 import contextlib
+import ctypes
+import faulthandler
 import os
 import signal
 import socket
@@ -23,9 +25,10 @@ EXIT_PREEMPTED = 75  # told to stop, saved, ended: start me again (sysexits' TEM
 EXIT_PEER_LOST = 76  # another process died or hangs: start all of us again
 
 _BEAT_SECONDS = 2.0
-_SILENCE_SECONDS = 30.0  # no beat for so long: the process is dead, or stopped
+_SILENCE_SECONDS = 30.0  # no beat for so long, at most: the process is dead or stopped
 _FIRST_SECONDS = 1_800.0  # the first time of a phase compiles
 _KEY = "tdmm/process/"
+_abort_handler = None  # C keeps no reference to it
 
 
 class Preempted(Exception):
@@ -43,27 +46,63 @@ def join(address: str, num_processes: int | None, process_id: int | None) -> Non
   Raises:
     UserError: they do not fit together, or nothing was detected.
   """
-  # Only used where the devices are CPUs.
-  jax.config.update("jax_cpu_collectives_implementation", "gloo")
-  if address == "auto":
-    try:
-      return jax.distributed.initialize()
-    except ValueError as error:
-      raise UserError(
-        "--cluster auto: JAX sees no cluster here; give --cluster HOST:PORT "
-        "--num_processes N --process_id I, or leave --cluster out for one process"
-      ) from error
-  if ":" not in address or num_processes is None or process_id is None:
+  auto = address == "auto"
+  if not auto and (":" not in address or num_processes is None or process_id is None):
     raise UserError(
       f"--cluster {address}: give auto, or HOST:PORT with --num_processes N and "
       "--process_id I"
     )
-  if not 0 <= process_id < num_processes:
+  if not auto and not 0 <= process_id < num_processes:
     raise UserError(f"--process_id {process_id}: must be 0 to {num_processes - 1}")
+  # Only used where the devices are CPUs.
+  jax.config.update("jax_cpu_collectives_implementation", "gloo")
   try:
-    jax.distributed.initialize(address, num_processes, process_id)
+    if auto:
+      jax.distributed.initialize()
+    else:
+      jax.distributed.initialize(address, num_processes, process_id)
+  except ValueError as error:
+    raise UserError(
+      "--cluster auto: JAX sees no cluster here; give --cluster HOST:PORT "
+      "--num_processes N --process_id I, or leave --cluster out for one process"
+    ) from error
   except jax.errors.JaxRuntimeError as error:
     raise UserError(f"--cluster {address}: cannot join ({error})") from error
+  _notice_a_dead_coordinator()
+
+
+def _notice_a_dead_coordinator() -> None:
+  """JAX aborts this process when process 0 is gone; makes a line and a code of that.
+
+  Its client takes a callback for this, which crashes (std::bad_cast), so the signal is
+  caught. Aborts for other reasons are left to be crashes.
+  """
+  from jax._src import distributed  # JAX gives no public handle to the address
+
+  host, port = distributed.global_state.coordinator_address.rsplit(":", 1)
+
+  def aborting(signum) -> None:
+    del signum
+    try:
+      socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
+    except OSError:
+      _end("process 0, which coordinates, does not answer: it died or stopped")
+    faulthandler.dump_traceback()  # as without this handler
+
+  # Python's own handlers run in the main thread, which waits and never comes to it.
+  global _abort_handler
+  _abort_handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(aborting)
+  ctypes.CDLL(None).signal(signal.SIGABRT, _abort_handler)
+
+
+def _end(why: str) -> None:
+  print(
+    f"train: error: process {jax.process_index()} ends, for it cannot go on alone: "
+    f"{why}; start all processes again, they go on from the last checkpoint",
+    file=sys.stderr,
+    flush=True,
+  )
+  os._exit(EXIT_PEER_LOST)
 
 
 def is_primary() -> bool:
@@ -120,6 +159,7 @@ class Watchdog:
 
   def __init__(self, stall_seconds: float):
     self._stall = stall_seconds
+    self._silence = min(stall_seconds, _SILENCE_SECONDS)
     self._phase, self._step, self._since = "starting", 0, time.monotonic()
     self._limit = float("inf")
     self._longest: dict[str, float] = {}
@@ -133,6 +173,8 @@ class Watchdog:
       from jax._src import distributed
 
       self._client = distributed.global_state.client
+      self._publish(f"0|{socket.gethostname()}|starting")
+      barrier("all are watched")  # so that there are words of every process
       self._thread = threading.Thread(target=self._watch, daemon=True)
       self._thread.start()
     return self
@@ -175,9 +217,9 @@ class Watchdog:
         continue
       gone = self._gone()
       if gone:
-        self._end(gone)
+        _end(gone)
       if seconds > self._limit:
-        self._end(f"stalled: {self._everyone()}")
+        _end(f"stalled: {self._everyone()}")
 
   def _publish(self, words: str) -> None:
     key = f"{_KEY}{jax.process_index()}"
@@ -193,8 +235,8 @@ class Watchdog:
 
   def _listen_failed(self) -> None:
     """The coordinator does not answer: it died with process 0."""
-    if not is_primary() and time.monotonic() - self._reached > _SILENCE_SECONDS / 3:
-      self._end("process 0, which coordinates, does not answer: it died or stopped")
+    if not is_primary() and time.monotonic() - self._reached > self._silence / 3:
+      _end("process 0, which coordinates, does not answer: it died or stopped")
 
   def _gone(self) -> str:
     now = time.monotonic()
@@ -202,9 +244,7 @@ class Watchdog:
       f"process {peer} on {words.split('|')[1]} has been silent for {now - when:.0f} s "
       f"(it was {words.split('|')[2]}): it died or stopped"
       for peer, (words, when) in sorted(self._peers.items())
-      if peer != jax.process_index()
-      and words != "done"
-      and now - when > _SILENCE_SECONDS
+      if peer != jax.process_index() and words != "done" and now - when > self._silence
     ]
     return "; ".join(silent)
 
@@ -216,17 +256,8 @@ class Watchdog:
 
   def _blame(self, error) -> None:
     """A collective failed: waits until it is known whose fault that is."""
-    deadline = time.monotonic() + _SILENCE_SECONDS + 3 * _BEAT_SECONDS
+    deadline = time.monotonic() + self._silence + 3 * _BEAT_SECONDS
     while time.monotonic() < deadline and not self._stopped.is_set():
       time.sleep(_BEAT_SECONDS)  # the thread ends this process if a peer is gone
     first = (str(error).splitlines() or ["?"])[0]
     print(f"train: process {jax.process_index()}: {first}", file=sys.stderr)
-
-  def _end(self, why: str) -> None:
-    print(
-      f"train: error: process {jax.process_index()} ends, for it cannot go on alone: "
-      f"{why}; start all processes again, they go on from the last checkpoint",
-      file=sys.stderr,
-      flush=True,
-    )
-    os._exit(EXIT_PEER_LOST)

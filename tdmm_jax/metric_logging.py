@@ -5,6 +5,8 @@ with `config.tensorboard = True`; training itself never needs TensorFlow.
 """
 
 import json
+import sys
+import types
 from collections.abc import Mapping
 
 import numpy as np
@@ -98,12 +100,31 @@ class MetricLogger:
 def _tensorboard_writer(workdir):
   """CLU's writer of event files, or None and a warning where TensorFlow is missing."""
   try:
-    from clu import metric_writers  # imports TensorFlow
+    from clu.metric_writers.tf import summary_writer  # imports TensorFlow
 
-    return metric_writers.SummaryWriter(str(workdir))
+    return summary_writer.SummaryWriter(str(workdir))
   except ImportError as error:
     logging.warning("TensorBoard off (%s); metrics go to %s only", error, FILE)
     return None
+
+
+def periodic_actions():
+  """CLU's module of that name, imported without TensorFlow.
+
+  It needs CLU's metric writers for one type alone, and among them is the one that
+  imports TensorFlow: that one is hidden meanwhile.
+  """
+  name = "clu.metric_writers.tf.summary_writer"
+  hidden = name not in sys.modules
+  if hidden:
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].SummaryWriter = None
+  try:
+    from clu import periodic_actions as module
+  finally:
+    if hidden:
+      del sys.modules[name]
+  return module
 
 
 def read_curve(workdir, split: str, name: str) -> list[tuple[int, float]]:

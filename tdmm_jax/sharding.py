@@ -94,6 +94,22 @@ def gathered(kernel: jax.Array, *names: str) -> jax.Array:
   return gather(kernel)
 
 
+def per_shard(fn, in_names: Sequence[Sequence[str]], out_names: Sequence[str]):
+  """`fn` as each device runs it on its own shards; without a mesh, `fn` itself.
+
+  For programs that the compiler cannot take apart. The gradient of an input is summed
+  over the mesh axes that its names leave out.
+
+  Args:
+    in_names: logical axes of each of fn's arrays.
+    out_names: those of its one result.
+  """
+  if jax.sharding.get_abstract_mesh().empty:
+    return fn
+  specs = tuple(_spec(names) for names in in_names)
+  return jax.shard_map(fn, in_specs=specs, out_specs=_spec(out_names), check_vma=False)
+
+
 def partitioned(init, *names: str):
   """Wraps an initialiser so that its parameter carries logical axis names."""
   _spec(names)

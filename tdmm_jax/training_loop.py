@@ -78,8 +78,7 @@ class Loop:
         0, {"parameters": f"```\n{overview}\n```", "config": _indented(config)}
       )
       logger.write_text(0, {"hardware": f"{jax.devices()[0].device_kind}, {about}"})
-    from clu import periodic_actions  # imports TensorFlow where there is one
-
+    periodic_actions = metric_logging.periodic_actions()
     self._hooks = [
       periodic_actions.ReportProgress(
         num_train_steps=config.total_steps, writer=logger
@@ -91,7 +90,10 @@ class Loop:
     if config.profile_step > 0:
       self._hooks.append(
         periodic_actions.Profile(
-          logdir=str(workdir), first_profile=config.profile_step, every_secs=1e9
+          logdir=str(workdir),
+          profile_duration_ms=None,  # five steps
+          first_profile=config.profile_step,
+          every_secs=1e9,
         )
       )
 

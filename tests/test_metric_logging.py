@@ -1,12 +1,15 @@
 """What a dashboard shows, read back with TensorBoard's own reader."""
 
 import io
+import os
+import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
 import tiny
+import toy_training
 from PIL import Image
 
 from tdmm_jax import checkpoints, eval_media, metric_logging, speed
@@ -55,15 +58,29 @@ def test_tensorboard_reads_back_what_was_written(tmp_path):
 def test_without_tensorflow_there_are_json_lines_and_a_word_about_it(
   tmp_path, monkeypatch, caplog
 ):
-  monkeypatch.delattr("clu.metric_writers", raising=False)  # an earlier import's
-  for name in [name for name in sys.modules if name.startswith("clu.metric_writers")]:
-    monkeypatch.delitem(sys.modules, name)
+  writer = "clu.metric_writers.tf.summary_writer"
+  monkeypatch.delattr(writer, raising=False)  # an earlier import's
+  monkeypatch.delitem(sys.modules, writer, raising=False)
   monkeypatch.setitem(sys.modules, "tensorflow", None)
   write_all(tmp_path)
   assert "TensorBoard off" in caplog.text and metric_logging.FILE in caplog.text
   curve = metric_logging.read_curve(tmp_path, "train", "loss")
   assert curve == [(5, 2.5), (10, 1.5)]
   assert [path.name for path in tmp_path.iterdir()] == [metric_logging.FILE]
+
+
+def test_training_with_tensorboard_goes_through_without_tensorflow(tmp_path):
+  """As on a TPU worker, whose requirements have no TensorFlow."""
+  missing = "import sys\nsys.modules['tensorflow'] = None\n"
+  words = [sys.executable, "-c", missing + toy_training.TOY + toy_training.RUN]
+  words += toy_training.flags(12, tmp_path, tensorboard=True, profile_step=3)
+  env = os.environ | toy_training.ENV
+  done = subprocess.run(words, env=env, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr[-2000:]
+  assert "TensorBoard off" in done.stderr
+  assert metric_logging.read_curve(tmp_path, "train", "total_loss")[-1][0] == 12
+  assert not list(tmp_path.glob("events*"))
+  assert list(tmp_path.rglob("plugins/profile/*/*.xplane.pb"))  # of steps 3 to 7
 
 
 @pytest.mark.slow

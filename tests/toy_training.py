@@ -16,10 +16,15 @@ import tiny
 from tdmm_jax import checkpoints
 
 TOY = """
-import sys
+import os, sys, time
 import grain, jax, jax.numpy as jnp, numpy as np
 from tdmm_jax import checkpoints, objectives, sharding, train
 from tdmm_jax.data import pipeline
+class Batches(pipeline.Batches):
+  def __next__(self):
+    if os.environ.get("TOY_HANGS") == str(jax.process_index()) and self.next_batch == 8:
+      time.sleep(1_000)
+    return super().__next__()
 def toy(config, workdir, rows=None):
   init = sharding.partitioned(lambda rng, shape: jax.random.normal(rng, shape),
                               "embed", "mlp")
@@ -30,7 +35,7 @@ def toy(config, workdir, rows=None):
     return error, ({"loss": (error, jnp.ones(()))}, collections)
   sample = lambda i, rng: {"x": rng.normal(size=16).astype(np.float32) + i % 3}
   data = grain.MapDataset.range(97).seed(config.seed).shuffle().repeat()
-  batches = pipeline.Batches(data.random_map(sample), config.batch_size, rows)
+  batches = Batches(data.random_map(sample), config.batch_size, rows)
   eval_batch = {"x": np.random.default_rng(0).normal(size=(config.batch_size, 16))}
   eval_batch = {"x": eval_batch["x"].astype(np.float32)}
   seek = batches.seek

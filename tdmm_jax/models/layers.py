@@ -7,13 +7,17 @@ width, F mlp.
 from typing import Any
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 
 from tdmm_jax import sharding
+from tdmm_jax.models import fused_attention
 
 NEG_INF = -1e9  # finite, so that a fully masked (padding) row stays NaN free
+ATTENDED = "attended"  # what a remat policy calls attention's result
 
 
 def dense(features: int, name: str, *axes: str, dtype=jnp.float32, stddev=None):
@@ -117,6 +121,15 @@ class RelativePositionBias(nn.Module):
     return jnp.moveaxis(table_RH[buckets_LM], -1, 0)[None]
 
 
+class FusedBias(flax.struct.PyTreeNode):
+  """What fused attention adds to its scores, in place of written-out biases."""
+
+  query_segments_BL: jax.Array
+  key_segments_BM: jax.Array
+  position_HLM: jax.Array | None
+  causal: bool = flax.struct.field(pytree_node=False)
+
+
 class MultiHeadAttention(nn.Module):
   """Multi-head attention; the caller brings the biases: position and mask."""
 
@@ -154,20 +167,50 @@ class MultiHeadAttention(nn.Module):
     return self._split(self.key(x_BMD)), self._split(self.value(x_BMD))
 
   def __call__(self, x_BLD, key_BHMK, value_BHMK, biases, deterministic=True):
-    """Attends; `biases` is a sequence of float32 arrays that broadcast to [B, H, L, M].
+    """Attends.
 
-    They come apart so that a long stack of layers need not read their [B, H, L, M] sum
-    from memory once for each layer.
+    Args:
+      biases: a FusedBias, or float32 arrays that broadcast to [B, H, L, M]. They come
+        apart so that a long stack of layers need not read their sum from memory once
+        for each layer.
+
+    Raises:
+      ValueError: dropout is asked of fused attention. Raised at trace time.
     """
     query_BHLK = self._split(self.query(x_BLD))
-    logits_BHLM = jnp.einsum("BHLK,BHMK->BHLM", query_BHLK, key_BHMK)
-    logits_BHLM = logits_BHLM.astype(jnp.float32)
-    for bias_BHLM in biases:
-      logits_BHLM = logits_BHLM + bias_BHLM
-    weights_BHLM = jax.nn.softmax(logits_BHLM)
-    weights_BHLM = self.dropout(
-      weights_BHLM.astype(self.dtype), deterministic=deterministic
-    )
-    x_BHLK = jnp.einsum("BHLM,BHMK->BHLK", weights_BHLM, value_BHMK)
+    if isinstance(biases, FusedBias):
+      if self.dropout_rate and not deterministic:
+        raise ValueError("fused attention has no dropout; set fused_attention = False")
+      x_BHLK = self._fused(query_BHLK, key_BHMK, value_BHMK, biases)
+    else:
+      logits_BHLM = jnp.einsum("BHLK,BHMK->BHLM", query_BHLK, key_BHMK)
+      logits_BHLM = logits_BHLM.astype(jnp.float32)
+      for bias_BHLM in biases:
+        logits_BHLM = logits_BHLM + bias_BHLM
+      weights_BHLM = jax.nn.softmax(logits_BHLM)
+      weights_BHLM = self.dropout(
+        weights_BHLM.astype(self.dtype), deterministic=deterministic
+      )
+      x_BHLK = jnp.einsum("BHLM,BHMK->BHLK", weights_BHLM, value_BHMK)
+    x_BHLK = checkpoint_name(x_BHLK, ATTENDED)
     x_BLHK = jnp.swapaxes(x_BHLK, 1, 2)
     return self.out(x_BLHK.reshape(*x_BLD.shape[:-1], -1))
+
+  def _fused(self, query_BHLK, key_BHMK, value_BHMK, bias: FusedBias):
+    """Each device attends with the examples and heads that it holds."""
+    if self.is_initializing():  # one example may not divide over the devices
+      return query_BHLK
+    heads = ("act_batch", "act_heads", "act_length", "act_kv")
+    segments = ("act_batch", "act_length")
+    names = [heads, heads, heads, segments, segments]
+    operands = [query_BHLK, key_BHMK, value_BHMK]
+    operands += [bias.query_segments_BL, bias.key_segments_BM]
+    if bias.position_HLM is not None:
+      names.append(("act_heads", "act_length", "act_length"))
+      operands.append(bias.position_HLM)
+
+    def attend(*operands):
+      position_HLM = None if bias.position_HLM is None else operands[5]
+      return fused_attention.attend(*operands[:5], position_HLM, bias.causal)
+
+    return sharding.per_shard(attend, names, heads)(*operands)

@@ -21,7 +21,10 @@ from tdmm_jax.models import layers
 REMAT_POLICIES = {
   "none": None,  # everything is kept
   # Products with weights are kept, attention scores and elementwise work are not.
-  "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+  "dots": jax.checkpoint_policies.save_from_both_policies(
+    jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    jax.checkpoint_policies.save_only_these_names(layers.ATTENDED),
+  ),
   "full": jax.checkpoint_policies.nothing_saveable,  # a layer's input is kept
 }
 
@@ -65,12 +68,28 @@ def run_layers(stack, x_BLD, *constants, deterministic: bool):
   return scanned(stack.layers, x_BLD, *constants)[0]
 
 
-def attention_biases(position_1HLM, mask_B1LM, scan_layers: bool):
-  """The biases of self-attention: summed once, or apart where layers are scanned.
+def attention_biases(stack, position_1HLM, segments_BL, segments_BM, causal: bool):
+  """What a stack's attention adds to its scores, in the form that it takes.
 
-  The sum is [B, H, L, M]; reading it in each of many layers costs more than adding.
+  Written-out biases are summed once, or come apart where layers are scanned: the sum is
+  [B, H, L, M], and reading it in each of many layers costs more than adding.
+
+  Args:
+    stack: Encoder or Decoder.
+    position_1HLM: relative-position bias, or None.
+    segments_BL, segments_BM: of the query's tokens and of the key's.
+    causal: whether tokens attend to themselves and those before them only.
   """
-  if scan_layers:
+  if stack.fused_attention:
+    position = None if position_1HLM is None else position_1HLM[0]
+    return layers.FusedBias(segments_BL, segments_BM, position, causal)
+  mask_B1LM = segment_bias(segments_BL, segments_BM)
+  if causal:
+    row, column = jnp.arange(segments_BL.shape[1]), jnp.arange(segments_BM.shape[1])
+    mask_B1LM += jnp.where(row[:, None] >= column[None, :], 0.0, layers.NEG_INF)
+  if position_1HLM is None:
+    return (mask_B1LM,)
+  if stack.scan_layers:
     return (position_1HLM, mask_B1LM)
   return (position_1HLM + mask_B1LM,)
 
@@ -168,6 +187,7 @@ class Encoder(nn.Module):
   layer: dict[str, Any]
   scan_layers: bool = False
   remat: str = "none"
+  fused_attention: bool = False
 
   def setup(self):
     self.relpos_bias = layers.RelativePositionBias(self.layer["num_heads"], True)
@@ -182,8 +202,7 @@ class Encoder(nn.Module):
     positions = jnp.arange(x_BMD.shape[1])
     # Packed segments are contiguous, so index differences are positions' differences.
     position = self.relpos_bias(positions, positions)
-    mask = segment_bias(segments_BM, segments_BM)
-    biases = attention_biases(position, mask, self.scan_layers)
+    biases = attention_biases(self, position, segments_BM, segments_BM, causal=False)
     x_BMD = self.dropout(x_BMD, deterministic=deterministic)
     x_BMD = run_layers(self, x_BMD, biases, deterministic=deterministic)
     return self.dropout(self.encoder_norm(x_BMD), deterministic=deterministic)
@@ -196,6 +215,7 @@ class Decoder(nn.Module):
   layer: dict[str, Any]
   scan_layers: bool = False
   remat: str = "none"
+  fused_attention: bool = False
 
   def setup(self):
     self.relpos_bias = layers.RelativePositionBias(self.layer["num_heads"], False)
@@ -208,12 +228,9 @@ class Decoder(nn.Module):
 
   def __call__(self, x_BLD, segments_BL, encoded_BMD, segments_BM, deterministic):
     positions = jnp.arange(x_BLD.shape[1])
-    causal_LL = positions[:, None] >= positions[None, :]
     position = self.relpos_bias(positions, positions)
-    mask = segment_bias(segments_BL, segments_BL)
-    mask = mask + jnp.where(causal_LL, 0.0, layers.NEG_INF)
-    biases = attention_biases(position, mask, self.scan_layers)
-    cross_biases = (segment_bias(segments_BL, segments_BM),)
+    biases = attention_biases(self, position, segments_BL, segments_BL, causal=True)
+    cross_biases = attention_biases(self, None, segments_BL, segments_BM, causal=False)
     x_BLD = self.dropout(x_BLD, deterministic=deterministic)
     x_BLD = run_layers(
       self, x_BLD, encoded_BMD, biases, cross_biases, deterministic=deterministic
@@ -273,6 +290,7 @@ class T5(nn.Module):
   dtype: Any = jnp.float32
   scan_layers: bool = False  # one compiled layer; parameters gain a leading axis
   remat: str = "none"  # see REMAT_POLICIES
+  fused_attention: bool = False  # scores are never written out; see fused_attention.py
 
   def setup(self):
     layer = {
@@ -291,7 +309,7 @@ class T5(nn.Module):
         nn.initializers.normal(self.embedding_stddev), "vocab", "embed"
       ),
     )
-    stack = (layer, self.scan_layers, self.remat)
+    stack = (layer, self.scan_layers, self.remat, self.fused_attention)
     self.encoder = Encoder(self.num_encoder_layers, *stack)
     self.decoder = Decoder(self.num_decoder_layers, *stack)
     if not self.logits_via_embedding:

@@ -107,7 +107,7 @@ def test_flops_are_those_that_xla_counts(remat):
   config.encoder_length, config.decoder_length = 48, 32
   sizes = {"emb_dim": 64, "num_heads": 4, "head_dim": 16, "mlp_dim": 160}
   layers = {"num_encoder_layers": 2, "num_decoder_layers": 3}
-  config.model.update(sizes | layers | {"remat": remat})
+  config.model.update(sizes | layers | {"remat": remat, "fused_attention": False})
   # Separate layers: XLA counts a loop's body once.
   model = T5(vocab_size=256, **sizes, **layers, remat=remat)
   shape = lambda length: jax.ShapeDtypeStruct((2, length), jnp.int32)
@@ -125,6 +125,24 @@ def test_flops_are_those_that_xla_counts(remat):
   assert 1.0 <= counted / (2 * expected) < 1.12
   model_flops = counts.train_work(config, 256).model_flops
   assert (work.computed_flops > model_flops) == (remat != "none")
+
+
+@pytest.mark.parametrize("remat", ["none", "dots", "full"])
+def test_fused_attention_moves_no_scores_and_computes_them_again(remat):
+  config = lm_base.get_config()
+  config.model.remat = remat
+  plain = config.copy_and_resolve_references()
+  plain.model.fused_attention = False
+  fused, written = counts.train_work(config, 256), counts.train_work(plain, 256)
+  assert fused.model_flops == written.model_flops
+  # 12 + 12 + 12 layers of 12 heads of 512 x 512, once or (all but mix) twice.
+  scores = 2 * 36 * 12 * 512 * 512 * 64
+  extra = {"none": scores, "dots": -scores, "full": scores}[remat]
+  assert fused.computed_flops - written.computed_flops == extra
+  # Query, key, value, result: 11 arrays [512, 768] of bfloat16, or 15.
+  arrays = 15 if remat == "full" else 11
+  assert fused.attention_bytes == 36 * arrays * 512 * 768 * 2
+  assert fused.attention_bytes < written.attention_bytes / 9
 
 
 PUBLISHED = {  # google/t5-v1_1-*, with its vocabulary of 32,128

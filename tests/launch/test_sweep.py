@@ -7,9 +7,11 @@ import sys
 
 import pytest
 import tiny
+import toy_training
 from etils import epath
 
 from configs.sweeps import axes
+from launch import slices
 from launch import sweep as sweeps
 from tdmm_jax import metric_logging
 
@@ -169,6 +171,42 @@ def test_slices_need_yes_and_a_workdir_that_lasts(config, tmp_path, capsys):
   assert "lost with the slice" in capsys.readouterr().err
   assert sweeps.main([*words, "--out", str(tmp_path / "out")]) == 2
   assert "say --yes" in capsys.readouterr().err
+
+
+TRAIN_ON_A_SLICE = """
+import json, os, pathlib, sys
+flags = dict(word[2:].split("=", 1) for word in sys.argv[1:] if "=" in word)
+workdir = pathlib.Path(flags["workdir"])
+if flags["config.a"] == "1":
+  sys.exit(2)
+line = {"step": 5, "split": "valid", "loss": float(flags["config.a"])}
+if os.environ["SLURM_PROCID"] == "0":
+  (workdir / "metrics.jsonl").write_text(json.dumps(line))
+"""
+
+
+def test_trials_run_one_after_another_on_a_slice_that_goes_in_the_end(
+  config, tmp_path, monkeypatch, stand_in
+):
+  pack = lambda archive: toy_training.pack_files(
+    archive, {"tdmm_jax/__init__.py": "", "tdmm_jax/train.py": TRAIN_ON_A_SLICE}
+  )
+  monkeypatch.setattr(slices, "pack_code", pack)
+  words = ["--config", config, "--out", str(tmp_path / "out"), "--slices", "1", "--yes"]
+  words += ["--name", "lr", "--zone", "z", "--project", "p", "--poll_seconds", "0.1"]
+  words += ["--accelerator_type", "v5litepod-16", "--runner", "setsid"]
+  assert sweeps.main(words) == 0
+  with (tmp_path / "out" / "leaderboard.csv").open() as file:
+    rows = list(csv.DictReader(file))
+  assert [(row["a"], row["status"]) for row in rows] == (
+    [("2", "done"), ("3", "done"), ("1", "failed")]
+  )
+  assert "exit code 2" in rows[2]["error"]
+  verbs = [
+    line.split()[0] for line in (stand_in / "calls.txt").read_text().splitlines()
+  ]
+  assert verbs.count("create") == verbs.count("delete") == 1
+  assert not (stand_in / "lr-0").exists()
 
 
 def test_a_local_trial_is_a_process_that_is_started_again(

@@ -1,19 +1,20 @@
-"""launch.tpu: gcloud takes every command line; a failed training ends."""
+"""launch.tpu: gcloud takes every command line; the whole life of a slice."""
 
 import json
 import os
 import pathlib
 import shlex
 import shutil
-import stat
+import signal
 import subprocess
-import sys
+import threading
+import time
 
 import pytest
-import tiny
 import toy_training
 
 from launch import slices, tpu
+from tdmm_jax import checkpoints, metric_logging
 
 WHERE = ["--name", "face", "--zone", "us-west4-a", "--project", "my-project"]
 KIND = ["--accelerator_type", "v5litepod-16"]
@@ -138,38 +139,68 @@ def test_status_lines_are_told_from_the_noise_of_ssh():
   ]
 
 
-def _script(path: pathlib.Path, text: str) -> None:
-  path.parent.mkdir(parents=True, exist_ok=True)
-  path.write_text(text)
-  path.chmod(path.stat().st_mode | stat.S_IXUSR)
+def wait_until(condition, seconds: float = 240.0):
+  deadline = time.monotonic() + seconds
+  while not condition():
+    assert time.monotonic() < deadline, "nothing happened"
+    time.sleep(0.2)
 
 
-@pytest.fixture
-def stand_in(tmp_path, monkeypatch):
-  """A gcloud of two local workers on PATH; on theirs, an uv that installs nothing."""
-  root = tmp_path / "cloud"
-  root.mkdir()
-  gcloud = tiny.REPO / "tests" / "launch" / "stand_in_gcloud.py"
-  _script(
-    tmp_path / "bin" / "gcloud", f'#!/bin/sh\nexec {sys.executable} {gcloud} "$@"\n'
+def _step(workdir) -> int:
+  curve = metric_logging.read_curve(workdir, "train", "total_loss")
+  return curve[-1][0] if curve else 0
+
+
+def _preempt(folder: pathlib.Path) -> None:
+  """As Google does it: the machines are told to shut down, then they are gone."""
+  pids = [int(path.read_text()) for path in folder.glob("worker_*/tdmm-run/pid")]
+  assert len(pids) == 2
+  for pid in pids:
+    os.killpg(os.getpgid(pid), signal.SIGKILL)
+  (folder / "state").write_text("PREEMPTED")
+
+
+@pytest.mark.slow
+def test_the_whole_life_of_a_slice_with_a_preemption(stand_in, tmp_path, monkeypatch):
+  """Two workers that train as one; preempted; made anew; resumed; ended; deleted."""
+  for key, value in toy_training.ENV.items():
+    monkeypatch.setenv(key, value)
+  # The workers run a toy model through the real command line.
+  monkeypatch.setattr(slices, "pack_code", toy_training.pack_code)
+  workdir = tmp_path / "workdir"
+  flags = toy_training.flags(60, workdir)
+  words = ["--poll_seconds", "0.5", "--runner", "setsid", "--env", "NOTE=a b", "--yes"]
+  codes = []
+  watching = threading.Thread(
+    target=lambda: codes.append(
+      tpu.main(["watch", *WHERE, *KIND, *words, "--", *flags])
+    )
   )
-  python = f'#!/bin/sh\\nexec {sys.executable} "$@"\\n'
-  _script(
-    tmp_path / "worker_bin" / "uv",
-    f"""#!/bin/sh
-echo "uv $@" >> $HOME/uv.txt
-if [ "$1" = venv ]; then
-  for last; do :; done
-  mkdir -p $last/bin && printf '{python}' > $last/bin/python
-  chmod +x $last/bin/python
-fi
-""",
+  watching.start()
+  wait_until(lambda: _step(workdir) >= 9)
+  _preempt(stand_in / "face")
+  before = _step(workdir)
+  watching.join(timeout=400)
+  assert codes == [0]
+  calls = (stand_in / "calls.txt").read_text()
+  assert calls.count("create face") == 2 and calls.count("delete face") == 1
+  step, model = checkpoints.restore_item(workdir, "model")
+  assert step == 60 > before
+  # Resumed, not begun again; and both workers, of this life, did it together.
+  logs = [(stand_in / "face" / f"worker_{i}/tdmm-run/train.log") for i in range(2)]
+  assert "toy: 2 processes, from step 0" not in logs[0].read_text()
+  assert all("toy: 2 processes, from step " in log.read_text() for log in logs)
+  installed = (stand_in / "face" / "worker_1" / "uv.txt").read_text()
+  assert (
+    "venv --quiet --python 3.11" in installed and "requirements-tpu.txt" in installed
   )
-  monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-  monkeypatch.setenv("STAND_IN", str(root))
-  monkeypatch.setenv("STAND_IN_WORKERS", "2")
-  monkeypatch.setenv("STAND_IN_PATH", str(tmp_path / "worker_bin"))
-  return root
+  # And what it ended with is what one undisturbed process ends with.
+  alone = toy_training.train_here(60, tmp_path / "alone")
+  for name, value in alone.items():
+    assert abs(value - model["params"][name]).max() < 1e-5
+  assert tpu.main(["stop", *WHERE]) == tpu.main(["status", *WHERE]) == 0
+  assert tpu.main(["delete", *WHERE, "--yes"]) == 0
+  assert not (stand_in / "face").exists()
 
 
 def test_a_failed_training_ends_the_watch_with_its_code(
