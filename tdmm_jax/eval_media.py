@@ -104,7 +104,7 @@ class Showcase:
     sheet = contact_sheet.picture(
       made, clip["prompt"], 6, "made", {"truth": truth}, 120
     )
-    frames = video.beside([truth, made], _PIXELS)
+    frames = np.stack(list(video.beside([truth, made], _PIXELS)))
     return Example(clip["clip_id"], text, frames, sheet)
 
 

@@ -128,6 +128,15 @@ class Face:
     (batch,) = self.generate_batches([prompt], [seconds], seed, settings)
     return self.decode(batch[0])
 
+  def timeline_codes(
+    self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
+  ) -> np.ndarray:
+    """The motion codes int32[T] of `timeline`."""
+    spans = long_motion.spans_of(segments, self.check_request)
+    known = long_motion.free(spans[-1].stop)
+    key = sample.row_keys(jax.random.key(seed), 1)[0]
+    return long_motion.fill(self, known, spans, key, self.sampling(**sampling))
+
   def timeline(
     self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
   ) -> FaceMotion:
@@ -140,11 +149,7 @@ class Face:
     Raises:
       UserError: a timeline with gaps, overlaps or that runs backwards.
     """
-    spans = long_motion.spans_of(segments, self.check_request)
-    known = long_motion.free(spans[-1].stop)
-    key = sample.row_keys(jax.random.key(seed), 1)[0]
-    codes = long_motion.fill(self, known, spans, key, self.sampling(**sampling))
-    return self.decode(codes)
+    return self.decode(self.timeline_codes(segments, seed, **sampling))
 
   def stream(
     self, prompt: str, seconds: float | None = 4.0, seed: int = 0, **sampling

@@ -61,5 +61,5 @@ def _save_video(motion, path: pathlib.Path, face_model) -> None:
   from tdmm_jax.render import scene, video
 
   vertices = face_lib.motion_vertices(face_model, motion)
-  frames = scene.render_frames(face_model, vertices, (VIDEO_SIZE, VIDEO_SIZE))
+  frames = scene.draw_frames(face_model, vertices, (VIDEO_SIZE, VIDEO_SIZE))
   video.write_video(path, frames, motion.fps)

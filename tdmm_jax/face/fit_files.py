@@ -1,5 +1,6 @@
 """`tdmm fit`: meshes, ARKit curves, landmarks or a video become a motion."""
 
+import json
 import os
 import pathlib
 import re
@@ -17,6 +18,11 @@ from tdmm_jax.face.motion import FaceMotion
 
 MESHES = (".obj", ".ply")
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
+_UNTRACKED = {  # data_prep.track's reasons, for people
+  "no_face": "no face is seen in it",
+  "undecodable": "it cannot be read as a video",
+  "bad_landmarks": "the face is not seen well enough",
+}
 
 
 def fit_source(
@@ -56,7 +62,8 @@ def fit_source(
     made = arkit.to_motion(arkit_csv.read_csv(first, fps))
     return motion.resample(made), "ARKit's shapes as defined on the default head"
   if suffix in VIDEOS:
-    return _from_video(first, face_model)
+    made = track_video(first, face_model)
+    return made, "tracked with mediapipe, fitted to its landmarks"
   if suffix == ".npz" and "landmarks_px" in motion.read_arrays(first):
     made, found = fit.fit_landmarks(
       face, **fit.read_landmarks(first), progress=progress
@@ -140,18 +147,45 @@ def _read_ply(path) -> np.ndarray:
     raise UserError(f"{path}: cannot be read as PLY ({error}); export again") from error
 
 
-def _from_video(path, face_model) -> tuple[FaceMotion, str]:
-  """Through the tracker, in a process of its own: this package does not import it."""
+def track_video(
+  path: str | os.PathLike,
+  face_model: str = "default_v1",
+  timeout_s: float | None = None,
+) -> FaceMotion:
+  """The motion of the one face in a video, at 25 fps.
+
+  Through data_prep's tracker in a process of its own: this package does not import it.
+
+  Args:
+    path: what ffmpeg reads.
+    face_model: name or file of the model to fit.
+    timeout_s: when to give up.
+
+  Raises:
+    UserError: the tracker is not installed, takes too long, or finds no face.
+  """
   with tempfile.TemporaryDirectory() as folder:
     command = [sys.executable, "-m", "data_prep.track", str(path), "--out", folder]
-    done = subprocess.run(
-      [*command, "--face_model", face_model], capture_output=True, text=True
-    )
-    found = pathlib.Path(folder) / "motions" / f"{path.stem}.npz"
-    if not found.is_file():
-      last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no message"]
-      raise UserError(
-        f"{path}: not tracked ({last[0].strip()}); see "
-        f"`python -m data_prep.track {path} --out tracks`, which needs `make track`"
+    try:
+      done = subprocess.run(
+        [*command, "--face_model", face_model],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
       )
-    return motion.load_npz(found), "tracked with mediapipe, fitted to its landmarks"
+    except subprocess.TimeoutExpired as error:
+      raise UserError(
+        f"{path}: not tracked within {timeout_s:g} s; cut the video"
+      ) from error
+    rows = pathlib.Path(folder, "tracks.jsonl")
+    if not rows.is_file():  # not so much as tried
+      last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no message"]
+      raise UserError(f"{path}: not tracked ({last[0].strip()})")
+    row = json.loads(rows.read_text().splitlines()[0])
+    if row["status"] != "tracked":
+      why = _UNTRACKED.get(row["reason"], row["reason"])
+      raise UserError(
+        f"{path}: not tracked ({why}); give a clear video of one face that looks at "
+        "the camera"
+      )
+    return motion.load_npz(pathlib.Path(folder, row["motion"]))

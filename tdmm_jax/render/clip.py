@@ -4,10 +4,11 @@ Shapes: T frames, V vertices, H and W a picture's height and width in pixels.
 """
 
 import dataclasses
+import itertools
 import os
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def render(
       paint = np.clip(values_mm[i - 1] / top_mm, 0.0, 1.0)
       paint = np.concatenate([paint, np.repeat(paint[-1:], len(points), 0)])
     drawn.append(
-      scene.render_frames(
+      scene.draw_frames(
         face,
         points,
         (style.size, style.size),
@@ -154,20 +155,11 @@ def render(
   labels = list(style.labels) or [""] * len(drawn)
   if footage is not None:
     drawn, labels = [footage, *drawn], ["video" if style.labels else "", *labels]
-  result["frames"] = max(map(len, drawn))
+  result["frames"] = max(
+    map(len, vertices if footage is None else [footage, *vertices])
+  )
   if pathlib.Path(path).suffix.lower() == SHEET:
-    *above, last = zip(labels, drawn)
-    rows = {label or f"{i + 1}": clip for i, (label, clip) in enumerate(above)}
-    contact_sheet.contact_sheet(
-      last[1],
-      path,
-      style.caption,
-      style.sheet_frames,
-      last[0] or (str(len(drawn)) if above else ""),
-      rows,
-      height=min(style.size, 320),
-      fps=motions[0].fps,
-    )
+    _write_sheet(path, drawn, labels, style, motions[0].fps)
   else:
     frames = _columns(drawn, labels, style.size)
     if values_mm is not None:
@@ -175,6 +167,21 @@ def render(
     video.write_video(path, frames, motions[0].fps, style.caption, audio)
   result["frames_per_s"] = result["frames"] / (time.perf_counter() - start)
   return result
+
+
+def _write_sheet(path, drawn, labels, style: Style, fps: float) -> None:
+  clips = [np.stack(list(clip)) for clip in drawn]
+  *above, last = zip(labels, clips)
+  contact_sheet.contact_sheet(
+    last[1],
+    path,
+    style.caption,
+    style.sheet_frames,
+    last[0] or (str(len(clips)) if above else ""),
+    {label or f"{i + 1}": clip for i, (label, clip) in enumerate(above)},
+    height=min(style.size, 320),
+    fps=fps,
+  )
 
 
 def _distance_mm(first_TV3, other_TV3) -> np.ndarray:
@@ -190,23 +197,38 @@ def _at_rate(frames, fps, wanted) -> np.ndarray:
   return frames[np.minimum(nearest, len(frames) - 1)]
 
 
-def _columns(clips, labels, size) -> np.ndarray:
-  """Clips side by side, each under its label; uint8[T, H, W, 3]."""
+def _columns(clips, labels, size) -> Iterator[np.ndarray]:
+  """Frames uint8[H, W, 3] of clips side by side, each under its label."""
   if len(clips) == 1 and not labels[0]:
-    return clips[0]
-  joined = video.beside(clips, size, _GAP)
+    yield from clips[0]
+    return
+  first_frames, clips = zip(*(_peek(clip) for clip in clips))
+  widths = [max(round(f.shape[1] * size / f.shape[0]), 1) for f in first_frames]
+  head = _heading(labels, widths, size)
+  for frame in video.beside(clips, size, _GAP):
+    yield np.concatenate([head, frame])
+
+
+def _peek(frames) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+  """The first frame, and all of them."""
+  frames = iter(frames)
+  first = next(frames)
+  return first, itertools.chain([first], frames)
+
+
+def _heading(labels, widths, size) -> np.ndarray:
+  """uint8[H, W, 3]: each label over its clip; H is 0 where there are none."""
+  head = np.full((0, sum(widths) + _GAP * (len(widths) - 1), 3), 255, np.uint8)
   if not any(labels):
-    return joined
-  parts = []
-  for label, clip in zip(labels, clips, strict=True):
-    width = max(round(clip.shape[2] * size / clip.shape[1]), 1)
-    strip = captions.caption_strip(label or " ", width, max(11, size // 24))
-    parts.append(strip)
+    return head
+  parts = [
+    captions.caption_strip(label or " ", width, max(11, size // 24))
+    for label, width in zip(labels, widths, strict=True)
+  ]
   height = max(part.shape[0] for part in parts)
-  head = np.full((height, joined.shape[2], 3), 255, np.uint8)
+  head = np.full((height, head.shape[1], 3), 255, np.uint8)
   left = 0
   for part in parts:
     head[: part.shape[0], left : left + part.shape[1]] = part
     left += part.shape[1] + _GAP
-  above = np.broadcast_to(head, (len(joined), *head.shape))
-  return np.concatenate([above, joined], axis=1)
+  return head

@@ -4,6 +4,7 @@ Shapes: T frames, H and W a picture's height and width in pixels.
 """
 
 import functools
+from collections.abc import Iterable, Iterator
 
 import matplotlib
 import numpy as np
@@ -44,9 +45,15 @@ def paint(picture_HW3, values_HW, coverage_HW) -> np.ndarray:
   return (np.clip(mixed, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
 
 
-def with_bar(frames_THW3: np.ndarray, top_mm: float) -> np.ndarray:
-  """The frames with a colour bar on their right, marked 0, half and `top_mm` mm."""
-  frames, height = len(frames_THW3), frames_THW3.shape[1]
+def with_bar(frames: Iterable[np.ndarray], top_mm: float) -> Iterator[np.ndarray]:
+  """Frames uint8[H, W, 3] with a colour bar on their right: 0, half and `top_mm` mm."""
+  bar = None
+  for frame in frames:
+    bar = _bar(frame.shape[0], top_mm) if bar is None else bar
+    yield np.concatenate([frame, bar], axis=1)
+
+
+def _bar(height: int, top_mm: float) -> np.ndarray:
   bar = np.full((height, _BAR_WIDTH, 3), 255, np.uint8)
   top, bottom = height // 5, height - height // 5
   shades = np.linspace(255, 0, bottom - top).astype(np.uint8)
@@ -56,6 +63,4 @@ def with_bar(frames_THW3: np.ndarray, top_mm: float) -> np.ndarray:
     strip = captions.caption_strip(text, _BAR_WIDTH - 24, 12, align="left")
     middle = round(bottom - share * (bottom - top)) - strip.shape[0] // 2
     bar[middle : middle + strip.shape[0], 24:] = strip
-  return np.concatenate(
-    [frames_THW3, np.broadcast_to(bar, (frames, *bar.shape))], axis=2
-  )
+  return bar

@@ -10,7 +10,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -300,6 +300,13 @@ def _with_edges(picture_HW3, triangle_HW) -> np.ndarray:
 
 
 def render_frames(
+  face_model, vertices: np.ndarray, *arguments, **options
+) -> np.ndarray:
+  """The clip that `draw_frames` draws, uint8[T, H, W, 3]; its arguments."""
+  return np.stack(list(draw_frames(face_model, vertices, *arguments, **options)))
+
+
+def draw_frames(
   face_model,
   vertices: np.ndarray,
   size: tuple[int, int] = (320, 320),
@@ -308,8 +315,8 @@ def render_frames(
   workers: int | None = None,
   paint: np.ndarray | None = None,
   wireframe: bool = False,
-) -> np.ndarray:
-  """Renders a clip.
+) -> Iterator[np.ndarray]:
+  """Draws a clip, frame by frame; a few are ready before they are asked for.
 
   Args:
     face_model: anything with `v_template` [V, 3], `faces` [F, 3] and `regions`; looks
@@ -323,10 +330,10 @@ def render_frames(
     wireframe: draw the edges of the triangles, too.
 
   Returns:
-    uint8[T, H, W, 3], sRGB.
+    An iterator of T pictures uint8[H, W, 3], sRGB.
 
   Raises:
-    ValueError: on an unknown view, or vertices that do not fit the model.
+    ValueError: at once, on an unknown view, or vertices that do not fit the model.
   """
   vertices = np.asarray(vertices)
   expected = np.asarray(face_model.v_template).shape
@@ -335,13 +342,25 @@ def render_frames(
       f"vertices {vertices.shape} do not fit the face model's [T, {expected[0]}, 3]"
     )
   scene = Scene(face_model, size, view)
-  frames = np.empty((vertices.shape[0], size[1], size[0], 3), np.uint8)
-  workers = workers or os.cpu_count() or 1
+  paints = [None] * len(vertices) if paint is None else paint
+  jobs = [(points, color, wireframe) for points, color in zip(vertices, paints)]
+  return _drawn(scene, jobs, workers or os.cpu_count() or 1, progress)
+
+
+def _drawn(scene: Scene, jobs, workers: int, progress) -> Iterator[np.ndarray]:
+  """The pictures of `jobs`, arguments of `Scene.draw`, in their order."""
+  waiting = collections.deque()
   with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-    paints = [None] * len(vertices) if paint is None else paint
-    edges = [wireframe] * len(vertices)
-    for t, picture in enumerate(pool.map(scene.draw, vertices, paints, edges)):
-      frames[t] = picture
-      if progress is not None:
-        progress(1)
-  return frames
+    for job in jobs:
+      waiting.append(pool.submit(scene.draw, *job))
+      if len(waiting) > 2 * workers:  # as many pictures are in memory, not all
+        yield _next_of(waiting, progress)
+    while waiting:
+      yield _next_of(waiting, progress)
+
+
+def _next_of(waiting, progress) -> np.ndarray:
+  picture = waiting.popleft().result()
+  if progress is not None:
+    progress(1)
+  return picture

@@ -3,12 +3,15 @@
 Shapes: T frames, H and W the picture's height and width in pixels.
 """
 
+import contextlib
 import io
+import itertools
 import os
 import pathlib
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 
 import imageio_ffmpeg
 import numpy as np
@@ -21,47 +24,82 @@ from tdmm_jax.render import files
 SUFFIXES = (".mp4", ".gif")
 
 
-def _check_frames(frames) -> np.ndarray:
-  frames = np.asarray(frames)
-  if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
-    raise ValueError(
-      f"frames are {frames.dtype}{list(frames.shape)}, not uint8[T, H, W, 3]"
-    )
-  if not frames.shape[0]:
-    raise ValueError("a video needs at least one frame")
-  return frames
+def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+  """The frames as they come, each uint8[H, W, 3] and of the first one's size.
 
-
-def _ffmpeg(arguments: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess:
-  """Runs ffmpeg on `data`; out come its output and its log.
-
-  Not through imageio's own reader and writer: they fork with Python code to run in the
-  child, which may hang beside JAX's threads. Ctrl-C is left to this process.
+  Raises:
+    ValueError: they are not, or there is none.
   """
+  first = None
+  for frame in frames:
+    frame = np.asarray(frame)
+    first = frame if first is None else first
+    if frame.ndim != 3 or frame.shape[-1] != 3 or frame.dtype != np.uint8:
+      raise ValueError(
+        f"a frame is {frame.dtype}{list(frame.shape)}, no uint8[H, W, 3]"
+      )
+    if frame.shape != first.shape:
+      raise ValueError(f"a frame is {list(frame.shape)}, the first {list(first.shape)}")
+    yield frame
+  if first is None:
+    raise ValueError("a video needs at least one frame")
+
+
+def _command(arguments: Sequence[str]) -> list[str]:
+  """Not through imageio's own reader and writer: they fork with Python code to run in
+  the child, which may hang beside JAX's threads.
+  """
+  return [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", *arguments]
+
+
+def _ffmpeg(arguments: Sequence[str]) -> subprocess.CompletedProcess:
+  """Runs ffmpeg; out come its output and its log. Ctrl-C is left to this process."""
   return subprocess.run(
-    [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", *arguments],
-    input=data,
-    capture_output=True,
-    start_new_session=True,
-    check=False,
+    _command(arguments), capture_output=True, start_new_session=True, check=False
   )
 
 
-def _write_mp4(path: pathlib.Path, frames: np.ndarray, fps: float, audio=None):
+def _write_mp4(path: pathlib.Path, frames: Iterator[np.ndarray], fps: float) -> int:
+  """Encodes the frames while they are being made; their number."""
+  first, count = next(frames), 0
   raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-r", repr(fps)]
-  size = f"{frames.shape[2]}x{frames.shape[1]}"
+  inputs = [*raw, "-s", f"{first.shape[1]}x{first.shape[0]}", "-i", "-"]
   codec = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "19"]
   fast = ["-preset", "veryfast", "-movflags", "+faststart"]
-  inputs = [*raw, "-s", size, "-i", "-"]
-  if audio is not None:  # the film's length stands: sound is cut, or ends before
-    seconds = repr(len(frames) / fps)
-    inputs += ["-i", _plain_name(audio), "-map", "0:v", "-map", "1:a", "-t", seconds]
-    codec += ["-c:a", "aac", "-b:a", "160k"]
-  done = _ffmpeg(["-y", *inputs, *codec, *fast, str(path)], frames.tobytes())
-  if done.returncode and audio is not None:
-    raise UserError(f"{audio}: no sound can be read from it; give a wav or mp4")
-  if done.returncode:
-    raise RuntimeError(f"ffmpeg: {done.stderr.decode(errors='replace')[-400:]}")
+  arguments = ["-y", "-loglevel", "error", *inputs, *codec, *fast, str(path)]
+  with tempfile.TemporaryFile() as log:
+    encoder = subprocess.Popen(
+      _command(arguments), stdin=subprocess.PIPE, stderr=log, start_new_session=True
+    )
+    try:
+      with contextlib.suppress(BrokenPipeError):  # it ended early, and its log says why
+        for frame in itertools.chain([first], frames):
+          encoder.stdin.write(np.ascontiguousarray(frame))
+          count += 1
+        encoder.stdin.close()
+      code = encoder.wait()
+    finally:
+      encoder.kill()
+      encoder.wait()
+    log.seek(0)
+    if code:
+      said = log.read().decode(errors="replace")
+      raise RuntimeError(f"ffmpeg: {said[-400:]}")
+  return count
+
+
+def _lay_under(film: pathlib.Path, audio, seconds: float) -> None:
+  """Adds sound to a film whose length stands: sound is cut, or ends before.
+
+  Raises:
+    UserError: there is no sound in `audio`.
+  """
+  inputs = ["-y", "-i", str(film), "-i", _plain_name(audio)]
+  streams = ["-map", "0:v", "-map", "1:a", "-t", repr(seconds), "-c:v", "copy"]
+  codec = ["-c:a", "aac", "-b:a", "160k", "-movflags", "+faststart"]
+  with files.then_rename(film) as sounding:
+    if _ffmpeg([*inputs, *streams, *codec, str(sounding)]).returncode:
+      raise UserError(f"{audio}: no sound can be read from it; give a wav or mp4")
 
 
 def _plain_name(path) -> str:
@@ -70,7 +108,7 @@ def _plain_name(path) -> str:
   return str(path) if path.is_absolute() else f"./{path}"
 
 
-def _write_gif(path, frames: np.ndarray, fps: float):
+def _write_gif(path, frames: Iterable[np.ndarray], fps: float):
   first, *rest = (Image.fromarray(frame).quantize(64) for frame in frames)
   first.save(
     path,
@@ -86,13 +124,13 @@ def _write_gif(path, frames: np.ndarray, fps: float):
 def gif_bytes(frames: np.ndarray, fps: float = 25.0) -> bytes:
   """An endless GIF of frames uint8[T, H, W, 3]."""
   stream = io.BytesIO()
-  _write_gif(stream, _check_frames(frames), fps)
+  _write_gif(stream, _checked(frames), fps)
   return stream.getvalue()
 
 
 def write_video(
   path: str | os.PathLike,
-  frames,
+  frames: Iterable[np.ndarray],
   fps: float = 25.0,
   caption: str | None = None,
   audio: str | os.PathLike | None = None,
@@ -104,7 +142,8 @@ def write_video(
 
   Args:
     path: ends in .mp4 or .gif. The file appears under this name only when complete.
-    frames: uint8[T, H, W, 3], T at least 1.
+    frames: uint8[T, H, W, 3], T at least 1; or such frames one by one, which are
+      encoded while they are being made and never held together in memory.
     fps: frames a second, above 0.
     caption: the text, or None.
     audio: a file whose sound is laid under an .mp4, from its start; or None.
@@ -123,30 +162,42 @@ def write_video(
       f"{path}: cannot write a {path.suffix or 'suffixless'} video; "
       f"end the name in {' or '.join(SUFFIXES)}"
     )
-  frames = _check_frames(frames)
   if not fps > 0:
     raise ValueError(f"fps is {fps}, not above 0")
-  num_frames, height, width, _ = frames.shape
-  strip = np.zeros((0, width, 3), np.uint8)
-  if caption:
-    strip = captions.caption_strip(
-      caption, width, size_px=min(max(11, round(width / 24)), 24)
-    )
-  total = height + strip.shape[0]
-  canvas = np.full((num_frames, total + total % 2, width + width % 2, 3), 255, np.uint8)
-  canvas[:, :height, :width] = frames
-  canvas[:, height:total, :width] = strip
+  frames = _framed(_checked(frames), caption)
   try:
     with files.then_rename(path) as temporary:
       if path.suffix.lower() == ".gif":
-        _write_gif(temporary, canvas, float(fps))
+        _write_gif(temporary, frames, float(fps))
       else:
-        _write_mp4(temporary, canvas, float(fps), *([audio] if audio else []))
+        count = _write_mp4(temporary, frames, float(fps))
+        if audio is not None:
+          _lay_under(temporary, audio, count / fps)
   except OSError as error:
     raise UserError(
       f"{path}: cannot be written ({error.strerror}); choose another folder"
     ) from error
   return path
+
+
+def _framed(frames, caption: str | None) -> Iterator[np.ndarray]:
+  """The frames over their caption, with sides of even length."""
+  canvas = None
+  for frame in frames:
+    height, width, _ = frame.shape
+    if canvas is None:
+      strip = np.zeros((0, width, 3), np.uint8)
+      if caption:
+        size_px = min(max(11, round(width / 24)), 24)
+        strip = captions.caption_strip(caption, width, size_px)
+      total = height + strip.shape[0]
+      canvas = np.full((total + total % 2, width + width % 2, 3), 255, np.uint8)
+      canvas[height:total, :width] = strip
+    if canvas.shape == frame.shape:
+      yield frame
+      continue
+    canvas[:height, :width] = frame
+    yield canvas.copy()
 
 
 def read_video(path: str | os.PathLike) -> tuple[np.ndarray, float]:
@@ -179,6 +230,22 @@ def read_video(path: str | os.PathLike) -> tuple[np.ndarray, float]:
   return np.stack(frames), float(fps[1])
 
 
+def duration_s(path: str | os.PathLike) -> float:
+  """How long a video is, as its header says (a browser's recording does not: 0).
+
+  Raises:
+    UserError: it is no video.
+  """
+  said = _ffmpeg(["-i", _plain_name(path)]).stderr.decode(errors="replace")
+  found = re.search(r"Duration: (\d+):(\d+):([\d.]+)", said)
+  if "Video:" not in said:
+    raise UserError(
+      f"{path}: cannot be read as a video; export it again, as mp4 for instance"
+    )
+  hours, minutes, seconds = map(float, found.groups() if found else (0, 0, 0))
+  return 3600 * hours + 60 * minutes + seconds
+
+
 def _split_ppm(data: bytes) -> Iterator[np.ndarray]:
   """Yields the pictures uint8[H, W, 3] of binary PPM files laid end to end."""
   position = 0
@@ -192,28 +259,27 @@ def _split_ppm(data: bytes) -> Iterator[np.ndarray]:
     position += picture.size
 
 
-def beside(clips: Sequence[np.ndarray], height: int, gap: int = 8) -> np.ndarray:
+def beside(
+  clips: Sequence[Iterable[np.ndarray]], height: int, gap: int = 8
+) -> Iterator[np.ndarray]:
   """Puts clips side by side, scaled to one height; the longest gives the length.
 
   Args:
-    clips: each uint8[T, H, W, 3]; a shorter one stays on its last frame.
+    clips: frames uint8[H, W, 3] of each; a shorter one stays on its last frame.
     height: of the result, in pixels.
     gap: white pixels between two clips.
 
-  Returns:
-    uint8[T, height, W, 3].
+  Yields:
+    uint8[height, W, 3].
   """
-  clips = [_check_frames(clip) for clip in clips]
-  length = max(clip.shape[0] for clip in clips)
-  columns = []
-  for clip in clips:
-    if columns:
-      columns.append(np.full((length, height, gap, 3), 255, np.uint8))
-    width = max(round(clip.shape[2] * height / clip.shape[1]), 1)
-    scaled = np.stack([resize(frame, (width, height)) for frame in clip])
-    last = np.repeat(scaled[-1:], length - len(scaled), 0)
-    columns.append(np.concatenate([scaled, last]))
-  return np.concatenate(columns, 2)
+  between = np.full((height, gap, 3), 255, np.uint8)
+  shown: list = [None] * len(clips)
+  for row in itertools.zip_longest(*map(_checked, clips)):
+    for i, frame in enumerate(row):
+      if frame is not None:
+        width = max(round(frame.shape[1] * height / frame.shape[0]), 1)
+        shown[i] = resize(frame, (width, height))
+    yield np.concatenate([shown[0], *(p for s in shown[1:] for p in (between, s))], 1)
 
 
 def resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,16 +1,13 @@
 """What the studio's buttons do: each calls the library and shelves the result."""
 
-import json
 import pathlib
-import subprocess
-import sys
-import tempfile
 import zipfile
 from collections.abc import Callable
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import io, join
+from tdmm_jax.face import fit_files, io
+from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.language import timeline
 from tdmm_jax.render import scene, video
 from tdmm_jax.studio.shelf import Clip, Shelf, pack
@@ -21,7 +18,7 @@ VARIETY = {"Likeliest": 0.0, "Calm": 0.7, "Natural": 1.0, "Lively": 1.3}
 GUIDANCE = {"Default": None, "Off": 1.0, "Close": 2.0, "Very close": 4.0}
 MAX_PROMPT = 400  # characters; the run's own limit, in text pieces, is lower
 MAX_VARIANTS = 4
-MAX_TIMELINE_S = 30.0
+MAX_SECONDS = 30.0  # of a timeline, and of what is uploaded
 MAX_UNPACKED = 100 << 20  # bytes of an uploaded archive, unpacked
 MOTION_TYPES = (".npz", ".pkl", ".npy", ".glb", ".csv")
 VIDEO_TYPES = (".mp4", ".mov", ".webm", ".avi", ".mkv")
@@ -76,30 +73,45 @@ class Actions:
       )
 
   def timeline(self, text, seed, variety, guidance, say: Say) -> list[Clip]:
-    """One motion of several prompts, made one by one and joined."""
+    """One motion without seams, of several prompts."""
     segments = timeline.parse(text)
-    if segments[-1].stop_s > MAX_TIMELINE_S:
+    if segments[-1].stop_s > MAX_SECONDS:
       raise UserError(
         f"timeline: {segments[-1].stop_s:g} s long, the studio makes up to "
-        f"{MAX_TIMELINE_S:g} s; shorten it"
+        f"{MAX_SECONDS:g} s; shorten it"
       )
     for segment in segments:
       self._check_request(segment.prompt, segment.stop_s - segment.start_s)
     say(0.05, "Writing motion tokens")
-    codes = self.face.generate_codes(
-      [s.prompt for s in segments],
-      [s.stop_s - s.start_s for s in segments],
+    codes = self.face.timeline_codes(
+      segments,
       _seed(seed),
-      _choice(VARIETY, "variety", variety),
+      temperature=_choice(VARIETY, "variety", variety),
       guidance=_choice(GUIDANCE, "guidance", guidance),
     )
-    say(0.6, "Reading the motion back")
-    captions = self.face.describe_codes(codes)
-    say(0.8, "Moving the face")
-    motion = join.join(self.face.codec.decode(codes))
-    tokens = [code for part in codes for code in part]
+    say(0.6, "Moving the face")
+    motion = self.face.decode(codes)
+    say(0.7, "Reading the motion back")
+    stops = [round(segment.stop_s * motion.fps) for segment in segments]
+    caption = self._describe(motion, stops)
     title = " · ".join(f"{s.start_s:g}-{s.stop_s:g}: {s.prompt}" for s in segments)
-    return [self.shelf.put(motion, title, " · ".join(captions), tokens)]
+    return [self.shelf.put(motion, title, caption, codes)]
+
+  def _describe(self, motion, stops=None, question: str | None = None) -> str:
+    """What the run says of a motion, part by part where it cannot read it at once.
+
+    Args:
+      stops: where the parts end, frames; by default as few as can be.
+    """
+    longest = self.face.config.max_frames
+    total = motion.num_frames
+    stops = stops or [*range(longest, total, longest), total]
+    parts = [
+      motion_lib.trim(motion, start, stop)
+      for start, stop in zip([0, *stops], stops, strict=False)
+    ]
+    codes = self.face.codec.encode(parts)
+    return " · ".join(self.face.describe_codes(codes, question))
 
   def read(self, path, say: Say) -> list[Clip]:
     """An uploaded motion or video, described."""
@@ -109,20 +121,22 @@ class Actions:
     say(0.1, "Reading the file")
     try:
       motion = self._load(path, say)
-      self.face.check_motion(motion, path.name)
+      self.face.codec.check(motion, path.name)
+      _check_length(path.name, motion.num_frames / motion.fps)
     except UserError as error:
       raise UserError(str(error).replace(str(path), path.name)) from error
-    say(0.3, "Putting it into words")
+    say(0.5, "Putting it into words")
+    caption = self._describe(motion)
+    say(0.8, "Moving the face")
     codes = self.face.encode(motion)
-    caption = self.face.describe_codes([codes])[0]
-    say(0.75, "Moving the face")
     return [self.shelf.put(motion, path.name, caption, codes)]
 
   def _load(self, path: pathlib.Path, say: Say):
     suffix = path.suffix.lower()
     if suffix in VIDEO_TYPES:
-      say(0.15, "Tracking the face in the video")
-      return _track(path)
+      _check_length(path.name, video.duration_s(path))
+      say(0.15, "Following the face in the video: a second of it takes a few")
+      return fit_files.track_video(path, timeout_s=TRACK_TIMEOUT_S)
     if suffix not in MOTION_TYPES:
       raise UserError(
         f"{path.name}: not a kind of file that is read here; give "
@@ -142,7 +156,7 @@ class Actions:
     if len(question) > MAX_PROMPT:
       raise UserError(f"question: longer than {MAX_PROMPT} characters; shorten it")
     clip = self.clips(clip_ids)[0]
-    return self.face.describe(clip.motion, question)
+    return self._describe(clip.motion, question=question)
 
   def clips(self, clip_ids) -> list[Clip]:
     """The clips that a page shows.
@@ -168,39 +182,20 @@ class Actions:
       video.write_video(clip.folder / "motion.mp4", drawn[-1], clip.motion.fps)
       for suffix in EXPORTS:
         clip.motion.save(clip.folder / f"motion{suffix}", self.shelf.face)
-    film = clips[0].folder / "film.mp4"
-    video.write_video(film, video.beside(drawn, VIDEO_SIZE), clips[0].motion.fps)
+    film = clips[0].folder / "motion.mp4"
+    if len(clips) > 1:
+      film = clips[0].folder / "film.mp4"
+      video.write_video(film, video.beside(drawn, VIDEO_SIZE), clips[0].motion.fps)
     everything = pack(clips, clips[0].folder / "everything.zip")
     files = [str(path) for clip in clips for path in clip.folder.glob("motion.*")]
     return str(film), [str(everything), *sorted(files)]
 
 
-def _track(path: pathlib.Path):
-  """The motion of the face in a video, by data_prep's tracker in its own process.
-
-  Raises:
-    UserError: the tracker is not installed, or finds no face.
-  """
-  with tempfile.TemporaryDirectory(dir=path.parent) as out:
-    command = [sys.executable, "-m", "data_prep.track", str(path), "--out", out]
-    try:
-      done = subprocess.run(
-        command, capture_output=True, text=True, timeout=TRACK_TIMEOUT_S
-      )
-    except subprocess.TimeoutExpired as error:
-      raise UserError(f"{path.name}: tracking takes too long; cut the video") from error
-    found = list(pathlib.Path(out, "motions").glob("*.npz"))
-    if found:
-      return io.load_motion(found[0])
-    reports = list(pathlib.Path(out, "motions").glob("*.json"))
-    if reports:
-      reason = json.loads(reports[0].read_text()).get("reason")
-      raise UserError(
-        f"{path.name}: no motion could be tracked ({reason}); give a clear video of "
-        "one face"
-      )
-    last = (done.stderr.strip().splitlines() or ["the tracker said nothing"])[-1]
-    raise UserError(f"{path.name}: {last.removeprefix('track: error: ')}")
+def _check_length(name: str, seconds: float) -> None:
+  if seconds > MAX_SECONDS:
+    raise UserError(
+      f"{name}: {seconds:.0f} s long, the studio reads up to {MAX_SECONDS:g} s; cut it"
+    )
 
 
 def _seed(value) -> int:

@@ -224,7 +224,7 @@ def _generate_tab(face, actions: Actions, stage: _Stage, queue: dict):
 
 
 def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
-  limits = f"longest={face.max_seconds:g}&total={actions_lib.MAX_TIMELINE_S:g}"
+  limits = f"longest={face.max_seconds:g}&total={actions_lib.MAX_SECONDS:g}"
   gr.Markdown("Drag an edge for another length, a part for another place.")
   gr.HTML(
     '<iframe title="A timeline to drag" '
@@ -236,7 +236,7 @@ def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
     value=TIMELINE,
     label="The same as text",
     info="One line for each part: from-to in seconds, a colon, what the face does. Up "
-    f"to {actions_lib.MAX_TIMELINE_S:g} s, each part up to {face.max_seconds:g} s.",
+    f"to {actions_lib.MAX_SECONDS:g} s, each part up to {face.max_seconds:g} s.",
     lines=5,
     max_length=2000,
     elem_id="timeline",

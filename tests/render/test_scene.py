@@ -169,6 +169,16 @@ def test_pictures_do_not_depend_on_threads_and_progress_counts(ball):
   assert sum(counts) == 6
 
 
+def test_a_long_clip_is_not_held_in_memory(ball, monkeypatch):
+  drawn, draw = [], scene.Scene.draw
+  monkeypatch.setattr(scene.Scene, "draw", lambda *job: drawn.append(job) or draw(*job))
+  clip = np.repeat(ball.v_template[None], 40, 0)
+  frames = scene.draw_frames(ball, clip, size=(64, 64), workers=2)
+  next(frames)
+  assert len(drawn) <= 6
+  assert len(list(frames)) == 39
+
+
 @pytest.mark.parametrize(
   ("vertices", "options", "message"),
   [

@@ -98,6 +98,30 @@ def test_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
   assert path.read_bytes() == b"the old one"
 
 
+def test_frames_are_encoded_while_they_are_made(tmp_path):
+  """One that cannot be made ends the film, and nothing is left of it."""
+
+  def half():
+    yield from clip(40)
+    raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    video.write_video(tmp_path / "a.mp4", half())
+  assert not list(tmp_path.iterdir())
+  back, _ = video.read_video(video.write_video(tmp_path / "a.mp4", iter(clip(40))))
+  assert len(back) == 40
+  with pytest.raises(ValueError, match="the first"):
+    video.write_video(tmp_path / "b.mp4", [*clip(2), *clip(1, 32, 32)])
+
+
+def test_the_length_is_read_off_the_header(tmp_path):
+  path = video.write_video(tmp_path / "a.mp4", clip(40), fps=25)
+  assert video.duration_s(path) == pytest.approx(1.6, abs=0.02)
+  (tmp_path / "b.mp4").write_text("no video")
+  with pytest.raises(UserError, match=r"b\.mp4: cannot be read as a video"):
+    video.duration_s(tmp_path / "b.mp4")
+
+
 @pytest.mark.parametrize(
   "frames",
   [np.zeros((0, 8, 8, 3), np.uint8), np.zeros((2, 8, 8, 3)), np.zeros((2, 8, 8))],
@@ -108,7 +132,7 @@ def test_frames_of_another_kind_are_refused(tmp_path, frames):
 
 
 def test_beside_scales_and_holds_the_last_frame():
-  joined = video.beside([clip(6, 64, 96), clip(9, 32, 32)], height=64, gap=8)
+  joined = np.stack([*video.beside([clip(6, 64, 96), clip(9, 32, 32)], 64, gap=8)])
   assert joined.shape == (9, 64, 96 + 8 + 64, 3)
   np.testing.assert_array_equal(joined[8, :, :96], joined[5, :, :96])
 
