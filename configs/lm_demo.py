@@ -13,6 +13,9 @@ def get_config() -> ml_collections.ConfigDict:
   config = common.get_config()
   config.objective = "language_model"
   config.tokenizer_dir = "runs/demo/tokenizer"
+  # A folder in Hugging Face's format (config.json, *.safetensors, spiece.model; gs://,
+  # too) that training starts from; its sizes take the place of config.model's.
+  config.init_from = ""
   config.batch_size = 8
   config.total_steps = 1_500
   # Muon learns in these steps what AdamW has not learnt in 1,750.
@@ -58,6 +61,7 @@ def get_config() -> ml_collections.ConfigDict:
   model.num_encoder_layers = 3
   model.num_decoder_layers = 3
   model.dropout_rate = 0.0
+  model.mlp_activation = "gated-gelu"  # or "relu", T5.0's
   model.logits_via_embedding = False
   model.embedding_stddev = 1.0
   model.dtype = "float32"  # of the layers; parameters and logits are always float32

@@ -1,9 +1,10 @@
-"""Where the language model's embeddings start when there is no pretrained model.
+"""Where the language model's embeddings start.
 
 A pretrained T5 knows that "furious" and "angry" are alike. A small model trained from
 nothing for minutes cannot find that out, so it is told: pieces of words of one meaning
 start near each other, by the lexicon, and motion tokens that decode alike start near
-each other, by the tokenizer. Every row is trained from there on.
+each other, by the tokenizer. Of a pretrained model the old rows stay, and new motion
+tokens are told the latter. Every row is trained from there on.
 
 Shape letters: V rows, D width, K codes, N features.
 """
@@ -63,6 +64,36 @@ def start_embeddings(variables: dict, groups: list, rng_seed: int) -> dict:
     kernel = params["logits_dense"]["kernel"]
     params["logits_dense"] = {"kernel": rewrite(kernel, 1, 2 * rng_seed + 1)}
   return {**variables, "params": params}
+
+
+def with_new_rows(params: dict, num_rows: int, groups: list, rng_seed: int) -> dict:
+  """A pretrained model's parameters with new rows behind those of its tables.
+
+  A new row is drawn at the mean and spread that the old rows have, width by width.
+
+  Args:
+    params: of models.t5.T5, in numpy.
+    num_rows: rows there are to be.
+    groups: see `row_features`; of new rows only.
+    rng_seed: seed of what is drawn.
+  """
+  params = dict(params)
+
+  def grown(old_VD, seed: int):
+    rng = np.random.default_rng(seed)
+    count = num_rows - len(old_VD)
+    new_VD = rng.normal(size=(count, old_VD.shape[1]))
+    for ids, features_VN in groups:
+      new_VD[ids - len(old_VD)] = _project(features_VN, old_VD.shape[1], rng)
+    new_VD = old_VD.mean(0) + old_VD.std(0) * new_VD
+    return np.concatenate([old_VD, new_VD.astype(np.float32)])
+
+  table_VD = params["token_embedder"]["embedding"]
+  params["token_embedder"] = {"embedding": grown(table_VD, 2 * rng_seed)}
+  if "logits_dense" in params:
+    kernel_DV = params["logits_dense"]["kernel"]
+    params["logits_dense"] = {"kernel": grown(kernel_DV.T, 2 * rng_seed + 1).T}
+  return params
 
 
 def _project(features_VN: np.ndarray, width: int, rng) -> np.ndarray:

@@ -13,13 +13,21 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from tdmm_jax import cluster, embedding_init, losses, motion_codec, sharding, speed
+from tdmm_jax import (
+  cluster,
+  embedding_init,
+  losses,
+  motion_codec,
+  pretrained,
+  sharding,
+  speed,
+)
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import pipeline, records, tasks
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.models import t5
 from tdmm_jax.models.motion_tokenizer import context
-from tdmm_jax.models.t5 import T5
 from tdmm_jax.vocab import UNK_ID
 
 _CODEC_CLIPS = 600  # enough for the linear codec that training starts from
@@ -35,6 +43,8 @@ class Objective(NamedTuple):
   versions: dict[str, str]
   tokens_per_example: int = 0  # padding included; frames, of the tokenizer
   flops_per_example: float = 0.0  # model FLOPs of an update; 0: not known
+  # Parameters of a pretrained model, in numpy, that a run starts from.
+  start_params: Callable[[], dict] | None = None
 
 
 # ------------------------------------------------------------------ tokenizer
@@ -256,13 +266,21 @@ def language_model(
 
   Training batches hold this host's `rows` alone; evaluation batches are whole.
   """
+  start = pretrained.find(config.init_from) if config.init_from else None
+  if start is not None:
+    config.model.update(start.fields)
   codec = motion_codec.load(config.tokenizer_dir)
   versions = _check_versions(config, codec.face) | {"tokenizer": codec.version}
+  vocab = None
+  if start is not None:
+    vocab = vocab_lib.imported(
+      start.pieces, start.num_rows, config.num_extra_ids, codec.num_codes
+    )
   clips = {
     split: _tokenised_clips(config.records_dir, split, codec)
     for split in ("train", "valid")
   }
-  vocab = _vocabulary(config, workdir, clips["train"], codec.num_codes)
+  vocab = _vocabulary(config, workdir, clips["train"], codec.num_codes, vocab)
   model = build_t5(config, vocab)
 
   def packed(split, num_rows):
@@ -284,13 +302,20 @@ def language_model(
       mixture,
     )
 
-  row_features = embedding_init.row_features(vocab, codec)
+  text_rows, motion_rows = embedding_init.row_features(vocab, codec)
   content_weight_V = embedding_init.content_weights(vocab, config.content_weight)
 
   def init_fn(rng):
     tokens = jnp.ones((1, 8), jnp.int32)
     variables = model.init(rng, tokens, tokens, tokens, tokens)
-    return embedding_init.start_embeddings(variables, row_features, config.seed)
+    groups = [text_rows, motion_rows]
+    return embedding_init.start_embeddings(variables, groups, config.seed)
+
+  def start_params():
+    params = embedding_init.with_new_rows(
+      start.params(), vocab.table_size, [motion_rows], config.seed
+    )
+    return t5.stack_layers(params) if config.model.scan_layers else params
 
   def loss_fn(params, collections, batch, rng):
     return lm_loss(
@@ -317,13 +342,14 @@ def language_model(
     versions,
     sum(lengths),
     speed.t5_flops(config.model, vocab.table_size, *lengths),
+    None if start is None else start_params,
   )
 
 
-def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> T5:
+def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> t5.T5:
   model = config.model.to_dict()
   model["dtype"] = jnp.dtype(model["dtype"])
-  return T5(vocab_size=vocab.table_size, **model)
+  return t5.T5(vocab_size=vocab.table_size, **model)
 
 
 def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, rng):
@@ -374,15 +400,13 @@ def _tokenised_clips(records_dir, split: str, codec) -> list[dict]:
   ]
 
 
-def _vocabulary(config, workdir, clips, num_codes: int) -> vocab_lib.Vocab:
-  """The workdir's vocabulary, trained on the training texts the first time."""
+def _vocabulary(config, workdir, clips, num_codes: int, imported) -> vocab_lib.Vocab:
+  """The workdir's vocabulary: the imported one, or trained on the texts; once."""
   if cluster.is_primary() and not (workdir / "vocab.json").exists():
-    _train_vocabulary(config, workdir, clips, num_codes)
+    if imported is None:
+      texts = tasks.texts(config.task_rates.to_dict(), clips, config.vocab_texts)
+      sizes = (num_codes, config.num_pieces, config.num_extra_ids)
+      imported = vocab_lib.train(texts, *sizes)
+    imported.save(workdir)
   cluster.barrier("vocabulary written")
   return vocab_lib.load(workdir)
-
-
-def _train_vocabulary(config, workdir, clips, num_codes: int) -> None:
-  texts = tasks.texts(config.task_rates.to_dict(), clips, config.vocab_texts)
-  vocab = vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
-  vocab.save(workdir)

@@ -39,7 +39,8 @@ def t5_flops(model, table_size: int, encoder_length: int, decoder_length: int) -
   """
   inner = model.num_heads * model.head_dim
   projection = model.emb_dim * inner  # of each of query, key, value, output
-  mlp = 3 * model.emb_dim * model.mlp_dim
+  matrices = 3 if model.mlp_activation == "gated-gelu" else 2
+  mlp = matrices * model.emb_dim * model.mlp_dim
   encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
   parameters_times_tokens = (
     encoder * (4 * projection + mlp) * encoder_length

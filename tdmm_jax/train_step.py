@@ -6,6 +6,7 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from tdmm_jax import sharding
@@ -54,6 +55,30 @@ def init_state(
   shardings = sharding.state_shardings(jax.eval_shape(boxed_state, rng), mesh)
   build = jax.jit(lambda rng: sharding.unbox(boxed_state(rng)), out_shardings=shardings)
   return build(rng)
+
+
+def replace_params(state: TrainState, params) -> TrainState:
+  """A state that starts from given parameters, laid out as its own were.
+
+  Args:
+    state: the initial one; its own parameters are deleted.
+    params: the same tree in numpy, the same on every process.
+  """
+
+  def place(old, new):
+    if old.shape != new.shape:
+      raise ValueError(f"parameter of shape {new.shape}, the model's is {old.shape}")
+    where, dtype = old.sharding, old.dtype
+    old.delete()
+    return jax.make_array_from_callback(
+      new.shape, where, lambda index: np.asarray(new[index], dtype)
+    )
+
+  collections = dict(state.collections)
+  if EMA in collections:
+    collections[EMA] = jax.tree.map(place, collections[EMA], params)
+  placed = jax.tree.map(place, state.params, params)
+  return state.replace(params=placed, collections=collections)
 
 
 def eval_params(params, collections):

@@ -39,6 +39,8 @@ class Loop:
       objective.init_fn, tx, mesh, rng_init, config.ema_decay
     )
     self._state, loop = checkpoints.restore(mngr, state)
+    if loop is None and objective.start_params is not None:
+      self._state = train_step.replace_params(self._state, objective.start_params())
     fresh = checkpoints.Loop(0, jax.random.key_data(rng_loop), [], {})
     self._rng, self._scores = (loop or fresh).rng, (loop or fresh).scores
     self._pending = list((loop or fresh).pending)  # metrics that are not logged yet

@@ -86,18 +86,18 @@ class Vocab:
       raise ValueError("ids outside the motion tokens")
     return codes
 
+  def offsets(self) -> dict:
+    """All but the pieces, for JSON."""
+    names = [field.name for field in dataclasses.fields(self)]
+    return {n: getattr(self, n) for n in names if n not in ("pieces", "model_proto")}
+
   def save(self, directory) -> None:
     """Writes spiece.model and vocab.json (offsets) into the directory."""
     directory = epath.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    offsets = {
-      field.name: getattr(self, field.name)
-      for field in dataclasses.fields(self)
-      if field.name not in ("pieces", "model_proto")
-    }
     for name, data in (
       ("spiece.model", self.model_proto),
-      ("vocab.json", json.dumps(offsets, indent=2).encode()),
+      ("vocab.json", json.dumps(self.offsets(), indent=2).encode()),
     ):
       temporary = directory / (name + ".tmp")
       temporary.write_bytes(data)
@@ -120,9 +120,51 @@ def load(directory) -> Vocab:
   return Vocab(pieces=pieces, model_proto=proto, **offsets)
 
 
-def layout(num_pieces: int, num_extra_ids: int, num_codes: int) -> dict[str, int]:
-  """Where each kind of id starts: the fields of Vocab that are numbers."""
-  task_offset = num_pieces + num_extra_ids
+def imported(
+  model_proto: bytes, num_rows: int, num_extra_ids: int, num_codes: int
+) -> Vocab:
+  """The id space of a pretrained T5, whose ids stay, with the new ids behind its rows.
+
+  Args:
+    model_proto: its SentencePiece model, serialised.
+    num_rows: rows of its tables; those behind pieces and sentinels are padding.
+    num_extra_ids: its sentinels.
+    num_codes: size of the motion codebook.
+
+  Raises:
+    UserError: the pieces are not those of the tables.
+  """
+  try:
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model_proto)
+  except RuntimeError as error:
+    raise UserError(
+      "spiece.model: not a SentencePiece model; fetch the one of the same checkpoint"
+    ) from error
+  special = (pieces.pad_id(), pieces.eos_id(), pieces.unk_id())
+  if special != (PAD_ID, EOS_ID, UNK_ID):
+    raise UserError(
+      f"spiece.model: pad, eos and unk are {special}, a T5's are "
+      f"{(PAD_ID, EOS_ID, UNK_ID)}; fetch the one of the same checkpoint"
+    )
+  used = pieces.vocab_size() + num_extra_ids
+  if not 0 <= num_rows - used < TABLE_MULTIPLE:
+    raise UserError(
+      f"spiece.model: {pieces.vocab_size()} pieces and {num_extra_ids} sentinels "
+      f"(config.num_extra_ids) do not fit weights of {num_rows} rows; fetch the "
+      "spiece.model of the same checkpoint"
+    )
+  offsets = layout(pieces.vocab_size(), num_extra_ids, num_codes, num_rows)
+  return Vocab(pieces=pieces, model_proto=model_proto, **offsets)
+
+
+def layout(
+  num_pieces: int, num_extra_ids: int, num_codes: int, first_new: int | None = None
+) -> dict[str, int]:
+  """Where each kind of id starts: the fields of Vocab that are numbers.
+
+  `first_new`: the first id behind pieces and sentinels, where a table has padding.
+  """
+  task_offset = num_pieces + num_extra_ids if first_new is None else first_new
   som_id = task_offset + len(TASKS)
   return {
     "num_pieces": num_pieces,

@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+import t5_folders
 import tiny
 
 from tdmm_jax import cli
@@ -331,6 +332,17 @@ TRAIN_ROWS = {
   "unknown flag": (["--wrkdir=x"], ["wrkdir", "workdir"]),
   "no workdir": (["--workdir="], ["--config and --workdir are needed"]),
   "no tokenizer": (["--config.tokenizer_dir={tmp}"], ["no trained tokenizer here"]),
+  "nothing to start from": (
+    ["--config.init_from={tmp}/gone"],
+    ["gone/config.json: missing", "spiece.model"],
+  ),
+  "weights that do not fit": (
+    ["--config.init_from={t5}"],
+    [
+      *("missing decoder.final_layer_norm.weight", "unknown extra.weight"),
+      *("encoder.final_layer_norm.weight is [7], not [24]", "same checkpoint"),
+    ],
+  ),
 }
 # `python -m tdmm_jax.train` for each command line of argv[1], importing JAX once.
 TRAIN_EACH = """
@@ -360,8 +372,18 @@ for name, arguments in json.loads(sys.argv[1]).items():
 def train_answers(tmp_path_factory):
   """Name -> (exit code, stderr) of each row."""
   folder = tmp_path_factory.mktemp("train")
+  t5_folders.write(folder / "t5", "t5_1_1")
+  t5_folders.change_tensors(
+    folder / "t5",
+    {
+      "decoder.final_layer_norm.weight": None,
+      "extra.weight": np.zeros(2, np.float32),
+      "encoder.final_layer_norm.weight": np.zeros(7, np.float32),
+    },
+  )
+  paths = {"tmp": folder / "workdir", "t5": folder / "t5"}
   commands = {
-    name: [a.format(tmp=folder / "workdir") for a in (*CONFIG, *arguments)]
+    name: [a.format(**paths) for a in (*CONFIG, *arguments)]
     for name, (arguments, _) in TRAIN_ROWS.items()
   }
   out = tiny.run_python(TRAIN_EACH, json.dumps(commands), folder, cwd=tiny.REPO)

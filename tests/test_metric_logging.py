@@ -105,6 +105,7 @@ def test_model_flops_of_a_layer_counted_by_hand():
   class Model:
     emb_dim, num_heads, head_dim, mlp_dim = 4, 2, 3, 5
     num_encoder_layers, num_decoder_layers = 1, 1
+    mlp_activation = "gated-gelu"
 
   # Encoder: 4 products 4x6, 3 of 4x5; decoder: 6 and 3, and 2 on the encoder; table.
   encoder = (4 * 24 + 3 * 20) * 7 + 2 * 24 * 7
@@ -112,6 +113,8 @@ def test_model_flops_of_a_layer_counted_by_hand():
   pairs = 7 * 7 + 9 * 9 + 9 * 7
   expected = 6 * (encoder + decoder) + 12 * 6 * pairs
   assert speed.t5_flops(Model, 11, 7, 9) == expected
+  Model.mlp_activation = "relu"  # one matrix less
+  assert speed.t5_flops(Model, 11, 7, 9) == expected - 6 * 20 * (7 + 9)
 
 
 def test_rates_leave_out_evaluation_and_the_first_look(monkeypatch):

@@ -80,3 +80,17 @@ def test_how_many_parts():
   assert count(4, 16, 1) == 1  # a batch that is smaller than what fits
   with pytest.raises(UserError, match=r"256 is no multiple of 16 .* times 3 chips"):
     count(256, 16, 3)
+
+
+def test_given_parameters_take_the_place_of_the_initial_ones():
+  tx = optax.adam(0.1)
+  state = make_state(tx, ema={"w": jnp.zeros(3)})
+  old = state.params["w"]
+  given = {"w": np.array([5.0, 6.0, 7.0])}
+  replaced = train_step.replace_params(state, given)
+  np.testing.assert_array_equal(replaced.params["w"], given["w"])
+  np.testing.assert_array_equal(replaced.collections["ema"]["w"], given["w"])
+  assert replaced.params["w"].dtype == jnp.float32 and old.is_deleted()
+  assert float(replaced.collections["seen"]) == 0
+  with pytest.raises(ValueError, match=r"shape \(2,\), the model's is \(3,\)"):
+    train_step.replace_params(replaced, {"w": np.zeros(2)})

@@ -54,19 +54,20 @@ class RMSNorm(nn.Module):
 
 
 class MlpBlock(nn.Module):
-  """Gated-GELU feed-forward block of T5.1.1 (arXiv:2002.05202)."""
+  """Feed-forward block: gated GELU of T5.1.1 (arXiv:2002.05202), or ReLU of T5.0."""
 
   mlp_dim: int
   dropout_rate: float = 0.0
   dtype: Any = jnp.float32
+  gated: bool = True
 
   @nn.compact
   def __call__(self, x_BLD, deterministic: bool = True):
-    gate_BLF = nn.gelu(
-      dense(self.mlp_dim, "wi_0", "embed", "mlp", dtype=self.dtype)(x_BLD)
-    )
-    linear_BLF = dense(self.mlp_dim, "wi_1", "embed", "mlp", dtype=self.dtype)(x_BLD)
-    x_BLF = gate_BLF * linear_BLF
+    wide = lambda name: dense(self.mlp_dim, name, "embed", "mlp", dtype=self.dtype)
+    if self.gated:
+      x_BLF = nn.gelu(wide("wi_0")(x_BLD)) * wide("wi_1")(x_BLD)
+    else:
+      x_BLF = nn.relu(wide("wi")(x_BLD))
     x_BLF = nn.Dropout(self.dropout_rate)(x_BLF, deterministic=deterministic)
     x_BLF = sharding.constrain(x_BLF, "act_batch", "act_length", "act_mlp")
     return dense(x_BLD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(x_BLF)

@@ -13,6 +13,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tdmm_jax import sharding
 from tdmm_jax.models import layers
@@ -27,6 +28,8 @@ REMAT_POLICIES = {
   ),
   "full": jax.checkpoint_policies.nothing_saveable,  # a layer's input is kept
 }
+
+MLP_ACTIVATIONS = ("gated-gelu", "relu")  # of T5.1.1, of T5.0
 
 
 def segment_bias(query_segments_BL, key_segments_BM):
@@ -103,6 +106,7 @@ class EncoderLayer(nn.Module):
   mlp_dim: int
   dropout_rate: float
   dtype: Any
+  gated_mlp: bool = True
 
   def setup(self):
     self.pre_attention_layer_norm = layers.RMSNorm(self.dtype)
@@ -110,7 +114,9 @@ class EncoderLayer(nn.Module):
       self.num_heads, self.head_dim, self.emb_dim, self.dropout_rate, self.dtype
     )
     self.pre_mlp_layer_norm = layers.RMSNorm(self.dtype)
-    self.mlp = layers.MlpBlock(self.mlp_dim, self.dropout_rate, self.dtype)
+    self.mlp = layers.MlpBlock(
+      self.mlp_dim, self.dropout_rate, self.dtype, self.gated_mlp
+    )
     self.dropout = nn.Dropout(self.dropout_rate)
 
   def __call__(self, x_BMD, biases, *, deterministic):
@@ -132,6 +138,7 @@ class DecoderLayer(nn.Module):
   mlp_dim: int
   dropout_rate: float
   dtype: Any
+  gated_mlp: bool = True
 
   def setup(self):
     attention = lambda: layers.MultiHeadAttention(
@@ -142,7 +149,9 @@ class DecoderLayer(nn.Module):
     self.pre_cross_attention_layer_norm = layers.RMSNorm(self.dtype)
     self.encoder_decoder_attention = attention()
     self.pre_mlp_layer_norm = layers.RMSNorm(self.dtype)
-    self.mlp = layers.MlpBlock(self.mlp_dim, self.dropout_rate, self.dtype)
+    self.mlp = layers.MlpBlock(
+      self.mlp_dim, self.dropout_rate, self.dtype, self.gated_mlp
+    )
     self.dropout = nn.Dropout(self.dropout_rate)
 
   def _rest(self, x_BLD, y_BLD, cross_kv, cross_biases, deterministic):
@@ -275,7 +284,7 @@ class Decoder(nn.Module):
 
 
 class T5(nn.Module):
-  """T5.1.1; `logits_via_embedding` ties the output to the embedding (T5.0)."""
+  """T5.1.1; with `logits_via_embedding` and `mlp_activation` "relu", T5.0."""
 
   vocab_size: int
   emb_dim: int
@@ -291,8 +300,13 @@ class T5(nn.Module):
   scan_layers: bool = False  # one compiled layer; parameters gain a leading axis
   remat: str = "none"  # see REMAT_POLICIES
   fused_attention: bool = False  # scores are never written out; see fused_attention.py
+  mlp_activation: str = "gated-gelu"  # or T5.0's: see MLP_ACTIVATIONS
 
   def setup(self):
+    if self.mlp_activation not in MLP_ACTIVATIONS:
+      raise ValueError(
+        f"mlp_activation {self.mlp_activation!r}; choose one of {MLP_ACTIVATIONS}"
+      )
     layer = {
       "num_heads": self.num_heads,
       "head_dim": self.head_dim,
@@ -300,6 +314,7 @@ class T5(nn.Module):
       "mlp_dim": self.mlp_dim,
       "dropout_rate": self.dropout_rate,
       "dtype": self.dtype,
+      "gated_mlp": self.mlp_activation == "gated-gelu",
     }
     self.token_embedder = nn.Embed(
       self.vocab_size,
@@ -379,9 +394,14 @@ def stack_layers(params: dict) -> dict:
     stack = dict(params[name])
     indices = sorted(int(k[7:]) for k in stack if k.startswith("layers_"))
     each = [stack.pop(f"layers_{i}") for i in indices]
-    stack["layers"] = jax.tree.map(lambda *arrays: jnp.stack(arrays), *each)
+    stack["layers"] = jax.tree.map(_stacked, *each)
     stacked[name] = stack
   return stacked
+
+
+def _stacked(*arrays):
+  """Numpy stays numpy: it may be more than a device holds."""
+  return (np if isinstance(arrays[0], np.ndarray) else jnp).stack(arrays)
 
 
 def unstack_layers(params: dict) -> dict:

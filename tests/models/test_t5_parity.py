@@ -1,103 +1,163 @@
-"""Our T5.1.1 against Hugging Face's, in the peers' own environment."""
+"""Our T5 against Hugging Face's, both ways, in the peers' own environment.
 
+One process of the peers reads the models that we wrote, and writes models of its own:
+each kind's logits, encodings and greedy tokens of the same inputs must be ours.
+"""
+
+import functools
+import json
 import pathlib
 import subprocess
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+import t5_folders
 
-from tdmm_jax.models.t5 import T5
+from tdmm_jax import pretrained
+from tdmm_jax.decoding import sample
+from tdmm_jax.models import t5
 
 PEER = pathlib.Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
-LAYERS, HEADS, HEAD_DIM, EMB, MLP, VOCAB = 2, 3, 8, 24, 40, 96
-PEER_SCRIPT = f"""
-import sys
+NEW_TOKENS = 12
+PEER_SCRIPT = """
+import json, sys
 import numpy as np, torch
 from transformers import T5Config, T5ForConditionalGeneration
-tied = sys.argv[3] == "tied"
-torch.manual_seed(0)
-model = T5ForConditionalGeneration(T5Config(
-  vocab_size={VOCAB}, d_model={EMB}, d_kv={HEAD_DIM}, d_ff={MLP}, num_layers={LAYERS},
-  num_decoder_layers={LAYERS}, num_heads={HEADS}, feed_forward_proj="gated-gelu",
-  tie_word_embeddings=tied, dropout_rate=0.0)).eval()
-if not tied:  # newer transformers tie the tables whatever the config says
-  model.lm_head.weight = torch.nn.Parameter(torch.randn({VOCAB}, {EMB}) * 0.3)
-# The default initialisation leaves norms at 1 and tables small: stir everything.
-for name, parameter in model.named_parameters():
-  if "norm" in name:
-    parameter.data += 0.3 * torch.randn(parameter.shape)
-given = np.load(sys.argv[1])
-t = {{name: torch.from_numpy(given[name]).long() for name in given.files}}
-with torch.no_grad():
-  logits = model(input_ids=t["encoder"], attention_mask=t["mask"],
-                 decoder_input_ids=t["decoder"]).logits
-weights = {{name: value.numpy() for name, value in model.state_dict().items()}}
-np.savez(sys.argv[2], **weights, logits=logits.numpy())
+folder, sizes, new_tokens = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+given = np.load(f"{folder}/in.npz")
+t = {name: torch.from_numpy(given[name]).long() for name in given.files}
+
+def answers(model):
+  ids = {"input_ids": t["encoder"], "attention_mask": t["mask"]}
+  with torch.no_grad():
+    encoded = model.encoder(**ids).last_hidden_state
+    logits = model(**ids, decoder_input_ids=t["decoder"]).logits
+    tokens = model.generate(**ids, do_sample=False, num_beams=1,
+                            max_new_tokens=new_tokens)
+  return {"encoded": encoded.numpy(), "logits": logits.numpy(),
+          "tokens": tokens.numpy()[:, 1:]}
+
+for kind, (activation, tied) in json.loads(sys.argv[4]).items():
+  torch.manual_seed(0)
+  model = T5ForConditionalGeneration(T5Config(
+    **sizes, feed_forward_proj=activation, tie_word_embeddings=tied, dropout_rate=0.1,
+    decoder_start_token_id=0))
+  if not tied:  # transformers 5 ties the tables whatever the config says
+    shape = model.lm_head.weight.shape
+    model.lm_head.weight = torch.nn.Parameter(torch.randn(shape) * 0.3)
+  # The default initialisation leaves norms at 1, and layers too faint for tied tables
+  # to write anything but their input.
+  for name, parameter in model.named_parameters():
+    if "norm" in name:
+      parameter.data += 0.3 * torch.randn(parameter.shape)
+    if name.endswith(("o.weight", "wo.weight")):
+      parameter.data *= 4
+  model.eval().save_pretrained(f"{folder}/theirs_{kind}", max_shard_size="60KB")
+  np.savez(f"{folder}/theirs_{kind}.npz", **answers(model))
+  ours, info = T5ForConditionalGeneration.from_pretrained(
+    f"{folder}/ours_{kind}", output_loading_info=True)
+  assert not any(info.values()), info
+  np.savez(f"{folder}/ours_{kind}.npz", **answers(ours.eval()))
 """
 
 
-def _attention(theirs, name):
-  return {
-    ours: {"kernel": theirs[f"{name}.{short}.weight"].T}
-    for ours, short in (("query", "q"), ("key", "k"), ("value", "v"), ("out", "o"))
-  }
-
-
-def _mlp(theirs, name):
-  return {
-    part: {"kernel": theirs[f"{name}.DenseReluDense.{part}.weight"].T}
-    for part in ("wi_0", "wi_1", "wo")
-  }
-
-
-def _stack(theirs, stack):
-  """One stack's parameters; a block's sub-layers are numbered in order."""
-  norm = lambda name: {"scale": theirs[f"{name}.weight"]}
-  first = f"{stack}.block.0.layer.0.SelfAttention"
-  table = theirs[f"{first}.relative_attention_bias.weight"]
-  tree = {
-    "relpos_bias": {"rel_embedding": table},
-    f"{stack}_norm": norm(f"{stack}.final_layer_norm"),
-  }
-  for index in range(LAYERS):
-    block = f"{stack}.block.{index}.layer"
-    layer = {"self_attention": _attention(theirs, f"{block}.0.SelfAttention")}
-    if stack == "encoder":
-      layer["pre_attention_layer_norm"] = norm(f"{block}.0.layer_norm")
-    else:
-      layer["pre_self_attention_layer_norm"] = norm(f"{block}.0.layer_norm")
-      layer["pre_cross_attention_layer_norm"] = norm(f"{block}.1.layer_norm")
-      cross = _attention(theirs, f"{block}.1.EncDecAttention")
-      layer["encoder_decoder_attention"] = cross
-    last = f"{block}.{1 if stack == 'encoder' else 2}"
-    layer["pre_mlp_layer_norm"] = norm(f"{last}.layer_norm")
-    layer["mlp"] = _mlp(theirs, last)
-    tree[f"layers_{index}"] = layer
-  return tree
-
-
-@pytest.mark.skipif(not PEER.exists(), reason="no .venv-peers (make test builds it)")
-@pytest.mark.parametrize("tied", [False, True])
-def test_logits_equal_hugging_faces(tmp_path, tied):
+def inputs():
   rng = np.random.default_rng(0)
-  encoder = rng.integers(2, VOCAB, (3, 150))  # beyond 128, the last exact distance
-  decoder = rng.integers(2, VOCAB, (3, 40))
+  encoder = rng.integers(2, t5_folders.ROWS, (3, 150))  # beyond 128, the last distance
+  decoder = rng.integers(2, t5_folders.ROWS, (3, 40))
   encoder[1, 90:] = encoder[2, 5:] = 0
+  return encoder, decoder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  """ours_KIND/ and theirs_KIND/ with the peers' answers beside them."""
+  if not PEER.exists():
+    pytest.skip("no .venv-peers (make test builds it)")
+  folder = tmp_path_factory.mktemp("t5")
+  for kind in t5_folders.KINDS:
+    t5_folders.write(folder / f"ours_{kind}", kind)
+  encoder, decoder = inputs()
   mask = (encoder > 0).astype(np.int64)
-  np.savez(tmp_path / "in.npz", encoder=encoder, decoder=decoder, mask=mask)
-  command = [PEER, "-c", PEER_SCRIPT, tmp_path / "in.npz", tmp_path / "out.npz"]
-  subprocess.run([*command, "tied" if tied else "untied"], check=True, timeout=300)
-  theirs = dict(np.load(tmp_path / "out.npz"))
-  params = {
-    "token_embedder": {"embedding": theirs["shared.weight"]},
-    "encoder": _stack(theirs, "encoder"),
-    "decoder": _stack(theirs, "decoder"),
-  }
-  if not tied:
-    params["logits_dense"] = {"kernel": theirs["lm_head.weight"].T}
-  model = T5(VOCAB, EMB, HEADS, HEAD_DIM, MLP, LAYERS, LAYERS, 0.0, tied)
-  inputs = (encoder, decoder, mask, np.ones_like(decoder))
-  ours = jax.jit(model.apply)({"params": params}, *inputs)
-  assert np.std(theirs["logits"]) > 0.1
-  assert np.abs(np.asarray(ours) - theirs["logits"]).max() <= 1e-4
+  np.savez(folder / "in.npz", encoder=encoder, decoder=decoder, mask=mask)
+  sizes = json.loads((folder / "ours_t5_1_1" / "config.json").read_text())
+  names = ("d_model", "d_kv", "d_ff", "num_heads", "num_layers", "num_decoder_layers")
+  sizes = {name: sizes[name] for name in (*names, "vocab_size")}
+  arguments = [folder, json.dumps(sizes), str(NEW_TOKENS), json.dumps(t5_folders.KINDS)]
+  subprocess.run([PEER, "-c", PEER_SCRIPT, *arguments], check=True, timeout=300)
+  pieces = (folder / "ours_t5_1_1" / "spiece.model").read_bytes()
+  for kind in t5_folders.KINDS:
+    (folder / f"theirs_{kind}" / "spiece.model").write_bytes(pieces)
+  return folder
+
+
+@functools.cache
+def loaded(path, scan_layers=False):
+  found = pretrained.find(path)
+  params = found.params()
+  fields = found.fields | {"scan_layers": scan_layers}
+  model = t5.T5(found.num_rows, **fields)
+  return model, t5.stack_layers(params) if scan_layers else params
+
+
+THEIRS = [f"theirs_{kind}" for kind in t5_folders.KINDS]
+CASES = [f"ours_{kind}" for kind in t5_folders.KINDS] + THEIRS
+
+
+@pytest.mark.parametrize(
+  ("case", "scan_layers"), [(c, False) for c in CASES] + [(c, True) for c in THEIRS]
+)
+def test_logits_and_encodings_are_hugging_faces(folder, case, scan_layers):
+  expected = np.load(folder / f"{case}.npz")
+  model, params = loaded(folder / case, scan_layers)
+  encoder, decoder = inputs()
+  segments = (encoder > 0).astype(np.int32)
+  apply = lambda *args, **kw: jax.jit(functools.partial(model.apply, **kw))(
+    {"params": params}, *args
+  )
+  encoded = apply(encoder, segments, method="encode")
+  seen = segments > 0
+  assert np.abs(np.asarray(encoded)[seen] - expected["encoded"][seen]).max() <= 1e-4
+  logits = apply(encoder, decoder, segments, np.ones_like(decoder))
+  assert np.std(expected["logits"]) > 0.1
+  assert np.abs(np.asarray(logits) - expected["logits"]).max() <= 1e-4
+
+
+@pytest.mark.parametrize("case", THEIRS)
+def test_packed_in_one_row_the_logits_are_the_same(folder, case):
+  expected = np.load(folder / f"{case}.npz")["logits"]
+  model, params = loaded(folder / case)
+  encoder, decoder = inputs()
+  lengths = (encoder > 0).sum(1)
+  row = lambda parts: np.concatenate([np.concatenate(parts), np.zeros(7, int)])[None]
+  ids = np.arange(1, 4)
+  logits = jax.jit(model.apply)(
+    {"params": params},
+    row([tokens[:n] for tokens, n in zip(encoder, lengths)]),
+    row(decoder),
+    row([np.repeat(i, n) for i, n in zip(ids, lengths)]),
+    row([np.repeat(i, decoder.shape[1]) for i in ids]),
+  )
+  whole = np.asarray(logits)[0, :-7].reshape(expected.shape)
+  assert np.abs(whole - expected).max() <= 1e-4
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_greedy_tokens_are_the_same(folder, case):
+  model, params = loaded(folder / case)
+  encoder, _ = inputs()
+  anything = np.zeros((3, NEW_TOKENS), np.int32)
+  tokens = sample.decode(
+    model,
+    params,
+    jnp.asarray(encoder, jnp.int32),
+    anything,
+    anything + t5_folders.ROWS,
+    jax.random.key(0),
+  )
+  expected = np.load(folder / f"{case}.npz")["tokens"]
+  tokens = np.asarray(tokens)[:, : expected.shape[1]]
+  np.testing.assert_array_equal(tokens, expected)
+  assert len(np.unique(tokens)) > 1

@@ -1,0 +1,48 @@
+"""Writes a trained run's language model as a T5 of Hugging Face's.
+
+  python -m tdmm_jax.export_hf --run runs/demo --out exported/
+
+`transformers.T5ForConditionalGeneration.from_pretrained("exported/")` then has the same
+logits. Text has the ids of spiece.model; offsets.json says where the tasks' sentinels
+and the motion tokens are.
+"""
+
+import argparse
+import sys
+
+from etils import epath
+
+from tdmm_jax import checkpoints, inference, pretrained, runs
+from tdmm_jax.errors import UserError
+
+
+def export(run: inference.Face, directory) -> None:
+  """Writes `run`'s language model into the directory; see pretrained.write."""
+  vocab = run.vocab
+  pretrained.write(
+    directory, run.model, run.params, vocab.model_proto, vocab.num_extra_ids
+  )
+  checkpoints.write_json(epath.Path(directory) / "offsets.json", vocab.offsets())
+
+
+def main(argv=None) -> int:
+  parser = argparse.ArgumentParser(
+    prog="python -m tdmm_jax.export_hf", description=__doc__.split("\n")[0]
+  )
+  parser.add_argument("--run", help="run directory; default: the release, or runs/demo")
+  parser.add_argument("--out", required=True, help="the folder to write")
+  args = parser.parse_args(argv)
+  try:
+    export(inference.Face(runs.find(args.run)), args.out)
+  except UserError as error:
+    print(f"export_hf: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+  except OSError as error:
+    print(f"export_hf: error: {error}; choose another --out", file=sys.stderr)
+    return 2
+  print(args.out)
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())
