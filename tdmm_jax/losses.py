@@ -80,7 +80,7 @@ def feature_errors(projection_GN, error_BTG, mask_BT):
   small in millimetres and large in meaning.
   """
   error_BTN = error_BTG @ projection_GN
-  # Means over a sixth of a second to seconds: an emotion stands long, and what is lost of
+  # Means over half a second and more: an emotion stands long, and what is lost of
   # it in one frame the neighbours can make good.
   slow_BSN, slow_mask_BS = _block_means(error_BTN, mask_BT, SLOW_FRAMES)
   return {

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-
 _MARGINAL = 20.0  # weight of the marginals beside the moments
 
 
@@ -23,9 +22,9 @@ def _round_straight_through(x):
 def spread_loss(latents_BTPC, mask_BT):
   """How far the latents of valid frames are from independent standard normals.
 
-  FSQ has no codebook to collapse, but its latents can: correlated, narrow or peaked ones
-  leave most cells empty. Three terms: the squared mean and the squared excess of the
-  covariance over I (uncorrelated phases do not say the same thing twice), and each
+  FSQ has no codebook to collapse, but its latents can: correlated, narrow or peaked
+  ones leave most cells empty. Three terms: the squared mean and the squared excess of
+  the covariance over I (uncorrelated phases do not say the same thing twice), and each
   dimension's squared distance of its sorted, squashed values from the normal's own
   quantiles (a one-dimensional Wasserstein distance), which fills FSQ's cells evenly.
   """
