@@ -16,7 +16,7 @@ import dataclasses
 # family -> (recipe of the family, label -> what it changes)
 RECIPES = {
   "happiness": (
-    "6=.7 12=1 25=.25",
+    "6=.85 12=1 25=.3",
     {
       "happy": "25=.6 16=.25",
       "joyful": "6=.9 12=1.1 25=.65 16=.3 jaw=.05 1=.35 2=.35",
@@ -51,7 +51,7 @@ RECIPES = {
     },
   ),
   "anger": (
-    "4=.95 5=.4 7=.45 23=.55 24=.3 38=.5 29=.35 head_pitch=.05",
+    "4=1 5=.4 7=.45 23=.55 24=.3 38=.5 29=.5 head_pitch=.05",
     {
       "angry": "",
       "furious": "4=1.05 5=.7 7=.55 10=.5 16=.5 25=.6 23=.35 24=0 jaw=.05 38=.8",
@@ -170,7 +170,7 @@ RECIPES = {
     },
   ),
   "calm": (
-    "lids=.28 12=.28",
+    "lids=.3 12=.35",
     {
       "neutral": "lids=0 12=0",
       "calm": "24=.1",
@@ -359,11 +359,11 @@ MANNERS = {
 MICRO_RECIPES = {
   "brow_raise": "1=.85 2=.95",
   "brow_furrow": "4=1",
-  "lip_press": "24=1 23=.5 17=.2",
+  "lip_press": "24=1 23=.7 17=.55 28=.35",
   "lip_bite": "28=.6 lower_lip_press=.9 jaw=.03",
   "pucker": "18=1 22=.35",
   "jaw_drop": "jaw=.3 25=.3",
-  "squint": "7=1 6=.3 lids=.22",
+  "squint": "7=1.1 6=.85 4=.35 9=.2 lids=.3",
   "nose_wrinkle": "9=1 10=.25",
   "cheek_puff": "33=1 24=.4",
 }

@@ -37,6 +37,13 @@ ONSETS = (1.4, 1.2, 1.0, 0.85, 0.7)
 UNREST = (0.75, 0.87, 1.0, 1.15, 1.3)
 # Effort shows in every face: nostrils flare, the folds beside the mouth deepen.
 EFFORT = "38=.9 11=1"
+# A wink pulls at its half of the face; the lid alone is lost in a tracker's noise.
+WINK = {
+  "cheek_raiser": 1.0,
+  "lid_tightener": 0.6,
+  "lip_corner_puller": 0.45,
+  "brow_lowerer": 0.4,
+}
 # Manner of speaking -> tempo, vigour.
 MANNERS = {
   "plain": (1.0, 1.0),
@@ -240,8 +247,8 @@ def _add_micro_actions(channels_TC, names, times_T, rng) -> None:
       shape = bump(times_T, np.array([centre]), 0.6 * width, 0.12)[:, 0]
       eye = int(rng.integers(2))
       channels_TC[:, _LIDS[eye]] += 0.95 * shape
-      for unit in ("cheek_raiser", "lid_tightener"):
-        channels_TC[:, CHANNEL_INDEX[f"{unit}_{'lr'[eye]}"]] += 0.6 * shape
+      for unit, strength in WINK.items():
+        channels_TC[:, CHANNEL_INDEX[f"{unit}_{'lr'[eye]}"]] += strength * shape
       continue
     shape = bump(times_T, np.array([centre]), width, rng.uniform(0.16, 0.26))[:, 0]
     if name == "gaze_shift":
@@ -315,7 +322,7 @@ def _tracker_noise(num_frames: int, sizes_C, rng) -> np.ndarray:
 def _version() -> str:
   content = [REVISION, recipes.RECIPES, recipes.MICRO_RECIPES]
   content += [str(recipes.MANNERS), str(GENERATORS), TRACKERS, AMPLITUDES]
-  content += [AMPLITUDE_LOG_STD, ONSETS, UNREST, EFFORT, MANNERS]
+  content += [AMPLITUDE_LOG_STD, ONSETS, UNREST, EFFORT, MANNERS, WINK]
   content += [speech.VOWELS, speech.SUNG_VOWELS, speech.CONSONANTS]
   text = json.dumps(content, sort_keys=True)
   return hashlib.sha1(text.encode()).hexdigest()[:12]
