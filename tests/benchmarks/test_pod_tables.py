@@ -32,5 +32,5 @@ def test_efficiency_is_the_first_step_over_the_others():
   }
   rows = pod_tables.weak_table(results).splitlines()
   assert rows[2] == "| lm_base | v5e:2x4 | 8 | 1,234 | 1.000 | 1.000 | 3.2 |"
-  assert rows[3] == "| lm_base | v5e:4x4 | 16 | 1,234 | 0.800 | 1.000 | 3.2 |"
+  assert rows[3] == "| lm_base | v5e:8x8 | 16 | 1,234 | 0.800 | 1.000 | 3.2 |"
   assert "error: no" in rows[4] and rows[4].count("|") == rows[3].count("|")
