@@ -30,6 +30,7 @@ QUESTIONS = (
   "Does the head move?",
   "Is the person speaking?",
 )
+SECONDS, VARIETY, GUIDANCE = 4.0, "Natural", "Default"  # at first
 ABOUT = """# TDMM studio
 A sentence becomes a moving face, and a moving face becomes a sentence.
 """
@@ -96,7 +97,9 @@ class _Stage:
       submit_btn="Ask",
       elem_id="question",
     )
-    gr.Examples([[text] for text in QUESTIONS], [self.question], label="Or click one")
+    gr.Examples(
+      [[text] for text in QUESTIONS], [self.question], label="Questions to click"
+    )
     self.answer = gr.Textbox(
       label="Answer", interactive=False, visible=False, elem_id="answer"
     )
@@ -156,20 +159,20 @@ def _settings(face, variants: bool = False, seconds: bool = True) -> dict:
   if seconds:
     found["seconds"] = gr.Slider(
       *(0.4, face.max_seconds),
-      value=min(4.0, face.max_seconds),
+      value=min(SECONDS, face.max_seconds),
       step=0.04,
       label="Length, seconds",
       info="How long the motion is; a frame is 0.04 s.",
     )
   found["variety"] = gr.Radio(
     list(actions_lib.VARIETY),
-    value="Natural",
+    value=VARIETY,
     label="Variety",
     info="How freely it is acted. Likeliest is the same every time.",
   )
   found["guidance"] = gr.Radio(
     list(actions_lib.GUIDANCE),
-    value="Default",
+    value=GUIDANCE,
     label="Guidance",
     info="How closely the words are followed; very close exaggerates.",
   )
@@ -298,14 +301,13 @@ def _compare_tab(face, actions: Actions, stage: _Stage, queue: dict):
   button.click(compare, inputs, stage.outputs, api_name="compare", **queue)
 
 
-def build(face, shelf) -> tuple[gr.Blocks, dict]:
+def build(actions: Actions) -> tuple[gr.Blocks, dict]:
   """The page, and how it looks (the keywords of `gr.mount_gradio_app`).
 
   Args:
-    face: inference.Face.
-    shelf: shelf.Shelf; its motions are what the page shows.
+    actions: what its buttons do; the motions on their shelf are what it shows.
   """
-  actions = Actions(face, shelf)
+  face = actions.face
   name = html.escape(pathlib.Path(face.name).name)
   # One model, two cores: requests wait in one queue, and a full queue says so.
   queue = {"concurrency_id": "model", "concurrency_limit": 1}
