@@ -180,6 +180,8 @@ def track_video(
     rows = pathlib.Path(folder, "tracks.jsonl")
     if not rows.is_file():  # not so much as tried
       last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no message"]
+      if "make track" in last[0]:  # its own words are about its own options
+        last = ["the tracker is not installed; `make track` does it"]
       raise UserError(f"{path}: not tracked ({last[0].strip()})")
     row = json.loads(rows.read_text().splitlines()[0])
     if row["status"] != "tracked":

@@ -135,7 +135,7 @@ class Actions:
     suffix = path.suffix.lower()
     if suffix in VIDEO_TYPES:
       _check_length(path.name, video.duration_s(path))
-      say(0.15, "Following the face in the video: a second of it takes a few")
+      say(0.15, "Following the face in the video")
       return fit_files.track_video(path, timeout_s=TRACK_TIMEOUT_S)
     if suffix not in MOTION_TYPES:
       raise UserError(
@@ -148,15 +148,15 @@ class Actions:
           raise UserError(f"{path.name}: too large once unpacked; cut it into pieces")
     return io.load_motion(path)
 
-  def ask(self, clip_ids, question: str) -> str:
-    """The answer to a question about the motion that is shown (the first of them)."""
+  def ask(self, clip_ids, question: str) -> list[str]:
+    """The answers to a question about each of the motions that are shown."""
     question = question.strip()
     if not question:
       raise UserError("Write a question first.")
     if len(question) > MAX_PROMPT:
       raise UserError(f"question: longer than {MAX_PROMPT} characters; shorten it")
-    clip = self.clips(clip_ids)[0]
-    return self._describe(clip.motion, question=question)
+    clips = self.clips(clip_ids)
+    return [self._describe(clip.motion, question=question) for clip in clips]
 
   def clips(self, clip_ids) -> list[Clip]:
     """The clips that a page shows.
@@ -179,16 +179,16 @@ class Actions:
       vertices = face_lib.motion_vertices(self.shelf.face, clip.motion)
       size = (VIDEO_SIZE, VIDEO_SIZE)
       drawn.append(scene.render_frames(self.shelf.face, vertices, size))
-      video.write_video(clip.folder / "motion.mp4", drawn[-1], clip.motion.fps)
+      video.write_video(clip.path(".mp4"), drawn[-1], clip.motion.fps)
       for suffix in EXPORTS:
-        clip.motion.save(clip.folder / f"motion{suffix}", self.shelf.face)
-    film = clips[0].folder / "motion.mp4"
+        clip.motion.save(clip.path(suffix), self.shelf.face)
+    film = clips[0].path(".mp4")
     if len(clips) > 1:
       film = clips[0].folder / "film.mp4"
       video.write_video(film, video.beside(drawn, VIDEO_SIZE), clips[0].motion.fps)
     everything = pack(clips, clips[0].folder / "everything.zip")
-    files = [str(path) for clip in clips for path in clip.folder.glob("motion.*")]
-    return str(film), [str(everything), *sorted(files)]
+    files = [str(path) for clip in clips for path in clip.files()]
+    return str(film), [str(everything), *files]
 
 
 def _check_length(name: str, seconds: float) -> None:

@@ -26,9 +26,11 @@ TIMELINE = (
 )
 QUESTIONS = (
   "What is this face doing?",
-  "Say what the face shows.",
-  "Put the motion of this face into words.",
+  "What emotion does the face show?",
+  "Does the head move?",
+  "Is the person speaking?",
 )
+SECONDS, VARIETY, GUIDANCE = 4.0, "Natural", "Default"  # at first
 ABOUT = """# TDMM studio
 A sentence becomes a moving face, and a moving face becomes a sentence.
 """
@@ -67,6 +69,12 @@ def _plain(function):
   return call
 
 
+def _lines(texts) -> str:
+  """One line for each motion, numbered where there are several."""
+  many = len(texts) > 1
+  return "\n".join(f"{n}. {text}" if many else text for n, text in enumerate(texts, 1))
+
+
 class _Stage:
   """The right side: what every button shows its motions on."""
 
@@ -83,11 +91,14 @@ class _Stage:
     )
     self.question = gr.Textbox(
       label="Ask about the motion",
-      info="In your own words; of several motions, the first is asked about.",
+      info="In your own words.",
       placeholder=QUESTIONS[0],
       max_length=actions_lib.MAX_PROMPT,
       submit_btn="Ask",
       elem_id="question",
+    )
+    gr.Examples(
+      [[text] for text in QUESTIONS], [self.question], label="Questions to click"
     )
     self.answer = gr.Textbox(
       label="Answer", interactive=False, visible=False, elem_id="answer"
@@ -115,15 +126,10 @@ class _Stage:
 
   def show(self, clips):
     """Values of `outputs`."""
-    many = len(clips) > 1
-    heard = "\n".join(
-      f"{n}. {clip.caption}" if many else clip.caption
-      for n, clip in enumerate(clips, start=1)
-    )
     return (
       [clip.id for clip in clips],
       viewer(clips),
-      heard,
+      _lines([clip.caption for clip in clips]),
       gr.update(value="", visible=False),
       gr.update(value=None, visible=False),
       gr.update(value=[clip.save_npz() for clip in clips], visible=True),
@@ -134,8 +140,8 @@ class _Stage:
 
     def ask(ids, question, progress=gr.Progress()):
       say = lambda ids, question, _: self.actions.ask(ids, question)
-      answer = _plain(say)(ids, question, progress=progress)
-      return gr.update(value=answer, visible=True)
+      answers = _plain(say)(ids, question, progress=progress)
+      return gr.update(value=_lines(answers), visible=True)
 
     def film(ids, progress=gr.Progress()):
       movie, files = _plain(self.actions.films)(ids, progress=progress)
@@ -153,20 +159,20 @@ def _settings(face, variants: bool = False, seconds: bool = True) -> dict:
   if seconds:
     found["seconds"] = gr.Slider(
       *(0.4, face.max_seconds),
-      value=min(4.0, face.max_seconds),
+      value=min(SECONDS, face.max_seconds),
       step=0.04,
       label="Length, seconds",
       info="How long the motion is; a frame is 0.04 s.",
     )
   found["variety"] = gr.Radio(
     list(actions_lib.VARIETY),
-    value="Natural",
+    value=VARIETY,
     label="Variety",
     info="How freely it is acted. Likeliest is the same every time.",
   )
   found["guidance"] = gr.Radio(
     list(actions_lib.GUIDANCE),
-    value="Default",
+    value=GUIDANCE,
     label="Guidance",
     info="How closely the words are followed; very close exaggerates.",
   )
@@ -202,9 +208,9 @@ def _prompt(label: str, value: str, name: str) -> gr.Textbox:
 
 def _generate_tab(face, actions: Actions, stage: _Stage, queue: dict):
   prompt = _prompt("Prompt", EXAMPLES[0], "prompt")
+  button = gr.Button("Make the motion", variant="primary", elem_id="generate")
   gr.Examples([[text] for text in EXAMPLES], [prompt], label="Examples to click")
   knobs = _settings(face, variants=True)
-  button = gr.Button("Make the motion", variant="primary", elem_id="generate")
 
   def generate(
     prompt, seconds, variety, guidance, seed, variants, progress=gr.Progress()
@@ -241,8 +247,8 @@ def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
     max_length=2000,
     elem_id="timeline",
   )
-  knobs = _settings(face, seconds=False)
   button = gr.Button("Make the timeline", variant="primary", elem_id="make_timeline")
+  knobs = _settings(face, seconds=False)
 
   def make_timeline(text, variety, guidance, seed, progress=gr.Progress()):
     made = _plain(actions.timeline)(text, seed, variety, guidance, progress=progress)
@@ -254,16 +260,18 @@ def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
 
 def _describe_tab(actions: Actions, stage: _Stage, queue: dict):
   file = gr.File(
-    label="A motion (npz, pkl, glb, csv) or a video of one face; up to 20 MB",
+    label="A motion, or a video of a face",
     file_types=[*actions_lib.MOTION_TYPES, *actions_lib.VIDEO_TYPES],
     elem_id="upload",
     height=160,
   )
   button = gr.Button("Describe it", variant="primary", elem_id="describe")
   gr.Markdown(
-    "The file stays on this machine, and is deleted when the studio ends. A motion's "
-    "coefficients must belong to the face model that this checkpoint was trained on; a "
-    "video is tracked first, which needs `make track` and takes a minute."
+    "**A video** (mp4, mov, webm, avi, mkv) shows one face, from the front or nearly. "
+    "The face is followed first, which can take a minute. **A motion** is a file made "
+    "here (npz, glb, csv) or by a face tracker such as SMIRK (pkl, npz).\n\n"
+    f"Up to 20 MB and {actions_lib.MAX_SECONDS:g} s. The file stays on the machine "
+    "that the studio runs on, and is deleted when it ends."
   )
 
   def describe(path, progress=gr.Progress()):
@@ -275,8 +283,8 @@ def _describe_tab(actions: Actions, stage: _Stage, queue: dict):
 def _compare_tab(face, actions: Actions, stage: _Stage, queue: dict):
   first = _prompt("Left", "She looks slightly happy.", "left")
   second = _prompt("Right", "She looks extremely happy.", "right")
-  knobs = _settings(face)
   button = gr.Button("Compare", variant="primary", elem_id="compare")
+  knobs = _settings(face)
 
   def compare(first, second, seconds, variety, guidance, seed, progress=gr.Progress()):
     prompts = [first, second]
@@ -293,14 +301,14 @@ def _compare_tab(face, actions: Actions, stage: _Stage, queue: dict):
   button.click(compare, inputs, stage.outputs, api_name="compare", **queue)
 
 
-def build(face, shelf) -> tuple[gr.Blocks, dict]:
+def build(actions: Actions) -> tuple[gr.Blocks, dict]:
   """The page, and how it looks (the keywords of `gr.mount_gradio_app`).
 
   Args:
-    face: inference.Face.
-    shelf: shelf.Shelf; its motions are what the page shows.
+    actions: what its buttons do; the motions on their shelf are what it shows.
   """
-  actions = Actions(face, shelf)
+  face = actions.face
+  name = html.escape(pathlib.Path(face.name).name)
   # One model, two cores: requests wait in one queue, and a full queue says so.
   queue = {"concurrency_id": "model", "concurrency_limit": 1}
   tabs = (
@@ -324,7 +332,7 @@ def build(face, shelf) -> tuple[gr.Blocks, dict]:
         for title, fill in tabs:
           with gr.Tab(title):
             fill(actions, stage, queue)
-        gr.Markdown(f"{NOTE}\nCheckpoint: `{html.escape(face.name)}`", elem_id="note")
+        gr.Markdown(f"{NOTE}\nCheckpoint: `{name}`", elem_id="note")
       right.render()
     stage.connect(queue)
   blocks.queue(max_size=64)

@@ -38,7 +38,7 @@ class _Headers:
     await self.app(scope, receive, send_with if scope["type"] == "http" else send)
 
 
-def make_app(face, folder, host: str = "127.0.0.1"):
+def make_app(face, folder, host: str = "127.0.0.1", warm: bool = False):
   """The studio as an ASGI application.
 
   Args:
@@ -46,6 +46,7 @@ def make_app(face, folder, host: str = "127.0.0.1"):
     folder: an empty folder; uploads, motions and downloads lie in it, and no other file
       of the machine can be read through the application.
     host: the address it will be reached at.
+    warm: make a first motion now, for it takes seconds to compile.
   """
   folder = pathlib.Path(folder)
   os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
@@ -62,7 +63,7 @@ def make_app(face, folder, host: str = "127.0.0.1"):
   from fastapi.responses import FileResponse
   from fastapi.staticfiles import StaticFiles
 
-  from tdmm_jax.studio import page, shelf
+  from tdmm_jax.studio import actions, page, shelf
 
   clips = shelf.Shelf(folder / "clips", face.codec.face, face.codec.num_codes)
   app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -86,7 +87,12 @@ def make_app(face, folder, host: str = "127.0.0.1"):
     allowed_hosts=["*"] if host == "0.0.0.0" else names,
   )
   app.add_middleware(_Headers)
-  blocks, look = page.build(face, clips)
+  buttons = actions.Actions(face, clips)
+  if warm:
+    seconds = min(page.SECONDS, face.max_seconds)
+    request = (seconds, 0, page.VARIETY, page.GUIDANCE)
+    buttons.generate([page.EXAMPLES[0]], *request, lambda share, text: None)
+  blocks, look = page.build(buttons)
   return gr.mount_gradio_app(
     app,
     blocks,
@@ -117,7 +123,8 @@ def serve(face, host: str = "127.0.0.1", port: int = 7860, say=print) -> None:
         f"--port {port}: cannot be used on {host} ({error.strerror}); choose another"
       ) from error
   with tempfile.TemporaryDirectory(prefix="tdmm-studio-") as folder:
-    app = make_app(face, folder, host)
+    say("Getting ready ...")
+    app = make_app(face, folder, host, warm=True)
     import uvicorn
 
     say(f"The studio is at http://{host}:{port} (Ctrl-C ends it)")

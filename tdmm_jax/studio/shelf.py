@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import json
 import pathlib
+import re
 import secrets
 import threading
 import zipfile
@@ -41,11 +42,19 @@ class Clip:
   tokens: np.ndarray
   folder: pathlib.Path
 
+  def path(self, suffix: str) -> pathlib.Path:
+    """Of a file to download, which is called as the motion is: she_smiles_1f3c.npz"""
+    words = re.sub(r"[^a-z0-9]+", "_", self.title.lower())[:40].strip("_") or "motion"
+    return self.folder / f"{words}_{self.id[:4]}{suffix}"
+
+  def files(self) -> list[pathlib.Path]:
+    """Those that were written."""
+    return sorted(self.folder.glob(f"{self.path('').name}.*"))
+
   def save_npz(self) -> str:
-    """Writes motion.npz beside the clip; its path."""
-    path = self.folder / "motion.npz"
-    self.motion.save(path)
-    return str(path)
+    """Writes the motion as npz; its path."""
+    self.motion.save(self.path(".npz"))
+    return str(self.path(".npz"))
 
 
 class Shelf:
@@ -138,12 +147,12 @@ def curves(face: face_lib.FaceModel, motion) -> list[dict]:
 
 
 def pack(clips: list[Clip], path: pathlib.Path) -> pathlib.Path:
-  """All files of clips in one zip, a folder for each."""
+  """All files of clips in one zip, and what was asked, read and written in each."""
   with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-    for number, clip in enumerate(clips, start=1):
+    for clip in clips:
       text = {"asked": clip.title, "read_back": clip.caption}
       text["tokens"] = clip.tokens.tolist()
-      archive.writestr(f"motion_{number}/motion.json", json.dumps(text, indent=2))
-      for file in sorted(clip.folder.glob("motion.*")):
-        archive.write(file, f"motion_{number}/{file.name}")
+      archive.writestr(clip.path(".json").name, json.dumps(text, indent=2))
+      for file in clip.files():
+        archive.write(file, file.name)
   return path

@@ -10,6 +10,7 @@ import pytest
 import random_head
 
 from tdmm_jax import cli
+from tdmm_jax.errors import UserError
 from tdmm_jax.export import files, meshes
 from tdmm_jax.face import default_head, face_model, fit_files, fit_vertices, io, motion
 
@@ -78,20 +79,47 @@ def test_arkit_csv_is_a_source(face, tmp_path, capsys):
   capsys.readouterr()
 
 
-def test_video_goes_through_the_tracker(face, tmp_path, monkeypatch):
-  (tmp_path / "clip.mp4").write_bytes(b"not looked at here")
+def tracker_that(monkeypatch, row=None, complaint=""):
+  """Stands in for data_prep.track: writes this row and seven frames; the commands."""
   seen = []
 
   def track(command, **_):
     seen.append(command)
-    out = pathlib.Path(command[command.index("--out") + 1]) / "motions"
-    motion.save_motion(out / "clip.npz", motion.zeros(7))
-    return subprocess.CompletedProcess(command, 0, "", "")
+    out = pathlib.Path(command[command.index("--out") + 1])
+    if row is not None:
+      (out / "tracks.jsonl").write_text(json.dumps(row) + "\n")
+      motion.save_motion(out / "motions" / "clip.npz", motion.zeros(7))
+    return subprocess.CompletedProcess(command, 0 if row else 2, "", complaint)
 
   monkeypatch.setattr(subprocess, "run", track)
+  return seen
+
+
+def test_video_goes_through_the_tracker(face, tmp_path, monkeypatch):
+  (tmp_path / "clip.mp4").write_bytes(b"not looked at here")
+  row = {"status": "tracked", "motion": "motions/clip.npz"}
+  seen = tracker_that(monkeypatch, row)
   made, said = fit_files.fit_source([tmp_path / "clip.mp4"], face)
   assert made.num_frames == 7 and "mediapipe" in said
   assert seen[0][:3] == [sys.executable, "-m", "data_prep.track"]
+
+
+@pytest.mark.parametrize(
+  ("row", "complaint", "said"),
+  [
+    ({"status": "failed", "reason": "no_face"}, "", "no face is seen in it"),
+    ({"status": "failed", "reason": "undecodable"}, "", "cannot be read as a video"),
+    (None, "/x/python: not there; make it with `make track`", "`make track` does it"),
+    (None, "bars\nx: a full disk", "x: a full disk"),
+  ],
+)
+def test_what_the_tracker_cannot_do_is_said_in_plain_words(
+  row, complaint, said, monkeypatch
+):
+  tracker_that(monkeypatch, row, complaint)
+  with pytest.raises(UserError, match=r"clip\.mp4: not tracked") as told:
+    fit_files.track_video("clip.mp4")
+  assert said in str(told.value) and "/x/python" not in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -68,12 +68,14 @@ def test_the_shelf_keeps_the_newest(actions, monkeypatch):
     actions.clips([first.id])
 
 
-def test_a_timeline_is_one_motion_without_a_jump(actions):
-  text = "0-0.8: She smiles.\n0.8-1.6: He frowns."
-  clip = actions.timeline(text, 0, "Natural", "Default", silent)[0]
-  assert clip.motion.num_frames == len(clip.tokens) == 40
-  step = np.abs(np.diff(clip.motion.expression, axis=0)).max(1)
-  assert step[19] <= step.max() and step[19] < 1e-5 + np.median(step) * 10
+def test_a_timeline_is_the_librarys_and_is_read_part_by_part(actions):
+  text = "0-0.8: She smiles.\n0.8-2.4: He frowns."
+  clip = actions.timeline(text, 3, "Natural", "Default", silent)[0]
+  assert clip.motion.num_frames == len(clip.tokens) == 60  # more than it reads at once
+  made = actions.face.timeline(text, 3)
+  np.testing.assert_array_equal(clip.motion.expression, made.expression)
+  parts = [motion_lib.trim(made, *cut) for cut in ((0, 20), (20, 60))]
+  assert clip.caption.split(" · ") == [actions.face.describe(part) for part in parts]
 
 
 def test_an_upload_is_described_and_named(actions, tiny_run, tmp_path):
@@ -83,7 +85,22 @@ def test_an_upload_is_described_and_named(actions, tiny_run, tmp_path):
   clip = actions.read(str(path), silent)[0]
   assert clip.title == "mine.npz" and len(clip.tokens) == 12
   assert clip.caption == actions.face.describe(motion)
-  assert isinstance(actions.ask([clip.id], "What is this face doing?"), str)
+  question = "What is this face doing?"
+  assert (
+    actions.ask([clip.id] * 2, question)
+    == [actions.face.describe(motion, question)] * 2
+  )
+
+
+def test_a_longer_upload_is_read_in_pieces_and_a_very_long_one_is_refused(
+  actions, tmp_path
+):
+  motion_lib.zeros(100).save(tmp_path / "long.npz")  # 40 frames is what this run reads
+  clip = actions.read(str(tmp_path / "long.npz"), silent)[0]
+  assert len(clip.caption.split(" · ")) == 3 and len(clip.tokens) == 100
+  motion_lib.zeros(800).save(tmp_path / "very.npz")
+  with pytest.raises(UserError, match=r"very\.npz: 32 s long, .* up to 30 s"):
+    actions.read(str(tmp_path / "very.npz"), silent)
 
 
 def test_all_files_come_in_one_zip(actions):
@@ -93,10 +110,10 @@ def test_all_files_come_in_one_zip(actions):
     assert stream.read(12)[4:8] == b"ftyp"
   with zipfile.ZipFile(files[0]) as archive:
     names = set(archive.namelist())
-    asked = json.loads(archive.read("motion_1/motion.json"))
-  assert {
-    f"motion_{n}/motion.{s}" for n in (1, 2) for s in ("npz", "mp4", "glb", "csv")
-  } <= names
+    asked = json.loads(archive.read(clips[0].path(".json").name))
+  suffixes = ("npz", "mp4", "glb", "csv", "json")
+  stems = [f"she_smiles_{clip.id[:4]}" for clip in clips]
+  assert names == {f"{stem}.{suffix}" for stem in stems for suffix in suffixes}
   assert asked["asked"] == "She smiles." and len(asked["tokens"]) == 5
 
 

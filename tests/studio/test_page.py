@@ -4,6 +4,7 @@ import concurrent.futures
 import io as streams
 import itertools
 import os
+import pathlib
 
 import gradio_client
 import httpx
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep import track_landmarks
+from tdmm_jax.errors import UserError
 from tdmm_jax.face import io
 from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.render import video
 
 SLOW_MS = 240_000  # a shared machine compiles slowly; nothing here waits this long
 
@@ -141,6 +145,33 @@ def test_a_broken_upload_shows_its_message_and_a_good_one_is_described(page, tmp
   page.page.locator("#upload").get_by_text("good").wait_for()
   page.press("#describe")
   assert page.text("#heard")
+
+
+@pytest.fixture
+def face_video(tmp_path):
+  """A second of a real person's video, where there is one, and a tracker."""
+  folder = pathlib.Path(os.environ.get("TDMM_REAL_DATA", "/nonexistent"))
+  videos = sorted(folder.glob("open3dfacevid_clips/*.mp4"))
+  if not videos:
+    pytest.skip("TDMM_REAL_DATA names no folder with videos")
+  try:
+    track_landmarks.environment_python()
+  except UserError as error:
+    pytest.skip(str(error))
+  frames, fps = video.read_video(videos[0])
+  return video.write_video(tmp_path / "face.mp4", frames[: round(fps)], fps)
+
+
+@pytest.mark.slow
+def test_a_face_in_a_video_is_followed_and_described(page, face_video):
+  page.page.get_by_role("tab", name="Motion → words").click()
+  page.page.locator("#upload input[type=file]").set_input_files(face_video)
+  page.page.locator("#upload").get_by_text("face").first.wait_for()
+  page.press("#describe")
+  assert page.view.locator("#labels b").inner_text() == "face.mp4" and page.text(
+    "#heard"
+  )
+  assert np.abs(page.picture(0) - page.picture(20)).max() > 20
 
 
 def test_nothing_outside_the_studios_folder_can_be_read(studio, tmp_path):
