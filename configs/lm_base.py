@@ -31,6 +31,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.save_every = 1_000
   config.tensorboard = True
   config.num_pieces = 4_000
+  config.num_extra_ids = 100  # as every T5
   config.vocab_texts = 1_000_000
   config.encoder_length = 512
   config.decoder_length = 512

@@ -16,6 +16,9 @@ def get_config() -> ml_collections.ConfigDict:
   # A folder in Hugging Face's format (config.json, *.safetensors, spiece.model; gs://,
   # too) that training starts from; its sizes take the place of config.model's.
   config.init_from = ""
+  # What a motion's decoder hears of its prompt: a vector for each word, or "pooled",
+  # their mean alone (the baseline of T2M-GPT; configs/lm_demo_pooled.py).
+  config.conditioning = "words"
   config.batch_size = 8
   config.total_steps = 1_500
   # Muon learns in these steps what AdamW has not learnt in 1,750.
@@ -25,7 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.tensorboard = False
 
   config.num_pieces = 1_500
-  config.num_extra_ids = 100
+  config.num_extra_ids = 64  # of T5's 100, so that the table has 2,048 rows
   config.vocab_texts = 20_000
   # One row holds one example of each direction at least.
   config.encoder_length = 192

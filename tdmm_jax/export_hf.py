@@ -17,8 +17,17 @@ from tdmm_jax.errors import UserError
 
 
 def export(run: inference.Face, directory) -> None:
-  """Writes `run`'s language model into the directory; see pretrained.write."""
+  """Writes `run`'s language model into the directory; see pretrained.write.
+
+  Raises:
+    UserError: a model that transformers does not have.
+  """
   vocab = run.vocab
+  if run.model.pooled_token >= 0:
+    raise UserError(
+      f"{run.name}: config.conditioning is 'pooled', which transformers' T5 is not; "
+      "export a run that was trained with 'words'"
+    )
   pretrained.write(
     directory, run.model, run.params, vocab.model_proto, vocab.num_extra_ids
   )

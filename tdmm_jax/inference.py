@@ -61,7 +61,9 @@ class Face:
         "one with `python -m tdmm_jax.train --config configs/lm_demo.py`"
       )
     stored = checkpoints.read_json(workdir / motion_codec.CONFIG_FILE)
-    self.config = ml_collections.ConfigDict(stored["config"])
+    # Runs of before there was a choice do not say it.
+    config = {"conditioning": "words"} | stored["config"]
+    self.config = ml_collections.ConfigDict(config)
     self.codec = motion_codec.load(run_dir / runs.TOKENIZER)
     if stored["versions"]["tokenizer"] != self.codec.version:
       raise UserError(

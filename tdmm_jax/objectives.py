@@ -347,8 +347,19 @@ def language_model(
 
 
 def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> t5.T5:
+  """The T5 of a config.
+
+  Raises:
+    UserError: `config.conditioning` is unknown.
+  """
   model = config.model.to_dict()
   model["dtype"] = jnp.dtype(model["dtype"])
+  if config.conditioning == "pooled":
+    model["pooled_token"] = vocab.task_id("l2m")
+  elif config.conditioning != "words":
+    raise UserError(
+      f"config.conditioning: {config.conditioning!r}; choose 'words' or 'pooled'"
+    )
   return t5.T5(vocab_size=vocab.table_size, **model)
 
 

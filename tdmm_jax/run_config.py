@@ -13,6 +13,7 @@ _FIXED = (
   "seed",
   "batch_size",
   "model",
+  "conditioning",
   "face_model",
   "window",
   "encoder_length",
@@ -47,8 +48,8 @@ def refuse_changes(
   if not checkpoints.has_checkpoint(workdir) or not path.exists():
     return
   stored = checkpoints.read_json(path)
-  before = _flat({key: stored["config"].get(key) for key in _FIXED})
-  now = _flat({key: config.to_dict().get(key) for key in _FIXED})
+  fixed = lambda values: _flat({key: values[key] for key in _FIXED if key in values})
+  before, now = fixed(stored["config"]), fixed(config.to_dict())
   before |= _flat(stored["versions"], "version of ")
   now |= _flat(versions, "version of ")
   changes = [

@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+import types
 
 import jax
 import numpy as np
@@ -291,6 +292,13 @@ def test_a_pretrained_model_is_tuned_and_written_back(tiny_run, written, tmp_pat
   assert offsets["motion_offset"] == run.vocab.motion_offset
   # The same command finds the run finished.
   assert train.train(config, tmp_path / "lm", progress=False)
+
+
+def test_a_pooled_model_is_not_exported(tmp_path):
+  model = t5.T5(96, **t5_folders.SIZES, pooled_token=3)
+  run = types.SimpleNamespace(name="runs/pooled", model=model, vocab=None)
+  with pytest.raises(UserError, match=r"runs/pooled: config\.conditioning is 'pooled'"):
+    export_hf.export(run, tmp_path / "out")
 
 
 def test_export_says_what_is_wrong(tmp_path, capsys):

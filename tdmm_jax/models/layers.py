@@ -73,6 +73,21 @@ class MlpBlock(nn.Module):
     return dense(x_BLD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(x_BLF)
 
 
+def pool_segments(encoded_BMD, tokens_BM, segments_BM, token: int):
+  """The encodings, with one vector for each segment that has `token` in it.
+
+  All words of such a segment become their mean. Attention to keys that are all alike is
+  attention to one: what is decoded knows the words through their mean alone.
+  """
+  same_BMM = segments_BM[:, :, None] == segments_BM[:, None, :]
+  same_BMM = (same_BMM & (segments_BM > 0)[:, None, :]).astype(jnp.float32)
+  count_BM = jnp.maximum(same_BMM.sum(-1), 1)
+  mean_BMD = jnp.einsum("BMN,BND->BMD", same_BMM, encoded_BMD.astype(jnp.float32))
+  mean_BMD = (mean_BMD / count_BM[..., None]).astype(encoded_BMD.dtype)
+  pooled_BM = jnp.einsum("BMN,BN->BM", same_BMM, tokens_BM == token) > 0
+  return jnp.where(pooled_BM[..., None], mean_BMD, encoded_BMD)
+
+
 def relative_position_bucket(
   relative_position, bidirectional: bool, num_buckets: int = 32, max_distance: int = 128
 ):

@@ -301,6 +301,7 @@ class T5(nn.Module):
   remat: str = "none"  # see REMAT_POLICIES
   fused_attention: bool = False  # scores are never written out; see fused_attention.py
   mlp_activation: str = "gated-gelu"  # or T5.0's: see MLP_ACTIVATIONS
+  pooled_token: int = -1  # what has this token is heard as one vector; -1: nothing
 
   def setup(self):
     if self.mlp_activation not in MLP_ACTIVATIONS:
@@ -372,9 +373,14 @@ class T5(nn.Module):
     return self._logits(x_BLD)
 
   def encode(self, tokens_BM, segment_ids_BM, deterministic: bool = True):
-    """One vector per input token, float[B, M, D]: the word-level conditioning."""
-    x_BMD = self._embed(tokens_BM)
-    return self.encoder(x_BMD, segment_ids_BM, deterministic)
+    """One vector per input token, float[B, M, D]: the word-level conditioning.
+
+    But of segments with `pooled_token`, which have one vector in all.
+    """
+    x_BMD = self.encoder(self._embed(tokens_BM), segment_ids_BM, deterministic)
+    if self.pooled_token < 0:
+      return x_BMD
+    return layers.pool_segments(x_BMD, tokens_BM, segment_ids_BM, self.pooled_token)
 
   def init_cache(self, encoded_BMD, max_decode_length: int):
     return self.decoder.init_cache(encoded_BMD, max_decode_length)

@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 import tiny
 
+from tdmm_jax import objectives
+from tdmm_jax import vocab as vocab_lib
+from tdmm_jax.errors import UserError
+
 FOLDER = pathlib.Path(tiny.REPO) / "configs"
 NAMES = sorted(
   path.stem for path in FOLDER.glob("*.py") if path.stem not in ("__init__", "common")
@@ -33,6 +37,16 @@ def test_config_trains_a_step(name, tiny_run, tmp_path):
   config = tiny.config_of(name, tiny_run, **once)
   scores = tiny.train_on(config, tmp_path)
   assert scores and all(np.isfinite(value) for value in scores.values())
+
+
+def test_conditioning_is_by_words_or_pooled(tiny_run):
+  vocab = vocab_lib.load(tiny_run / "lm")
+  for name, token in (("lm_demo", -1), ("lm_demo_pooled", vocab.task_id("l2m"))):
+    config = tiny.config_of(name, tiny_run)
+    assert objectives.build_t5(config, vocab).pooled_token == token
+  config.conditioning = "sentence"
+  with pytest.raises(UserError, match="'sentence'; choose 'words' or 'pooled'"):
+    objectives.build_t5(config, vocab)
 
 
 @pytest.mark.parametrize(
