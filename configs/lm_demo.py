@@ -20,7 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
   # their mean alone (the baseline of T2M-GPT; configs/lm_demo_pooled.py).
   config.conditioning = "words"
   config.batch_size = 8
-  config.total_steps = 1_500
+  config.total_steps = 1_700
   # Muon learns in these steps what AdamW has not learnt in 1,750.
   config.optimizer = "muon"
   config.save_every = 250
@@ -31,7 +31,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.num_extra_ids = 64  # of T5's 100, so that the table has 2,048 rows
   config.vocab_texts = 20_000
   # One row holds one example of each direction at least.
-  config.encoder_length = 192
+  config.encoder_length = 256
   config.decoder_length = 160
   config.max_frames = 128
   config.max_prompt_pieces = 96

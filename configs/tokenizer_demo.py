@@ -14,17 +14,17 @@ def get_config() -> ml_collections.ConfigDict:
   config.face_model = "default_v1"  # or the path of generic_model.pkl, flame2023.pkl
   config.window = 64
   config.batch_size = 16
-  config.total_steps = 400
+  config.total_steps = 800
   config.save_every = 250
   config.optimizer = "muon"
-  config.learning_rate = 1e-3
+  config.learning_rate = 3e-3
   config.weight_decay = 0.0
   config.tensorboard = False
 
   model = config.model = ml_collections.ConfigDict()
   model.emb_dim = 128
   model.mlp_dim = 256
-  model.dilations = (1, 2, 4, 8, 1)
+  model.dilations = (1, 2, 4, 8, 16)
   model.quantizer = "fsq"  # or "ema_vq"
   model.num_phases = 8  # times 125 codes: 1,000
   model.levels = (5, 5, 5)  # FSQ
@@ -40,9 +40,11 @@ def get_config() -> ml_collections.ConfigDict:
   config.loss_weights = ml_collections.ConfigDict(
     {
       "face_mm": 0.5,
-      "face_velocity_mm": 0.25,
+      "face_velocity_mm": 0.5,
       "features_l1": 4.0,
-      "features_slow_l1": 6.0,
+      "features_slow_l1": 10.0,
+      # What the geometry does not decide stays near the truth, too.
+      "params_l1": 6.0,
       "head_deg": 1.5,
       "head_velocity_deg": 0.3,
       "gaze_deg": 0.05,

@@ -25,6 +25,8 @@ import jax.numpy as jnp
 from tdmm_jax import sharding
 from tdmm_jax.models import quantizers
 
+_MARGINAL_WEIGHT = 20.0  # of the latents' marginals, beside their moments
+
 
 def _dense(features, name, *axes, dtype=jnp.float32, scale=1.0):
   init = nn.initializers.variance_scaling(scale, "fan_in", "normal")
@@ -221,6 +223,7 @@ class MotionTokenizer(nn.Module):
     quantized_BTC, codes_BT, loss = self.quantize(own_BTC, mask_BT, train)
     if self.quantizer == "fsq":
       loss = quantizers.spread_loss(latents_BTPC, mask_BT)
+      loss += _MARGINAL_WEIGHT * quantizers.marginal_loss(latents_BTPC, mask_BT)
     phase_T = jnp.argmax(phases_TP, axis=-1)
     return quantized_BTC, codes_BT + phase_T * self.quantize.num_codes, loss
 

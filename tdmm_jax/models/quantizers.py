@@ -2,7 +2,7 @@
 
 Shape letters: B batch, T frames, C code width, K codes. Both quantisers share a call
 `(latents_BTC, mask_BT, train) -> (quantized_BTC, codes_BT, loss)` and a lookup
-`codes_to_latents`. FSQ's loss is zero; see `spread_loss`.
+`codes_to_latents`. FSQ's loss is zero; see `spread_loss` and `marginal_loss`.
 """
 
 from collections.abc import Sequence
@@ -12,41 +12,47 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_MARGINAL = 20.0  # weight of the marginals beside the moments
-
 
 def _round_straight_through(x):
   return x + jax.lax.stop_gradient(jnp.round(x) - x)
 
 
 def spread_loss(latents_BTPC, mask_BT):
-  """How far the latents of valid frames are from independent standard normals.
+  """Distance of the latents' mean and covariance from 0 and I over valid frames.
 
-  FSQ has no codebook to collapse, but its latents can: correlated, narrow or peaked
-  ones leave most cells empty. Three terms: the squared mean and the squared excess of
-  the covariance over I (uncorrelated phases do not say the same thing twice), and each
-  dimension's squared distance of its sorted, squashed values from the normal's own
-  quantiles (a one-dimensional Wasserstein distance), which fills FSQ's cells evenly.
+  FSQ has no codebook to collapse, but its latents can: correlated or narrow ones leave
+  most cells empty. Unit, uncorrelated latents fill them evenly, and uncorrelated phases
+  do not say the same thing twice.
   """
-  latents_NC = latents_BTPC.reshape(mask_BT.size, -1)
-  weight_N1 = mask_BT.reshape(-1, 1).astype(jnp.float32)
-  total = jnp.maximum(weight_N1.sum(), 1.0)
+  latents_NC, weight_N1, total = _valid_rows(latents_BTPC, mask_BT)
   mean_C = jnp.sum(latents_NC * weight_N1, axis=0) / total
   centred_NC = (latents_NC - mean_C) * weight_N1
   excess_CC = centred_NC.T @ centred_NC / total - jnp.eye(mean_C.shape[0])
-  moments = (jnp.sum(mean_C**2) + jnp.sum(excess_CC**2)) / mean_C.shape[0]
-  return moments + _MARGINAL * _marginal_loss(latents_NC, weight_N1, total)
+  return (jnp.sum(mean_C**2) + jnp.sum(excess_CC**2)) / mean_C.shape[0]
 
 
-def _marginal_loss(latents_NC, weight_N1, total):
+def marginal_loss(latents_BTPC, mask_BT):
+  """Squared distance of each squashed latent's quantiles from a standard normal's.
+
+  A one-dimensional Wasserstein distance after FSQ's tanh. A face rests most of the
+  time, so that unit variance alone leaves latents peaked, and FSQ's outer cells empty.
+  """
+  latents_NC, weight_N1, total = _valid_rows(latents_BTPC, mask_BT)
   squashed_NC = jnp.where(weight_N1 > 0, jnp.tanh(latents_NC), jnp.inf)
   sorted_NC = jnp.sort(squashed_NC, axis=0)  # padding comes last
   rank_N1 = jnp.arange(len(latents_NC))[:, None]
   inside_N1 = rank_N1 < total
-  level_N1 = jnp.minimum((rank_N1 + 0.5) / total, 1 - 1e-6)
+  level_N1 = jnp.clip((rank_N1 + 0.5) / total, 1e-6, 1 - 1e-6)
   wanted_N1 = jnp.tanh(jax.scipy.special.ndtri(level_N1))
-  error_NC = jnp.where(inside_N1, sorted_NC, 0.0) - jnp.where(inside_N1, wanted_N1, 0.0)
+  error_NC = jnp.where(inside_N1, sorted_NC, 0) - jnp.where(inside_N1, wanted_N1, 0)
   return jnp.sum(error_NC**2) / total / latents_NC.shape[1]
+
+
+def _valid_rows(latents_BTPC, mask_BT):
+  """(latents float[N, C'], weights float32[N, 1], their sum, at least 1)."""
+  weight_N1 = mask_BT.reshape(-1, 1).astype(jnp.float32)
+  rows_NC = latents_BTPC.reshape(mask_BT.size, -1)
+  return rows_NC, weight_N1, jnp.maximum(weight_N1.sum(), 1.0)
 
 
 class FSQ(nn.Module):

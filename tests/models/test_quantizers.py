@@ -61,6 +61,28 @@ def test_spread_loss_by_hand_ignores_padding():
   )
 
 
+def test_marginal_loss_by_hand_ignores_padding():
+  """Two valid frames want the normal's quantiles at 1/4 and 3/4, -0.6745 and 0.6745."""
+  quartile = 0.674489750196
+  right = jnp.array([[[quartile], [55.0], [-quartile]]])
+  mask = jnp.array([[1, 0, 1]])
+  np.testing.assert_allclose(quantizers.marginal_loss(right, mask), 0, atol=1e-10)
+  zeros = quantizers.marginal_loss(jnp.zeros((1, 3, 1)), mask)
+  np.testing.assert_allclose(zeros, np.tanh(quartile) ** 2, rtol=1e-5)
+  # Only the order of the frames differs: each dimension is sorted by itself.
+  two = jnp.array([[[quartile, -quartile], [-quartile, quartile]]])
+  np.testing.assert_allclose(
+    quantizers.marginal_loss(two, jnp.ones((1, 2))), 0, atol=1e-10
+  )
+
+
+def test_marginal_loss_pulls_a_peaked_latent_apart():
+  latents = 0.1 * jax.random.normal(jax.random.key(0), (1, 64, 1))
+  gradient = jax.grad(quantizers.marginal_loss)(latents, jnp.ones((1, 64)))
+  assert np.isfinite(gradient).all()
+  assert np.corrcoef(gradient[0, :, 0], latents[0, :, 0])[0, 1] < -0.8
+
+
 def ema(decay=0.9, **changes):
   sizes = {"num_codes": 2, "code_dim": 2, "decay": decay} | changes
   return quantizers.EmaVQ(**sizes)
