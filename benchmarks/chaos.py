@@ -174,7 +174,8 @@ def _kill_once(run: Training, moment: str, rng: random.Random) -> dict | None:
   return {
     "moment": moment,
     "step": run.step(),
-    "half_written": run.saving(),
+    # While starting there may be one that the kill before left.
+    "half_written": "" if moment == "starting" else run.saving(),
     "process": victim,
     "others_ended_after_s": round(time.monotonic() - killed, 1),
     "exit_codes": [process.returncode for process in run.processes],
