@@ -80,10 +80,9 @@ def pool_segments(encoded_BMD, tokens_BM, segments_BM, token: int):
   attention to one: what is decoded knows the words through their mean alone.
   """
   same_BMM = segments_BM[:, :, None] == segments_BM[:, None, :]
-  same_BMM = (same_BMM & (segments_BM > 0)[:, None, :]).astype(jnp.float32)
-  count_BM = jnp.maximum(same_BMM.sum(-1), 1)
-  mean_BMD = jnp.einsum("BMN,BND->BMD", same_BMM, encoded_BMD.astype(jnp.float32))
-  mean_BMD = (mean_BMD / count_BM[..., None]).astype(encoded_BMD.dtype)
+  share_BMM = same_BMM / same_BMM.sum(-1, keepdims=True)
+  mean_BMD = jnp.einsum("BMN,BND->BMD", share_BMM, encoded_BMD.astype(jnp.float32))
+  mean_BMD = mean_BMD.astype(encoded_BMD.dtype)
   pooled_BM = jnp.einsum("BMN,BN->BM", same_BMM, tokens_BM == token) > 0
   return jnp.where(pooled_BM[..., None], mean_BMD, encoded_BMD)
 

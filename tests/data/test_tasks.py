@@ -1,6 +1,7 @@
 """The tasks as tokens, and their mixture."""
 
 import collections
+import re
 
 import numpy as np
 import pytest
@@ -198,6 +199,22 @@ def test_short_motions_have_every_task(vocab):
   rates = dict.fromkeys(vocab_lib.TASKS, 1.0)
   seen = drawn(vocab, rates, clips=make_clips(20, (1, 6)), num_phases=8)
   assert len(seen) == 20 * len(vocab_lib.TASKS)
+
+
+def test_held_out_rows_use_no_training_wording(vocab):
+  rates = dict.fromkeys((t for t in vocab_lib.TASKS if t != "span_corruption"), 3.0)
+
+  def wordings(split):
+    """What precedes the motion or the duration."""
+    texts = [
+      said(vocab, e["encoder_tokens"])
+      for e in drawn(vocab, rates, split=split, prompt_dropout=1.0)
+    ]
+    return {re.sub(r"\d+\.\d", "", text) for text in texts}
+
+  train, valid, test = map(wordings, ("train", "valid", "test"))
+  assert len(train) > 50 and len(valid) > 10 and len(test) > 20
+  assert not train & valid and not train & test and not valid & test
 
 
 @pytest.mark.parametrize(
