@@ -4,7 +4,8 @@ Run by `benchmarks.run` with .venv-peers' python; imports nothing of the project
 reads one JSON request a line and answers one JSON line:
 
   {"prepare": NAME}          -> {"compile_s": seconds of the first call}
-  {"run": NAME, "seconds"}   -> {"rate": items a second}
+  {"run": NAME, "seconds", "cpu"} -> {"rate": items a second, of CPU time if "cpu"}
+  {"drop": NAME}             -> {}
 
 argv[1] is an npz with the inputs that both sides are given, argv[2] the sizes (JSON).
 The VQ-VAE is T2M-GPT's (arXiv:2301.06052), written here from its description: widths,
@@ -269,8 +270,9 @@ def main():
       answer = {}
     else:
       call, items = ready[request["run"]]
-      start, count = time.perf_counter(), 0
-      while (spent := time.perf_counter() - start) < request["seconds"]:
+      clock = time.process_time if request["cpu"] else time.perf_counter
+      start, count = clock(), 0
+      while (spent := clock() - start) < request["seconds"] or not count:
         call()
         count += 1
       answer = {"rate": count * items / spent}

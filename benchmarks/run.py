@@ -8,6 +8,9 @@ each; a result is the median of the rounds. Compilation (and a peer's first call
 before and is not counted; it stands in details.json, with every round, the machine and
 the sizes. `limit` is what the machine allows at most, by a product of matrices and a
 copy of memory measured at the start; null where neither is what stands in the way.
+
+On a machine that does other work beside it, `--clock=cpu` counts processor time, one
+thread on each side: peers that wait for threads in loops lose far more than ours do.
 """
 
 import argparse
@@ -21,17 +24,23 @@ import sys
 import tempfile
 import time
 
-# As `make demo`: one device for each core, so that training is data parallel over them.
-_CORES = min(len(os.sched_getaffinity(0)), 8)
-os.environ.setdefault(
-  "XLA_FLAGS",
-  f"--xla_force_host_platform_device_count={1 << (_CORES.bit_length() - 1)}",
-)
+CPU_CLOCK = "--clock=cpu" in sys.argv  # known before jax starts its threads
+if CPU_CLOCK:
+  os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+  os.environ["OMP_NUM_THREADS"] = "1"  # the peers inherit it
+else:
+  # As `make demo`: one device for each core, so that training is data parallel.
+  _CORES = min(len(os.sched_getaffinity(0)), 8)
+  os.environ.setdefault(
+    "XLA_FLAGS",
+    f"--xla_force_host_platform_device_count={1 << (_CORES.bit_length() - 1)}",
+  )
 
 import jax
 import numpy as np
 
 from benchmarks import limits, ours
+from tdmm_jax import host_memory
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMPLX, TORCH = "smplx 0.1.28 lbs", "T2M-GPT VQ-VAE (PyTorch)"
@@ -171,8 +180,9 @@ class Peers:
 
 def _rate(job: ours.Job, seconds: float) -> float:
   """Items a second, over at least one call and so many seconds."""
-  start, count = time.perf_counter(), 0
-  while (spent := time.perf_counter() - start) < seconds or not count:
+  clock = time.process_time if CPU_CLOCK else time.perf_counter
+  start, count = clock(), 0
+  while (spent := clock() - start) < seconds or not count:
     job.call()
     count += 1
   return count * job.items / spent
@@ -197,7 +207,7 @@ def measure(name: str, bench, peers, rounds: int, seconds: float) -> tuple[dict,
     peer_turn = lambda: _rate(peer_job, seconds)
   elif peer_work is not None and peers is not None:
     details["peer_compile_s"] = peers.ask(prepare=peer_work)["compile_s"]
-    peer_turn = lambda: peers.ask(run=peer_work, seconds=seconds)["rate"]
+    peer_turn = lambda: peers.ask(run=peer_work, seconds=seconds, cpu=CPU_CLOCK)["rate"]
   for _ in range(rounds):
     details["ours"].append(_rate(job, seconds))
     if peer_turn is not None:
@@ -230,7 +240,8 @@ def run(args) -> dict:
   sizes = SMALL if args.small else SIZES
   python, peers = pathlib.Path(args.peers), None
   given = inputs(sizes)
-  machine = limits.measure(args.small)
+  clock = time.process_time if CPU_CLOCK else time.perf_counter
+  machine = limits.measure(args.small, clock)
   bench = ours.Bench(sizes, given, machine)
   start = time.perf_counter()
   results, details = {}, {}
@@ -258,6 +269,7 @@ def run(args) -> dict:
     "seconds_a_turn": args.seconds,
     "cpu": platform.processor() or platform.machine(),
     "cores": machine.cores,
+    "clock": "cpu, one thread a side" if CPU_CLOCK else "wall",
     "matmul_gflops": machine.flops_per_s / 1e9,
     "copy_gbytes_per_s": machine.bytes_per_s / 1e9,
     "jax": jax.__version__,
@@ -290,13 +302,18 @@ def main(argv=None) -> dict:
   )
   parser.add_argument("--rounds", type=int, default=5)
   parser.add_argument("--seconds", type=float, default=0.8, help="of a turn")
+  parser.add_argument(
+    "--clock", choices=("wall", "cpu"), default="wall", help="see above"
+  )
   parser.add_argument("--small", action="store_true", help="tiny sizes, for tests")
   parser.add_argument(
     "--peers",
     default=str(ROOT / ".venv-peers" / "bin" / "python"),
     help="their python (make peers)",
   )
-  return run(parser.parse_args(argv))
+  args = parser.parse_args(argv)
+  host_memory.keep_freed()
+  return run(args)
 
 
 if __name__ == "__main__":

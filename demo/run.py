@@ -33,6 +33,7 @@ from tdmm_jax import (
   checkpoints,
   cluster,
   evaluate,
+  host_memory,
   inference,
   metric_logging,
   runs,
@@ -217,6 +218,7 @@ def main() -> int:
     "--fresh", action="store_true", help="delete --run and start over"
   )
   args = parser.parse_args()
+  host_memory.keep_freed()
   if args.fresh:
     shutil.rmtree(args.run, ignore_errors=True)
   try:

@@ -20,6 +20,7 @@ from tdmm_jax.models.motion_tokenizer import MotionTokenizer
 CONFIG_FILE = "config.json"
 _BATCH = 16
 _LENGTH_MULTIPLE = 64  # few compiled shapes; padding never changes a token
+_WINDOW = 1_024  # frames at a time of a longer motion, so that memory stays bounded
 
 
 def training_vertices(face, num_vertices: int, lip_weight: float) -> np.ndarray:
@@ -83,6 +84,13 @@ class MotionCodec:
     """How many frames to each side a decoded frame depends on."""
     return max(sum(self.model.dilations), self.num_phases)
 
+  def encode_window(self, vectors_BTP, mask_BT) -> np.ndarray:
+    """Codes int32[B, T]; mask 0 = outside the motion. Frame 0 is of phase 0.
+
+    Exact where all of a frame's `reach` lies in the window or outside the motion.
+    """
+    return np.asarray(self._encode(self.variables, self.subset, vectors_BTP, mask_BT))
+
   def decode_window(self, codes_BT, mask_BT) -> np.ndarray:
     """Motion vectors float32[B, T, P]; mask 0 = outside the motion.
 
@@ -118,13 +126,35 @@ class MotionCodec:
 
   def encode_vectors(self, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Codes int32[T] of motion vectors float32[T, P]."""
-    call = lambda values, mask: self._encode(self.variables, self.subset, values, mask)
-    return _batched(call, vectors)
+    return self._long(self.encode_window, vectors)
 
   def decode_vectors(self, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Motion vectors float32[T, P] of codes int[T]."""
-    call = lambda values, mask: self._decode(self.variables, values, mask)
-    return _batched(call, codes)
+    return self._long(self.decode_window, codes)
+
+  def _long(self, call, items: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """`_batched` of items that are cut into pieces which overlap by the reach."""
+    cuts = [(i, *cut) for i, x in enumerate(items) for cut in self._pieces(len(x))]
+    parts = _batched(call, [items[i][first:last] for i, first, last, _ in cuts])
+    kept = [part[keep] for part, (_, _, _, keep) in zip(parts, cuts, strict=True)]
+    whole: list[list] = [[] for _ in items]
+    for (i, *_), part in zip(cuts, kept, strict=True):
+      whole[i].append(part)
+    return [np.concatenate(pieces) for pieces in whole]
+
+  def _pieces(self, length: int):
+    """(first, last, what is kept of it) of the pieces of a motion of so many frames.
+
+    A piece starts at a multiple of the phases, for frame t's is t mod num_phases.
+    """
+    if length <= _WINDOW:
+      yield 0, length, slice(0, length)
+      return
+    margin = -(-self.reach // self.num_phases) * self.num_phases
+    step = max((_WINDOW - 2 * margin) // self.num_phases, 1) * self.num_phases
+    for start in range(0, length, step):
+      first, stop = max(start - margin, 0), min(start + step, length)
+      yield first, min(stop + margin, length), slice(start - first, stop - first)
 
   def decode(self, codes: Sequence[np.ndarray]) -> list[motion_lib.FaceMotion]:
     """FaceMotions of codes, identity and translation zero."""

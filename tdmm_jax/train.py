@@ -24,6 +24,7 @@ from ml_collections import config_flags
 from tdmm_jax import (
   checkpoints,
   cluster,
+  host_memory,
   objectives,
   run_config,
   sharding,
@@ -156,6 +157,7 @@ def _config_keys(config) -> list[str]:
 
 def run() -> None:
   """The command line: parses it, trains, exits."""
+  host_memory.keep_freed()
   app.run(main, flags_parser=_parse_flags)
 
 

@@ -1,8 +1,8 @@
 """What a face model is made of: its arrays, the constructor, subsets of vertices.
 
 Shape letters: V vertices, S identity and E expression coefficients, F triangles, L
-landmarks, K rows of the motion basis (E + 2 + 36). The bases are planar ([3, V]), as
-the forward map in `face_model` wants them.
+landmarks, K rows of the motion basis (E + 2 + 36). The bases are planar ([3, V]) and
+one array, so that the forward map in `face_model` is one matrix product.
 """
 
 import dataclasses
@@ -60,10 +60,8 @@ class FaceModel:
   """A face model; arrays are pytree leaves, the rest is static under jit.
 
   Attributes:
-    v_template: float32[V, 3], m.
-    shape_basis: float32[S, 3 * V], planar; see `shapedirs`.
-    motion_basis: float32[K, 3 * V], planar rows: E expressions, 2 eyelids (m at 1 =
-      closed), 36 pose correctives (neck, jaw, left eye, right eye: R - I, row-major).
+    basis: float32[1 + K + S, 3 * V], planar rows, m: the template, `motion_basis`,
+      `shape_basis`.
     lbs_weights: float32[V, 5], rows sum to 1.
     joint_template, joint_shapedirs, joint_exprdirs: float32[5, 3], [5, 3, S] and
       [5, 3, E]: the joint regressor already applied, so that a subset of vertices
@@ -78,9 +76,7 @@ class FaceModel:
     version: 12 hex digits, hash of the contents.
   """
 
-  v_template: jax.Array
-  shape_basis: jax.Array
-  motion_basis: jax.Array
+  basis: jax.Array
   lbs_weights: jax.Array
   joint_template: jax.Array
   joint_shapedirs: jax.Array
@@ -96,15 +92,31 @@ class FaceModel:
 
   @property
   def num_vertices(self) -> int:
-    return self.v_template.shape[0]
+    return self.lbs_weights.shape[0]
 
   @property
   def num_shape(self) -> int:
-    return self.shape_basis.shape[0]
+    return self.joint_shapedirs.shape[-1]
 
   @property
   def num_expression(self) -> int:
-    return self.motion_basis.shape[0] - 2 - NUM_POSE_FEATURES
+    return self.joint_exprdirs.shape[-1]
+
+  @property
+  def v_template(self):
+    """float32[V, 3], m."""
+    return self.basis[0].reshape(3, -1).T
+
+  @property
+  def motion_basis(self):
+    """float32[K, 3 * V], planar rows: E expressions, 2 eyelids (m at 1 = closed), 36
+    pose correctives (neck, jaw, left eye, right eye: R - I, row-major)."""
+    return self.basis[1 : 1 + self.num_expression + 2 + NUM_POSE_FEATURES]
+
+  @property
+  def shape_basis(self):
+    """float32[S, 3 * V], planar; see `shapedirs`."""
+    return self.basis[1 + self.num_expression + 2 + NUM_POSE_FEATURES :]
 
   @property
   def shapedirs(self):
@@ -228,6 +240,8 @@ def from_arrays(
     "name": name,
   }
   version = _hash(arrays, static)
+  rows = (arrays.pop("v_template").T.reshape(1, -1), arrays.pop("motion_basis"))
+  arrays["basis"] = np.concatenate([*rows, arrays.pop("shape_basis")])
   arrays = {key: jnp.asarray(value) for key, value in arrays.items()}
   return FaceModel(**arrays, **static, version=version)
 
@@ -268,18 +282,15 @@ def vertex_subset(model: FaceModel, ids) -> FaceModel:
   ids = np.asarray(ids)
   remap = np.full(model.num_vertices, -1, np.int32)
   remap[ids] = np.arange(len(ids), dtype=np.int32)
-  take = lambda basis: basis.reshape(len(basis), 3, -1)[:, :, ids].reshape(
-    len(basis), -1
-  )
   kept = (remap[model.landmark_triangles] >= 0).all(axis=1)
   faces = remap[model.faces]
   regions = {name: remap[region] for name, region in model.regions.items()}
   digest = hashlib.sha256(model.version.encode() + ids.astype(np.int64).tobytes())
   return dataclasses.replace(
     model,
-    v_template=model.v_template[ids],
-    shape_basis=take(model.shape_basis),
-    motion_basis=take(model.motion_basis),
+    basis=model.basis.reshape(len(model.basis), 3, -1)[:, :, ids].reshape(
+      len(model.basis), -1
+    ),
     lbs_weights=model.lbs_weights[ids],
     vertex_areas=model.vertex_areas[ids],
     faces=faces[(faces >= 0).all(axis=1)],

@@ -194,13 +194,10 @@ def _solve(model, target_TC3, shape_S, free_shape):
 
 def _with_identity(model, shape_S) -> FaceModel:
   """The model of this one person: one identity coefficient, which moves nothing."""
-  template = np.asarray(model.v_template) + np.asarray(model.shapedirs) @ shape_S
-  joints = np.asarray(model.joint_template) + model.joint_shapedirs @ shape_S
+  model = face_model_lib.with_identity(model, jnp.asarray(shape_S, jnp.float32))
   return dataclasses.replace(
     model,
-    v_template=jnp.asarray(template, jnp.float32),
-    joint_template=jnp.asarray(joints, jnp.float32),
-    shape_basis=jnp.zeros((1, model.motion_basis.shape[1]), jnp.float32),
+    basis=jnp.pad(model.basis, ((0, 1), (0, 0))),
     joint_shapedirs=jnp.zeros((*model.joint_template.shape, 1), jnp.float32),
   )
 

@@ -218,3 +218,35 @@ def test_lids_turn_with_the_head_unlike_those_of_smirk(model):
   turn = Rotation.from_rotvec([0, np.pi / 6, 0]).as_matrix() - np.eye(3)
   np.testing.assert_allclose(ours - smirk, offsets @ turn.T, atol=1e-6)
   assert np.abs(ours - smirk).max() > 0.4 * np.abs(offsets).max()
+
+
+def test_a_folded_identity_gives_the_same_faces(model):
+  pose = random_head.random_pose(model, (3,))
+  shape = pose.pop("shape")[0]
+  folded = face_model.with_identity(model, shape)
+  assert folded.num_shape == 0 and folded.num_expression == model.num_expression
+  np.testing.assert_allclose(
+    posed_vertices(folded, **pose),
+    posed_vertices(model, **pose, shape=shape),
+    atol=1e-6,
+  )
+
+
+def test_the_derivative_of_skinning_is_that_of_its_formula():
+  """By every argument, forwards and backwards: the rule is written by hand."""
+  rng = np.random.default_rng(0)
+  sizes = ((2, 3, 7), (7, 5), (2, 5, 3, 3), (2, 5, 3))
+  arguments = [jnp.asarray(rng.normal(size=size), jnp.float32) for size in sizes]
+
+  def formula(v, w, r, o):
+    turned = jnp.einsum("njik,nkv->njiv", r, v) + o[..., None]
+    return jnp.einsum("njiv,vj->niv", turned, w)
+
+  np.testing.assert_allclose(
+    face_model.skin(*arguments), formula(*arguments), atol=1e-5
+  )
+  every = (0, 1, 2, 3)
+  expected = jax.jacrev(formula, every)(*arguments)
+  for mode in (jax.jacrev, jax.jacfwd):
+    for ours, wanted in zip(mode(face_model.skin, every)(*arguments), expected):
+      np.testing.assert_allclose(ours, wanted, atol=1e-5)
