@@ -1,5 +1,7 @@
 """Frame by frame, and in pieces: the tokens of the whole motion."""
 
+import types
+
 import numpy as np
 import pytest
 
@@ -7,66 +9,83 @@ from tdmm_jax import motion_codec, token_streams
 from tdmm_jax.data import records
 
 
-@pytest.fixture(scope="module")
-def codec(tiny_run):
-  return motion_codec.load(tiny_run / "tokenizer")
+class StandIn(motion_codec.MotionCodec):
+  """Reads 5 frames to each side with weights of the frame's phase; exact integers."""
+
+  def __init__(self):
+    self.model = types.SimpleNamespace(dilations=(2, 3))
+    self.num_phases = 3
+    self.weights = np.random.default_rng(0).integers(1, 99, (3, 11))
+
+  def encode_window(self, values, mask):
+    values, mask = np.asarray(values), np.asarray(mask)
+    seen = np.rint(values.reshape(*mask.shape, -1).sum(-1) * 1000).astype(int)
+    seen = seen * (mask > 0)
+    out = np.zeros(mask.shape, int)
+    for t in range(mask.shape[1]):
+      for d in range(-5, 6):
+        if 0 <= t + d < mask.shape[1]:
+          out[:, t] += self.weights[t % 3, d + 5] * seen[:, t + d]
+    return out
+
+  decode_window = encode_window
 
 
-@pytest.fixture(scope="module")
-def vectors(tiny_run):
-  clips = records.load_clips(tiny_run / "records", "train")
-  return np.concatenate([clip["vectors"] for clip in clips])
+def streamed(codec, frames, look_ahead=None, decode=False):
+  step = token_streams.decode if decode else token_streams.encode
+  finish = token_streams.finish_decoding if decode else token_streams.finish_encoding
+  state, outputs = token_streams.start(codec, look_ahead), []
+  for t, frame in enumerate(frames):
+    state, output = step(codec, state, frame)
+    if output is not None:
+      outputs.append(output)
+      assert t - (len(outputs) - 1) == state.look_ahead
+    assert len(state.frames) <= codec.reach + codec.num_phases + state.look_ahead
+  return np.array([*outputs, *finish(codec, state)])
 
 
-def streamed(codec, vectors, look_ahead=None):
-  """Tokens by number of the frame they came after."""
-  state, tokens, lag = token_streams.start(codec, look_ahead), [], []
-  for t, frame in enumerate(vectors):
-    state, token = token_streams.encode(codec, state, frame)
-    if token is not None:
-      tokens.append(token)
-      lag.append(t - (len(tokens) - 1))
-    kept = 0 if state.frames is None else len(state.frames)
-    assert kept <= codec.reach + codec.num_phases + state.look_ahead
-  return np.array([*tokens, *token_streams.finish_encoding(codec, state)]), set(lag)
+@pytest.mark.parametrize("decode", [False, True])
+def test_with_the_whole_reach_a_stream_gives_the_same(decode):
+  codec, rng = StandIn(), np.random.default_rng(1)
+  frames = rng.integers(0, 9, 40) if decode else rng.random((40, 4))
+  call = codec.decode_window if decode else codec.encode_window
+  whole = call(frames[None], np.ones((1, 40)))[0]
+  for look_ahead in (None, 5, 8):
+    np.testing.assert_array_equal(streamed(codec, frames, look_ahead, decode), whole)
+  for look_ahead in (0, 2):
+    outputs = streamed(codec, frames, look_ahead, decode)
+    # The last frames have nothing behind them either way; no other has its reach.
+    assert list(np.flatnonzero(outputs == whole)) == list(range(39 - look_ahead, 40))
 
 
-def test_a_stream_with_the_whole_reach_gives_the_same_tokens(codec, vectors):
-  clip = vectors[:41]
-  tokens, lag = streamed(codec, clip)
-  np.testing.assert_array_equal(tokens, codec.encode_vectors([clip])[0])
-  assert lag == {codec.reach}
-  state, frames = token_streams.start(codec), []
-  for token in tokens:
-    state, frame = token_streams.decode(codec, state, token)
-    frames += [] if frame is None else [frame]
-  frames = np.concatenate([frames, token_streams.finish_decoding(codec, state)])
-  np.testing.assert_allclose(frames, codec.decode_vectors([tokens])[0], atol=1e-4)
-
-
-def test_less_look_ahead_is_sooner_and_sees_nothing_later(codec, vectors):
-  clip = vectors[:30]
-  tokens, lag = streamed(codec, clip, look_ahead=1)
-  assert lag == {1} and len(tokens) == 30
-  other = clip.copy()
-  other[20:] = vectors[100:110]
-  again, _ = streamed(codec, other, look_ahead=1)
-  np.testing.assert_array_equal(again[:19], tokens[:19])
-  assert (again[20:] != tokens[20:]).any()
+def test_less_look_ahead_sees_nothing_later():
+  codec, rng = StandIn(), np.random.default_rng(2)
+  frames = rng.random((30, 4))
+  other = np.concatenate([frames[:20], rng.random((10, 4))])
+  same = streamed(codec, frames, 1) == streamed(codec, other, 1)
+  assert same[:19].all() and not same[19:].any()
   with pytest.raises(ValueError, match="look_ahead -1"):
     token_streams.start(codec, -1)
+  assert len(token_streams.finish_encoding(codec, token_streams.start(codec))) == 0
 
 
-@pytest.mark.parametrize("length", [1, 2, 63, 64, 65, 200, 1111])
-def test_pieces_of_a_long_motion_give_the_tokens_of_the_whole(
-  codec, vectors, length, monkeypatch
-):
-  clip = vectors[:length]
-  whole = codec.encode_vectors([clip])[0]
-  decoded = codec.decode_vectors([whole])[0]
+@pytest.mark.parametrize("length", [1, 2, 47, 48, 49, 200])
+def test_pieces_of_a_long_motion_give_the_tokens_of_the_whole(length, monkeypatch):
+  codec = StandIn()
+  clips = [np.random.default_rng(3).random((n, 4)).round(3) for n in (length, 60)]
+  whole = [codec.encode_window(c[None], np.ones((1, len(c))))[0] for c in clips]
   monkeypatch.setattr(motion_codec, "_WINDOW", 48)
-  np.testing.assert_array_equal(codec.encode_vectors([clip])[0], whole)
-  np.testing.assert_allclose(codec.decode_vectors([whole])[0], decoded, atol=1e-4)
-  assert len(whole) == length
-  lengths = [last - first for first, last, _ in codec._pieces(100_000)]
-  assert max(lengths) <= 48  # however long the motion
+  for ours, expected in zip(codec.encode_vectors(clips), whole, strict=True):
+    np.testing.assert_array_equal(ours, expected)
+  sizes = [last - first for first, last, _ in codec._pieces(100_000)]
+  assert max(sizes) <= 48  # however long the motion
+  assert all(first % 3 == 0 for first, _, _ in codec._pieces(100_000))
+
+
+def test_a_trained_tokenizer_streams_its_tokens(tiny_run):
+  codec = motion_codec.load(tiny_run / "tokenizer")
+  vectors = records.load_clips(tiny_run / "records", "test")[0]["vectors"][:24]
+  tokens = streamed(codec, vectors)
+  np.testing.assert_array_equal(tokens, codec.encode_vectors([vectors])[0])
+  frames = streamed(codec, tokens, decode=True)
+  np.testing.assert_allclose(frames, codec.decode_vectors([tokens])[0], atol=1e-4)
