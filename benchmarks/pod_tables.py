@@ -118,6 +118,8 @@ def _line(values) -> str:
 
 
 def _table(header: list[str], rows: list[list]) -> str:
+  if not rows:
+    return ""
   return "\n".join(map(_line, [header, ["---"] * len(header), *rows]))
 
 
@@ -232,16 +234,25 @@ TABLES = {
 }
 
 
+def _missing(results: dict, table: str) -> str:
+  """A line that names what has not been compiled."""
+  names = [
+    f"{c.config} {c.topology}"
+    for c in cells()
+    if c.table == table and c.key not in results
+  ]
+  return f"\n\nNot compiled yet: {', '.join(names)}." if names else ""
+
+
 def written(docs: str, results: dict) -> str:
   """The docs' text with its tables made anew."""
   for name, make in TABLES.items():
     mark = rf"(<!-- {name} table -->\n).*?(<!-- end -->)"
     if not re.search(mark, docs, re.S):
       raise ValueError(f"{DOCS}: has no mark <!-- {name} table --> ... <!-- end -->")
-    table = make(results)
-    docs = re.sub(
-      mark, lambda m, table=table: f"{m[1]}\n{table}\n\n{m[2]}", docs, flags=re.S
-    )
+    table = make(results) + _missing(results, name)
+    whole = f"\n{table.strip()}\n\n"
+    docs = re.sub(mark, lambda m, whole=whole: m[1] + whole + m[2], docs, flags=re.S)
   return docs
 
 
