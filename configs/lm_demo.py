@@ -20,11 +20,11 @@ def get_config() -> ml_collections.ConfigDict:
   # their mean alone (the baseline of T2M-GPT; configs/lm_demo_pooled.py).
   config.conditioning = "words"
   config.batch_size = 8
-  config.total_steps = 1_700
+  config.total_steps = 1_900
   # Muon learns in these steps what AdamW has not learnt in 1,750.
   config.optimizer = "muon"
   config.save_every = 250
-  config.learning_rate = 1.5e-3
+  config.learning_rate = 2.5e-3
   config.tensorboard = False
 
   config.num_pieces = 1_500
@@ -40,13 +40,13 @@ def get_config() -> ml_collections.ConfigDict:
   rates = config.task_rates = ml_collections.ConfigDict()
   rates.l2m = 1.0
   rates.m2l = 1.0
-  rates.qa = 0.5  # questions, for `tdmm describe --question`
+  rates.qa = 0.15  # questions, for `tdmm describe --question`
   rates.continuation = 0.0
   rates.inbetween = 0.0
   rates.unconditional = 0.0
   rates.denoising = 0.0
   rates.span_corruption = 0.0
-  config.l2m_weight = 1.0  # of the loss, where motion is written ...
+  config.l2m_weight = 2.0  # of the loss, where motion is written ...
   config.m2l_weight = 2.0  # ... and where text is: a quarter of the tokens
   config.z_loss = 1e-4
   # Share of the motion tokens, at most, that are hidden from the decoder's input, so

@@ -29,15 +29,22 @@ from tdmm_jax.language import lexicon
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-  """A size of the default corpus; `seconds` are the shortest and longest clip."""
+  """A size of the default corpus.
+
+  Attributes:
+    seconds: shortest and longest clip.
+    labels_per_family: the most usual labels of each family, so many; None is all.
+  """
 
   num_clips: int
   seconds: tuple[float, float]
   shard_clips: int
+  labels_per_family: int | None = None
 
 
 CORPORA = {
-  "demo": Corpus(5_000, (3.2, 4.8), 128),
+  # A demo's model trains for minutes: of 193 labels it would see each 23 times.
+  "demo": Corpus(5_000, (3.2, 4.8), 128, labels_per_family=6),
   "small": Corpus(10_000, (4.0, 6.0), 512),
   "full": Corpus(57_600, (4.0, 6.0), 512),
 }
@@ -118,6 +125,7 @@ def build_corpus(
   seconds: tuple[float, float] = CORPORA["demo"].seconds,
   shard_clips: int = CORPORA["demo"].shard_clips,
   prompts_path=None,
+  labels_per_family: int | None = None,
   run=build_shards.build,
 ) -> dict:
   """Simulates a corpus into a record directory, or goes on with one.
@@ -131,6 +139,7 @@ def build_corpus(
     seconds: shortest and longest clip.
     shard_clips: clips in one file.
     prompts_path: a prompt manifest to act out instead of the project's own suite.
+    labels_per_family: of the project's own suite; see `Corpus`.
     run: what carries it out: `build_shards.build`, or Beam's.
 
   Returns:
@@ -143,13 +152,17 @@ def build_corpus(
   basis = simulate.head_basis()
   request = {"num_clips": num_clips, "seed": seed, "seconds": list(seconds)}
   request |= {"shard_clips": shard_clips, "suite": prompts.VERSION}
+  if labels_per_family is not None:
+    request["labels_per_family"] = labels_per_family
   if prompts_path is not None:
     request["suite"] = records.file_digest(prompts_path)
   request["versions"] = versions(basis)
 
   def make_rows():
     if prompts_path is None:
-      plans = prompts.make_suite(num_clips, seed, seconds)
+      plans = prompts.make_suite(
+        num_clips, seed, seconds, labels_per_family=labels_per_family
+      )
     else:
       plans = [plan_of_row(row, seed, seconds) for row in manifest.read(prompts_path)]
     return map(dataclasses.asdict, plans), {}
@@ -260,6 +273,7 @@ def _build(args, beam_options: list[str]) -> dict:
     seconds=corpus.seconds,
     shard_clips=shard_clips,
     prompts_path=args.prompts,
+    labels_per_family=corpus.labels_per_family,
     run=run,
   )
 

@@ -9,9 +9,11 @@ except through its label. Splits are 90/5/5 by hash of clip_id.
 """
 
 import argparse
+import collections
 import dataclasses
 import hashlib
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -99,16 +101,33 @@ def _intensity(rng, label: str) -> int:
   )
 
 
-def sample_attributes(label: str, duration_s: float, rng) -> dict:
+def suite_labels(per_family: int | None = None) -> list[str]:
+  """All labels, or the first `per_family` of each family: its most usual words."""
+  rank = collections.Counter()
+  names = []
+  for name, label in lexicon.LABELS.items():
+    rank[label.family] += 1
+    if per_family is None or rank[label.family] <= per_family:
+      names.append(name)
+  return names
+
+
+def sample_attributes(
+  label: str, duration_s: float, rng, names: Sequence[str] | None = None
+) -> dict:
   """Attributes whose first (and longest) segment is the label.
 
   About a sixth of the clips go over to a second emotion, a few percent show two at
   once; half keep their head still; half are silent.
+
+  Args:
+    names: labels that a second emotion is drawn from; all by default.
   """
   others = [
     name
-    for name, other in lexicon.LABELS.items()
-    if other.family != lexicon.LABELS[label].family and name != lexicon.NEUTRAL
+    for name in (lexicon.LABELS if names is None else names)
+    if lexicon.LABELS[name].family != lexicon.LABELS[label].family
+    and name != lexicon.NEUTRAL
   ]
   draw = rng.random()
   if draw < 0.165:
@@ -128,9 +147,9 @@ def sample_attributes(label: str, duration_s: float, rng) -> dict:
   )
 
 
-def _labels_of_split(split: str, count: int, seed: int) -> list[str]:
+def _labels_of_split(names, split: str, count: int, seed: int) -> list[str]:
   """`count` labels, each as often as the others; a shuffled cycle."""
-  names, labels = list(lexicon.LABELS), []
+  labels: list[str] = []
   rng = np.random.default_rng((seed, SPLITS.index(split), 1))
   while len(labels) < count:
     labels += [names[i] for i in rng.permutation(len(names))]
@@ -150,8 +169,12 @@ def make_suite(
   seed: int,
   seconds: tuple[float, float] = (4.0, 6.0),
   num_captions: int = NUM_CAPTIONS,
+  labels_per_family: int | None = None,
 ) -> list[ClipPlan]:
   """Plans `num_clips` clips with durations (whole frames of 25 fps) in `seconds`.
+
+  Args:
+    labels_per_family: see `suite_labels`.
 
   Raises:
     UserError: if no clip is asked for, or the durations make no sense.
@@ -159,14 +182,15 @@ def make_suite(
   check_request(num_clips, seconds)
   ids = [f"sim_{seed}_{i:06d}" for i in range(num_clips)]
   splits = [split_of(clip_id) for clip_id in ids]
-  labels = {s: iter(_labels_of_split(s, splits.count(s), seed)) for s in SPLITS}
+  names = suite_labels(labels_per_family)
+  labels = {s: iter(_labels_of_split(names, s, splits.count(s), seed)) for s in SPLITS}
   low, high = round(seconds[0] * 25), round(seconds[1] * 25)
   plans = []
   for i, (clip_id, split) in enumerate(zip(ids, splits)):
     clip_seed = (seed, SPLITS.index(split), 2, i)
     rng = np.random.default_rng(clip_seed)
     duration_s = int(rng.integers(low, high + 1)) / 25
-    attributes = sample_attributes(next(labels[split]), duration_s, rng)
+    attributes = sample_attributes(next(labels[split]), duration_s, rng, names)
     texts = paraphrase.captions(attributes, split, num_captions + 1, rng)
     plans.append(
       ClipPlan(

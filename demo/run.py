@@ -45,12 +45,12 @@ from tdmm_jax.render import report
 
 # Stage -> seconds it takes on 2 cores; only used to say how long is left.
 STAGES = {
-  "corpus": 20,
-  "tokenizer": 90,
-  "lm": 450,
+  "corpus": 15,
+  "tokenizer": 130,
+  "lm": 420,
   "evaluation": 40,
-  "real clips": 40,
-  "pictures": 70,
+  "real clips": 20,
+  "pictures": 35,
 }
 
 
@@ -180,7 +180,11 @@ def demo(args) -> None:
   stages = Stages(run_dir)
   record_dir = run_dir / "records"
   with stages.stage("corpus", f"Building the default corpus: {args.clips} clips"):
-    corpus = build.build_corpus(record_dir, args.clips)
+    corpus = build.build_corpus(
+      record_dir,
+      args.clips,
+      labels_per_family=build.CORPORA["demo"].labels_per_family,
+    )
   with stages.stage("tokenizer", "Training the geometry tokenizer"):
     config = tokenizer_demo.get_config()
     config.records_dir = str(record_dir)

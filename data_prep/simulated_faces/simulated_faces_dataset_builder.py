@@ -17,6 +17,7 @@ class Config(tfds.core.BuilderConfig):
 
   num_clips: int | None = None
   seconds: tuple[float, float] = (4.0, 6.0)
+  labels_per_family: int | None = None
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -31,6 +32,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         description=f"{corpus.num_clips} clips of the project's own suite.",
         num_clips=corpus.num_clips,
         seconds=corpus.seconds,
+        labels_per_family=corpus.labels_per_family,
       )
       for name, corpus in build.CORPORA.items()
     ),
@@ -51,7 +53,12 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       rows = manifest.read(dl_manager.manual_dir / "prompts.jsonl")
       plans = [build.plan_of_row(row, self.SEED, config.seconds) for row in rows]
     else:  # nothing is downloaded: the corpus is simulated
-      plans = prompts.make_suite(config.num_clips, self.SEED, config.seconds)
+      plans = prompts.make_suite(
+        config.num_clips,
+        self.SEED,
+        config.seconds,
+        labels_per_family=config.labels_per_family,
+      )
     by_split = {
       split: [plan for plan in plans if plan.split == split] for split in prompts.SPLITS
     }

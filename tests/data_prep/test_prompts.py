@@ -173,3 +173,14 @@ def test_demo_prompts_say_what_their_attributes_say():
   assert {"nod", "shake"} <= {name for a in seen for name in a["head_motion"]}
   assert "blink" in {name for a in seen for name in a["micro_actions"]}
   assert any(paraphrase.structure(a) == "then" for a in seen)
+
+
+def test_fewer_labels_are_each_familys_first():
+  names = prompts.suite_labels(2)
+  families = collections.Counter(lexicon.LABELS[name].family for name in names)
+  assert set(families.values()) == {2} and len(families) == 16
+  assert "happy" in names and "playful" not in names
+  plans = prompts.make_suite(64, seed=0, labels_per_family=2)
+  said = {s["emotion"] for plan in plans for s in plan.attributes["segments"]}
+  assert said <= set(names) and len(said) == len(names)
+  assert prompts.suite_labels() == list(lexicon.LABELS)
