@@ -21,7 +21,8 @@ tiny.train_on(config, sys.argv[2])
 
 def codebook(workdir) -> dict[str, np.ndarray]:
   collections = checkpoints.restore_model(workdir)["collections"]
-  return {name: np.asarray(value) for name, value in collections["codebook"].items()}
+  statistics = collections["codebook"]["quantize"]  # the quantiser's name in the model
+  return {name: np.asarray(value) for name, value in statistics.items()}
 
 
 @pytest.mark.slow
