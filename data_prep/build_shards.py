@@ -329,6 +329,7 @@ def run(shards: list[Shard], maker, num_workers: int, progress: bool) -> list[di
         all_sums.append(write_shard(shard, maker))
         bar.update(shard.clips)
       return all_sums
+    others = set(multiprocessing.active_children())
     # A fork would copy JAX's threads half alive.
     executor = concurrent.futures.ProcessPoolExecutor(
       min(num_workers, len(shards)),
@@ -341,6 +342,10 @@ def run(shards: list[Shard], maker, num_workers: int, progress: bool) -> list[di
         bar.update(future.result()["clips"])
       return [future.result() for future in futures]
     except concurrent.futures.process.BrokenProcessPool as error:
+      # A worker that was started while the executor ended the others is one it forgets
+      # to end, and then waits for, for ever (CPython 3.11).
+      for worker in set(multiprocessing.active_children()) - others:
+        worker.terminate()
       raise UserError(
         "a worker process was killed (for want of memory?); the same command goes on"
       ) from error

@@ -80,7 +80,7 @@ ROWS = {
   "empty prompt": ([*GENERATE.split(), " "], ["prompt: empty", "say what"]),
   "prompt over the limit": (
     [*GENERATE.split(), "a smile and " * 400],
-    ["prompt:", "text pieces, the limit is 80", "shorten"],
+    ["prompt:", "text pieces, the limit is", "shorten"],
   ),
   "seconds 0": ([*GENERATE.split(), "A smile.", "--seconds", "0"], ["--seconds 0"]),
   "seconds nan": (

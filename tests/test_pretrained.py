@@ -271,6 +271,7 @@ def test_a_pretrained_model_is_tuned_and_written_back(tiny_run, written, tmp_pat
     total_steps=4,
     eval_every=4,
     batch_per_chip=0,
+    decoder_length=192,  # its text pieces are few and short
     ema_decay=0.5,
   )
   assert config.model.scan_layers

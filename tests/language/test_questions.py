@@ -69,7 +69,7 @@ def test_answers_by_hand():
     ("speaking", one, "staying silent."),
     ("micro_actions", two, "blinking repeatedly and narrowing the eyes."),
     ("micro_actions", one, "none."),
-    ("changes", two, "first slightly sad, then intensely happy."),
+    ("changes", two, "first slightly sad, then extremely happy."),
     ("changes", one, "nothing, it stays neutral."),
     ("changes", both, "nothing, it stays very angry and barely scared."),
   ):
@@ -82,7 +82,8 @@ def test_what_is_asked_for_tells_right_from_wrong(attributes):
     answers = [questions.answer(kind, truth) for truth in attributes]
     heard = [questions.asked_for(kind, lexicon.parse(answer)) for answer in answers]
     assert heard == wanted
-    assert sum(a == b for a, b in zip(heard[1:], wanted)) < 0.9 * len(wanted)
+    half = len(wanted) // 2  # neighbours are of one family
+    assert sum(a == b for a, b in zip(heard[half:], wanted)) < 0.9 * half
 
 
 def test_an_unknown_kind_is_refused():
