@@ -46,9 +46,9 @@ from tdmm_jax.render import report
 # Stage -> seconds it takes on 2 cores; only used to say how long is left.
 STAGES = {
   "corpus": 15,
-  "tokenizer": 130,
-  "lm": 420,
-  "evaluation": 40,
+  "tokenizer": 85,
+  "lm": 310,
+  "evaluation": 25,
   "real clips": 20,
   "pictures": 35,
 }
