@@ -156,14 +156,21 @@ def _group(line: str) -> tuple[int, ...]:
       ids = ids.transpose([int(d) for d in iota[4].split(",")])
     return tuple(ids.reshape(int(iota[1]), int(iota[2]))[0].tolist())
   named = re.search(
-    r"replica_groups=mesh\[([^\]]*)\]\s*(?:\([^)]*\)\s*)?\{([^}]*)\}", line
+    r"replica_groups=mesh\[([^\]]*)\]"  # the axes and their sizes
+    r"(?:,? *device_ids=\(\[([0-9,]+)\](?:T\(([0-9,]+)\))?\))?"  # an order not 0, 1, 2
+    r"\s*(?:\([^)]*\)\s*)?\{([^}]*)\}",
+    line,
   )
   if named:
     axes = re.findall(r"'([^']*)'=(\d+)", named[1])
-    ids = np.arange(math.prod(int(n) for _, n in axes)).reshape(
-      [int(n) for _, n in axes]
-    )
-    wanted = re.findall(r"'([^']*)'", named[2])
+    sizes = [int(n) for _, n in axes]
+    ids = np.arange(math.prod(sizes))
+    if named[2]:
+      ids = ids.reshape([int(d) for d in named[2].split(",")])
+    if named[3]:
+      ids = ids.transpose([int(d) for d in named[3].split(",")])
+    ids = ids.reshape(sizes)
+    wanted = re.findall(r"'([^']*)'", named[4])
     first = tuple(slice(None) if name in wanted else 0 for name, _ in axes)
     return tuple(ids[first].reshape(-1).tolist())
-  return ()
+  raise ValueError(f"cannot tell which devices take part: {line.strip()[:200]}")

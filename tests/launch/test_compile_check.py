@@ -196,3 +196,15 @@ def test_a_small_step_compiles_for_a_tpu():
   parts = [report[f"{kind}_seconds"] for kind in ("compute", "hbm", "ici")]
   assert report["step_seconds_bound"] == max(parts)
   np.testing.assert_allclose(report["step_seconds_no_overlap"], sum(parts))
+
+
+def test_groups_named_by_axes_of_a_mesh_in_another_order():
+  """Ids 0 .. 7 as [4, 2], transposed: axis_0 is the one of neighbours."""
+  program = PROGRAM.replace(
+    "mesh['x'=2,'y'=4] {'y'}",
+    "mesh['axis_0'=2,'axis_1'=4], device_ids=([4,2]T(1,0)) {'axis_0'}",
+  )
+  groups = {c.kind: c.group for c in hlo.collectives(program)}
+  assert groups["all-gather"] == (0, 1)
+  with pytest.raises(ValueError, match="which devices take part"):
+    hlo.collectives(PROGRAM.replace("mesh['x'=2,'y'=4] {'y'}", "all"))
