@@ -5,7 +5,7 @@
 For each emotion family's prompts that differ in one word only:
 
 - intensity: the amplitude (largest mean displacement of the head-fixed face from
-  neutral, mm) of motions from "barely" to "intensely", and Spearman's rank correlation
+  neutral, mm) of motions from "barely" to "extremely", and Spearman's rank correlation
   of the level with the family's mean amplitude;
 - emotion: every family's word in the place of every other's; how often a classifier of
   ground-truth motions recognises the family that is asked for;
