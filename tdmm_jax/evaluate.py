@@ -92,6 +92,12 @@ def _check(run: inference.Face, records_dir) -> dict[str, str]:
   return stored
 
 
+def _first(records_dir, split: str, most: int | None) -> list[dict]:
+  """The first clips of a split; all by default."""
+  source = records.open_split(records_dir, split)
+  return [records.to_clip(source[i]) for i in range(len(source))[:most]]
+
+
 def evaluate(
   run: inference.Face,
   records_dir,
@@ -117,8 +123,8 @@ def evaluate(
   stored = _check(run, records_dir)
   if network is not None:
     network.check(run.codec.face)
-  clips = records.load_clips(records_dir, options.split)[: options.max_clips]
-  train = records.load_clips(records_dir, "train")
+  clips = _first(records_dir, options.split, options.max_clips)
+  train = _first(records_dir, "train", max(ceilings.MAX_CLIPS, len(clips)))
   if len(clips) < 2:
     raise UserError(
       f"{records_dir}: {len(clips)} {options.split} clips; score 2 at least"

@@ -122,7 +122,7 @@ def fitted(vectors_TP: np.ndarray, length: int) -> np.ndarray:
 def averaged(rows: Sequence[dict]) -> dict:
   """Means over replications, and half of their 95 % intervals as `interval`.
 
-  What is no number in one of them (None) stays so.
+  What is no number in one of them (None) stays so; one replication has no interval.
   """
   means, spread = {}, {}
   for name in rows[0]:
@@ -130,4 +130,4 @@ def averaged(rows: Sequence[dict]) -> dict:
     known = all(value is not None for value in values)
     means[name] = float(np.mean(values)) if known else None
     spread[name] = distribution.interval(values) if known else None
-  return means | {"interval": spread}
+  return means | ({"interval": spread} if len(rows) > 1 else {})
