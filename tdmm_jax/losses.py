@@ -6,6 +6,7 @@ vector, K vocabulary.
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector, rotations
@@ -100,13 +101,20 @@ def _block_means(values_BTN, mask_BT, size: int):
 
 
 def parameter_errors(model_std_P, predicted_BTP, params_BTP, mask_BT):
-  """The ablation's loss (`space = "params"`): normalised coefficients, no face."""
+  """The ablation's losses (`space = "params"`): normalised coefficients, no face.
+
+  L1, and T2M-GPT's smooth L1 (square below 1, linear beyond).
+  """
   error_BTP = (predicted_BTP - params_BTP) / model_std_P
   step_BTP = error_BTP[:, 1:] - error_BTP[:, :-1]
   pair_mask = mask_BT[:, 1:] * mask_BT[:, :-1]
+  l1 = lambda x_BTP: jnp.abs(x_BTP).mean(-1)
+  smooth_l1 = lambda x_BTP: optax.huber_loss(x_BTP, delta=1.0).mean(-1)
   return {
-    "params_l1": _masked_mean(jnp.abs(error_BTP).mean(-1), mask_BT),
-    "params_velocity_l1": _masked_mean(jnp.abs(step_BTP).mean(-1), pair_mask),
+    "params_l1": _masked_mean(l1(error_BTP), mask_BT),
+    "params_velocity_l1": _masked_mean(l1(step_BTP), pair_mask),
+    "params_smooth_l1": _masked_mean(smooth_l1(error_BTP), mask_BT),
+    "params_velocity_smooth_l1": _masked_mean(smooth_l1(step_BTP), pair_mask),
   }
 
 

@@ -76,7 +76,9 @@ def tokenizer(
     return {**variables, "stats": stats}
 
   start = sharding.unbox(jax.jit(init)(jax.random.key(config.seed)))
-  linear = _linear_codec(model, subset, start, train)
+  linear = {}
+  if config.model.network == "temporal":
+    linear = _linear_codec(model, subset, start, train)
   init_fn = lambda rng: _replace_params(init(rng), linear)
 
   def loss_fn(params, collections, batch, rng):
@@ -102,7 +104,8 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
 
   Encoder: each phase's latents are a few features, smoothed over a window. The head's
   rotation, which is fast, has the first and the middle phase; gaze and the geometry's
-  principal directions, in order, share the others. Decoder: least squares from a window
+  principal directions, in order, share the others. A single phase's latents are of the
+  two in turn, and not smoothed. Decoder: least squares from a window
   of the resulting code vectors to the motion.
 
   Args:
@@ -143,13 +146,16 @@ def _slots(num_features: int, num_slots: int, num_phases: int):
   others = gaze + list(range(num_features - 9))
   width = num_slots // num_phases
   radius = num_phases
+  if num_phases == 1:
+    order = [x for pair in zip(others[2:], head * width) for x in pair][:width]
+    return np.array(order), np.tile([[0.0], [1.0], [0.0]], width)
   picks, taps = [], []
   for phase in range(num_phases):
     fast = phase in (0, num_phases // 2)
     for slot in range(width):
       picks.append(head[slot % 3] if fast else others[0])
       others = others if fast else others[1:] + others[:1]
-      window = np.hanning((radius if fast else 2 * radius) + 3)[1:-1]
+      window = np.hanning((radius // 2 * 2 if fast else 2 * radius) + 3)[1:-1]
       pad = (2 * radius + 1 - len(window)) // 2
       taps.append(np.pad(window / window.sum(), pad))
   return np.array(picks), np.stack(taps, axis=-1)
@@ -192,7 +198,7 @@ def tokenizer_loss(config, model, subset, params, collections, batch, rng):
   errors |= losses.parameter_errors(std, predicted, batch["params"], batch["mask"])
   loss = losses.weighted_sum(errors, config.loss_weights)
   loss = loss + config.quantizer_loss_weight * quantizer_loss
-  errors |= losses.code_use(codes, batch["mask"], motion_codec.num_codes(config))
+  errors |= losses.code_use(codes, batch["mask"], model.num_codes)
   return loss, (errors, {**collections, **updated})
 
 

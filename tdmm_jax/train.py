@@ -133,7 +133,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
     if not any(re.match(rf"--?config\.(\w+\.)*{key}\b", word) for word in argv):
       raise  # a fault of the config file itself
     path = re.search(r"--?config[= ](\S+)", " ".join(argv))[1]
-    keys = _config_keys(runpy.run_path(path)["get_config"]())
+    path, *row = path.split(":", 1)  # configs/FILE.py:ROW
+    keys = _config_keys(runpy.run_path(path)["get_config"](*row))
     near = difflib.get_close_matches(key, keys, 1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "; see the config file"
     sys.exit(_fail(f"--config.{key}: no such key in the config{hint}"))
