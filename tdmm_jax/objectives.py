@@ -1,7 +1,7 @@
 """What each model trains on: its data, its initial variables, its loss.
 
-`tokenizer` and `language_model` return an Objective; `train.py` runs either one in the
-same loop.
+`tokenizer` and `language_model` return an Objective, and so does `evaluator` (in
+evaluator_objective.py); `train.py` runs each of them in the same loop.
 """
 
 import pathlib
@@ -56,7 +56,7 @@ def tokenizer(
   """The geometry tokenizer on windows of motion; this host's `rows` of each batch."""
   del workdir
   face = face_lib.load_face_model(config.face_model)
-  versions = _check_versions(config, face)
+  versions = check_versions(config, face)
   ids = motion_codec.training_vertices(
     face, config.model.num_vertices, config.model.lip_weight
   )
@@ -246,7 +246,7 @@ def _normalisation(motions: list[dict], subset, num_features: int) -> dict:
   }
 
 
-def _check_versions(config, face) -> dict[str, str]:
+def check_versions(config, face) -> dict[str, str]:
   """Versions of records and head; an error that names both where they disagree."""
   stored = records.versions(config.records_dir)
   if stored["face_model"] != face.name:
@@ -276,7 +276,7 @@ def language_model(
   if start is not None:
     config.model.update(start.fields)
   codec = motion_codec.load(config.tokenizer_dir)
-  versions = _check_versions(config, codec.face) | {"tokenizer": codec.version}
+  versions = check_versions(config, codec.face) | {"tokenizer": codec.version}
   vocab = None
   if start is not None:
     vocab = vocab_lib.imported(
@@ -286,7 +286,9 @@ def language_model(
     split: _tokenised_clips(config.records_dir, split, codec)
     for split in ("train", "valid")
   }
-  vocab = _vocabulary(config, workdir, clips["train"], codec.num_codes, vocab)
+  vocab = stored_vocabulary(
+    workdir, lambda: vocab or _new_vocabulary(config, clips["train"], codec.num_codes)
+  )
   model = build_t5(config, vocab)
 
   def packed(split, num_rows):
@@ -417,13 +419,14 @@ def _tokenised_clips(records_dir, split: str, codec) -> list[dict]:
   ]
 
 
-def _vocabulary(config, workdir, clips, num_codes: int, imported) -> vocab_lib.Vocab:
-  """The workdir's vocabulary: the imported one, or trained on the texts; once."""
+def _new_vocabulary(config, clips, num_codes: int) -> vocab_lib.Vocab:
+  texts = tasks.texts(config.task_rates.to_dict(), clips, config.vocab_texts)
+  return vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
+
+
+def stored_vocabulary(workdir, make: Callable[[], vocab_lib.Vocab]) -> vocab_lib.Vocab:
+  """The workdir's vocabulary; `make` makes it, once."""
   if cluster.is_primary() and not (workdir / "vocab.json").exists():
-    if imported is None:
-      texts = tasks.texts(config.task_rates.to_dict(), clips, config.vocab_texts)
-      sizes = (num_codes, config.num_pieces, config.num_extra_ids)
-      imported = vocab_lib.train(texts, *sizes)
-    imported.save(workdir)
+    make().save(workdir)
   cluster.barrier("vocabulary written")
   return vocab_lib.load(workdir)

@@ -1,4 +1,4 @@
-"""Trains the tokenizer or the language model: one loop, one entry.
+"""Trains the tokenizer, the language model or the evaluator: one loop, one entry.
 
   python -m tdmm_jax.train --config configs/tokenizer_demo.py \
       --workdir runs/my/tokenizer
@@ -24,6 +24,7 @@ from ml_collections import config_flags
 from tdmm_jax import (
   checkpoints,
   cluster,
+  evaluator_objective,
   host_memory,
   objectives,
   run_config,
@@ -50,6 +51,7 @@ def _build(config, workdir, rows=None) -> objectives.Objective:
   builders = {
     "tokenizer": objectives.tokenizer,
     "language_model": objectives.language_model,
+    "evaluator": evaluator_objective.evaluator,
   }
   if config.objective not in builders:
     raise UserError(

@@ -65,8 +65,8 @@ def test_attributes_are_spread(suite):
   assert max(levels.values()) < 1.3 * min(levels.values())
   share = lambda test: sum(map(test, attributes)) / NUM
   assert 0.45 < share(lambda a: not a["head_motion"]) < 0.55
-  assert 0.15 < share(lambda a: paraphrase.structure(a) == "then") < 0.25
-  assert 0.01 < share(lambda a: paraphrase.structure(a) == "both") < 0.07
+  assert 0.15 < share(lambda a: lexicon.structure(a) == "then") < 0.25
+  assert 0.01 < share(lambda a: lexicon.structure(a) == "both") < 0.07
   for mode in lexicon.SPEAKING_MODES:
     assert share(lambda a, mode=mode: a["speaking"] == mode) > 0.08
   for name in lexicon.MICRO_ACTIONS:
@@ -108,7 +108,7 @@ def test_captions_are_several_short_and_of_one_person(suite):
 def test_the_first_caption_is_the_plain_one(suite):
   """Every clip has it; framing and other words stay with a minority of the prompts."""
   for plan in suite:
-    kind = paraphrase.structure(plan.attributes)
+    kind = lexicon.structure(plan.attributes)
     opening = sentences.PATTERNS[plan.split][kind][0].split("{S}")[1].split("{")[0]
     assert plan.captions[0].startswith((f"He{opening}", f"She{opening}")), plan
     assert len(plan.captions[0]) <= 1.35 * min(map(len, texts(plan)))
@@ -172,7 +172,7 @@ def test_demo_prompts_say_what_their_attributes_say():
   assert {a["speaking"] for a in seen} == set(lexicon.SPEAKING_MODES)
   assert {"nod", "shake"} <= {name for a in seen for name in a["head_motion"]}
   assert "blink" in {name for a in seen for name in a["micro_actions"]}
-  assert any(paraphrase.structure(a) == "then" for a in seen)
+  assert any(lexicon.structure(a) == "then" for a in seen)
 
 
 def test_fewer_labels_are_each_familys_first():
