@@ -3,40 +3,38 @@
 Each differs from `reference` in what ROWS says and in nothing else: the same hours of
 the same clips, the same updates. The name comes behind a colon.
 
-Run: python -m data_prep.build --corpus small --labels balanced --out runs/small
-     python -m data_prep.build --corpus small --labels web --out runs/small_web
-     python -m data_prep.build --corpus small --labels lab --out runs/small_lab
-     python -m tdmm_jax.train --config configs/ablations.py:tokenizer \\
-       --workdir runs/ablations/reference/tokenizer
-     python -m tdmm_jax.train --config configs/ablations.py:params_tokenizer \\
-       --workdir runs/ablations/params_tokens/tokenizer
-     ln -s ../reference/tokenizer runs/ablations/ROW/tokenizer  (web, small, ...)
-     python -m tdmm_jax.train --config configs/ablations.py:ROW \\
-       --workdir runs/ablations/ROW/lm
-     tdmm evaluate --run runs/ablations/ROW --records runs/small
-Data: the `small` corpus, 10,000 clips, 14 hours. A GPU; on CPUs add
---config.model.dtype=float32.
+Run: python -m data_prep.build --corpus small --out runs/small/records
+     python -m data_prep.build --corpus small --labels web --out runs/small_web/records
+     python -m data_prep.build --corpus small --labels lab --out runs/small_lab/records
+     python -m tdmm_jax.train --config configs/ablations.py:reference \\
+       --workdir runs/ablations/reference/lm
+     ln -s ../../tokenizers/fsq_phases_1k/0 runs/ablations/reference/tokenizer
+     tdmm evaluate --run runs/ablations/reference --records runs/small/records
+Sweep: every row of ROWS. The link, and --run's tokenizer, is the row's tokenizer_dir.
+Data: the `small` corpus, 10,000 clips, 14 hours, in tokens of rows of
+configs/tokenizer_table.py. A GPU; on CPUs add --config.model.dtype=float32.
 Expect: not run yet.
 """
 
 import ml_collections
 
-from configs import release_lm, release_tokenizer
+from configs import release_lm
+from tdmm_jax.errors import UserError
 
-_TOKENIZERS = {
-  "tokenizer": {},
-  "params_tokenizer": {"model.space": "params"},
-}
-_PARAMS_TOKENS = {"tokenizer_dir": "runs/ablations/params_tokens/tokenizer"}
 ROWS = {
   "reference": {},
-  # T2M-GPT (arXiv:2301.06052): the prompt is one vector. Its tokens are of parameters.
+  # T2M-GPT (arXiv:2301.06052): the prompt is one vector ...
   "t2m_gpt_our_tokens": {"conditioning": "pooled"},
-  "t2m_gpt": {"conditioning": "pooled"} | _PARAMS_TOKENS,
+  # ... and the tokens are its own.
+  "t2m_gpt": {
+    "conditioning": "pooled",
+    "tokenizer_dir": "runs/tokenizers/t2m_gpt_params/0",
+  },
+  # Tokens of coefficients instead of geometry.
+  "params_tokens": {"tokenizer_dir": "runs/tokenizers/fsq_phases_1k_params/0"},
   # Labels as web video has them, and as a laboratory has them.
-  "web": {"records_dir": "runs/small_web"},
-  "lab": {"records_dir": "runs/small_lab"},
-  "params_tokens": _PARAMS_TOKENS,
+  "web": {"records_dir": "runs/small_web/records"},
+  "lab": {"records_dir": "runs/small_lab/records"},
   # The reference has 2.8 million parameters.
   "small": {  # 0.9 million
     "model.emb_dim": 64,
@@ -52,29 +50,16 @@ ROWS = {
 
 
 def get_config(row: str = "reference") -> ml_collections.ConfigDict:
-  if row in _TOKENIZERS:
-    config, changes = _tokenizer(), _TOKENIZERS[row]
-  elif row in ROWS:
-    config, changes = _language_model(), ROWS[row]
-  else:
-    raise ValueError(f"no row {row!r}; there are {[*_TOKENIZERS, *ROWS]}")
-  config.update_from_flattened_dict(changes)
-  return config
+  """The config of a row.
 
-
-def _tokenizer() -> ml_collections.ConfigDict:
-  config = release_tokenizer.get_config()
-  config.records_dir = "runs/small"
-  config.total_steps = 1_500
-  config.model.emb_dim = 128
-  config.model.mlp_dim = 256
-  return config
-
-
-def _language_model() -> ml_collections.ConfigDict:
+  Raises:
+    UserError: there is no such row.
+  """
+  if row not in ROWS:
+    raise UserError(f"configs/ablations.py:{row}: no such row; choose {[*ROWS]}")
   config = release_lm.get_config()
-  config.records_dir = "runs/small"
-  config.tokenizer_dir = "runs/ablations/reference/tokenizer"
+  config.records_dir = "runs/small/records"
+  config.tokenizer_dir = "runs/tokenizers/fsq_phases_1k/0"
   config.total_steps = 1_500
   config.warmup_steps = 100
   model = config.model
@@ -83,4 +68,5 @@ def _language_model() -> ml_collections.ConfigDict:
   model.mlp_dim = 384
   model.num_encoder_layers = 4
   model.num_decoder_layers = 4
+  config.update_from_flattened_dict(ROWS[row])
   return config

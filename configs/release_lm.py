@@ -14,7 +14,7 @@ from configs import lm_demo
 
 def get_config() -> ml_collections.ConfigDict:
   config = lm_demo.get_config()
-  config.records_dir = "runs/full"
+  config.records_dir = "runs/full/records"
   config.tokenizer_dir = "runs/release/tokenizer"
   config.batch_size = 64
   config.total_steps = 5_000

@@ -1,6 +1,6 @@
 """Geometry tokenizer of the released checkpoint: the demo's, twice as wide.
 
-Run: python -m data_prep.build --corpus full --out runs/full
+Run: python -m data_prep.build --corpus full --out runs/full/records
      python -m tdmm_jax.train --config configs/release_tokenizer.py \\
        --workdir runs/release/tokenizer
 Data: the `full` corpus, 57,600 clips, 80 hours. 5.4 million parameters.
@@ -14,7 +14,7 @@ from configs import tokenizer_demo
 
 def get_config() -> ml_collections.ConfigDict:
   config = tokenizer_demo.get_config()
-  config.records_dir = "runs/full"
+  config.records_dir = "runs/full/records"
   config.batch_size = 64
   config.total_steps = 4_000
   config.warmup_steps = 200

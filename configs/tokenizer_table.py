@@ -117,6 +117,7 @@ ROWS = {
   "fsq_geometry": _fsq((8, 5, 5, 5), 1),
   # Phases: 8 times 125, 512 and 8,192 codes.
   "fsq_phases_1k": _fsq((5, 5, 5), 8),
+  "fsq_phases_1k_params": _fsq((5, 5, 5), 8, "params"),
   "fsq_phases_4k": _fsq((8, 8, 8), 8),
   "fsq_phases_64k": _fsq((8, 8, 8, 16), 8),
 }

@@ -1,11 +1,14 @@
 """Configs of the release and of the ablations: sizes, rows, one change a row."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import ablations, release_lm, release_tokenizer
+from configs import ablations, release_lm, release_tokenizer, tokenizer_table
 from tdmm_jax import motion_codec
+from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5
 
 TABLE_ROWS = 2_560  # of the vocabulary that the full corpus gives
@@ -51,6 +54,13 @@ def test_a_row_differs_in_what_the_table_says(row):
   assert changed == {key.split(".")[0] for key in ablations.ROWS[row]}
 
 
+def test_every_row_has_a_tokenizer_of_the_table():
+  for row in ablations.ROWS:
+    folder = pathlib.PurePath(ablations.get_config(row).tokenizer_dir)
+    assert folder.parts[:2] == ("runs", "tokenizers") and folder.name == "0"
+    assert folder.parent.name in tokenizer_table.ROWS
+
+
 def test_a_row_that_is_not_there_names_those_that_are():
-  with pytest.raises(ValueError, match="no row 'huge'.*reference"):
+  with pytest.raises(UserError, match="ablations.py:huge: no such row.*reference"):
     ablations.get_config("huge")
