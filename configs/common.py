@@ -5,7 +5,7 @@ import ml_collections
 
 def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
-  config.objective = ""  # "tokenizer" | "language_model"
+  config.objective = ""  # "tokenizer" | "language_model" | "evaluator"
   config.seed = 0
   config.records_dir = "runs/demo/records"
 

@@ -22,6 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.tensorboard = False
 
   model = config.model = ml_collections.ConfigDict()
+  model.network = "temporal"  # "t2m_gpt" has other fields: configs/tokenizer_table.py
   model.emb_dim = 128
   model.mlp_dim = 256
   model.dilations = (1, 2, 4, 8, 16)

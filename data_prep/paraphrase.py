@@ -136,14 +136,6 @@ class _Filler:
     return f", {said}" if column else f". {self._subject.pronoun} {said}"
 
 
-def structure(attributes: dict) -> str:
-  """ "single", "then" (one emotion after the other) or "both" (at once)."""
-  segments = attributes["segments"]
-  if len(segments) == 1:
-    return "single"
-  return "then" if segments[1]["start_s"] > segments[0]["start_s"] else "both"
-
-
 def fill(pattern: str, attributes: dict, subject: Subject, rng) -> str:
   """One caption of the pattern; without rng, in the usual words."""
   filler = _Filler(rng, attributes, subject, pattern)
@@ -170,7 +162,7 @@ def captions(attributes: dict, split: str, count: int, rng) -> list[str]:
     count: how many.
     rng: np.random.Generator; the same state gives the same captions.
   """
-  patterns = PATTERNS[split][structure(attributes)]
+  patterns = PATTERNS[split][lexicon.structure(attributes)]
   subjects = _subjects(rng)  # one clip, one person
   texts = [fill(patterns[0], attributes, subjects[0], None)]
   if count == 1:
@@ -195,19 +187,7 @@ def framed(caption: str, split: str, rng) -> str:
 
 def same_attributes(text: str, attributes: dict) -> bool:
   """Whether the text, parsed, says just these attributes (times left aside)."""
-  return comparable(lexicon.parse(text)) == comparable(attributes)
-
-
-def comparable(attributes: dict) -> tuple:
-  """What a text can say of attributes: everything but the segments' exact times."""
-  return (
-    structure(attributes),
-    tuple((s["emotion"], s["intensity"]) for s in attributes["segments"]),
-    tuple(attributes["micro_actions"]),
-    tuple(attributes["head_motion"]),
-    attributes["speaking"],
-    attributes.get("manner", lexicon.PLAIN),
-  )
+  return lexicon.comparable(lexicon.parse(text)) == lexicon.comparable(attributes)
 
 
 def add_captions(row: dict, count: int, seed) -> dict:

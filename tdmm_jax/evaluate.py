@@ -13,10 +13,9 @@ import numpy as np
 from tdmm_jax import inference, losses
 from tdmm_jax.data import packing, records, tasks
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import motion_vector
 from tdmm_jax.language import instructions, lexicon, questions
-from tdmm_jax.metrics import attributes, codebook, geometry
+from tdmm_jax.metrics import attributes, codebook
+from tdmm_jax.metrics import reconstruction as reconstruction_metrics
 
 SCHEMA_VERSION = 1
 
@@ -27,46 +26,11 @@ def reconstruction(codec, clips: list[dict]) -> dict[str, float]:
   `lip_error_mm` is LVE-L2, the mean over frames of the worst lip vertex's error.
   """
   codes = codec.encode_vectors([clip["vectors"] for clip in clips])
-  decoded = codec.decode_vectors(codes)
-  constant_P = np.asarray(codec.variables["stats"]["params_mean"])
-  face = codec.face
-  region, lips = np.asarray(face.regions["face"]), np.asarray(face.regions["lips"])
-  areas = np.asarray(face.vertex_areas)[region]
-  sums = collections.defaultdict(lambda: np.zeros(2))
-
-  def add(name, value, weight):
-    sums[name] += (value * weight, weight)
-
-  for clip, p_TP in zip(clips, decoded, strict=True):
-    g_TP, valid = clip["vectors"], clip["valid"]
-    frames = int(valid.sum())
-    if not frames:
-      continue
-    p_TV3, g_TV3 = _vertices(face, p_TP), _vertices(face, g_TP)
-    still_TP = np.broadcast_to(constant_P, (1, len(constant_P)))
-    still_TV3 = np.broadcast_to(_vertices(face, still_TP), g_TV3.shape)
-    for prefix, verts, vectors in (
-      ("", p_TV3, p_TP),
-      ("constant_", still_TV3, np.broadcast_to(constant_P, g_TP.shape)),
-    ):
-      error = geometry.face_error_mm(verts[:, region], g_TV3[:, region], areas, valid)
-      add(f"{prefix}face_error_mm", error, frames)
-      head = geometry.head_error_deg(vectors[:, -3:], g_TP[:, -3:], valid)
-      add(f"{prefix}head_error_deg", head, frames)
-      lip = geometry.lip_errors(verts[:, lips], g_TV3[:, lips], valid)
-      add(f"{prefix}lip_error_mm", lip["lve_l2_mm"], frames)
-      add(f"{prefix}lip_lve_sq_mm2", lip["lve_sq_mm2"], frames)
-    for name, verts in (("jitter", p_TV3), ("truth_jitter", g_TV3)):
-      total, windows = geometry.jitter(verts[:, region], valid)
-      sums[name] += (total, windows)
-  means = {name: float(total / weight) for name, (total, weight) in sums.items()}
-  means["jitter_ratio"] = means.pop("jitter") / means.pop("truth_jitter")
-  return means | codebook.usage(np.concatenate(codes), codec.num_codes)
-
-
-def _vertices(face, vectors_TP) -> np.ndarray:
-  motion = motion_vector.to_motion(vectors_TP, face.name)
-  return face_lib.motion_vertices(face, motion, head_fixed=True, identity=False)
+  constant_P = codec.variables["stats"]["params_mean"]
+  errors = reconstruction_metrics.errors(
+    codec.face, clips, codec.decode_vectors(codes), constant_P
+  )
+  return errors | codebook.usage(np.concatenate(codes), codec.num_codes)
 
 
 def motion_to_language(run: inference.Face, clips: list[dict]) -> dict:

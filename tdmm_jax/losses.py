@@ -1,4 +1,4 @@
-"""Losses of both models. A metric is (sum, weight), so hosts and batches merge exactly.
+"""Losses of all models. A metric is (sum, weight), so hosts and batches merge exactly.
 
 Shape letters: B batch, T frames, L tokens, V vertices, G = 3V coordinates, P motion
 vector, K vocabulary.
@@ -6,6 +6,7 @@ vector, K vocabulary.
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector, rotations
@@ -109,13 +110,20 @@ def _block_means(values_BTN, mask_BT, size: int):
 
 
 def parameter_errors(model_std_P, predicted_BTP, params_BTP, mask_BT):
-  """The ablation's loss (`space = "params"`): normalised coefficients, no face."""
+  """The ablation's losses (`space = "params"`): normalised coefficients, no face.
+
+  L1, and T2M-GPT's smooth L1 (square below 1, linear beyond).
+  """
   error_BTP = (predicted_BTP - params_BTP) / model_std_P
   step_BTP = error_BTP[:, 1:] - error_BTP[:, :-1]
   pair_mask = mask_BT[:, 1:] * mask_BT[:, :-1]
+  l1 = lambda x_BTP: jnp.abs(x_BTP).mean(-1)
+  smooth_l1 = lambda x_BTP: optax.huber_loss(x_BTP, delta=1.0).mean(-1)
   return {
-    "params_l1": _masked_mean(jnp.abs(error_BTP).mean(-1), mask_BT),
-    "params_velocity_l1": _masked_mean(jnp.abs(step_BTP).mean(-1), pair_mask),
+    "params_l1": _masked_mean(l1(error_BTP), mask_BT),
+    "params_velocity_l1": _masked_mean(l1(step_BTP), pair_mask),
+    "params_smooth_l1": _masked_mean(smooth_l1(error_BTP), mask_BT),
+    "params_velocity_smooth_l1": _masked_mean(smooth_l1(step_BTP), pair_mask),
   }
 
 
@@ -130,6 +138,42 @@ def weighted_sum(errors: dict, weights: dict) -> jax.Array:
     value, count = errors[name]
     total = total + weight * value / jnp.maximum(count, 1.0)
   return total
+
+
+def without_false_negatives(logits_BB, key_B):
+  """The logits, with -1e9 where another pair's motion is as right as the text's own.
+
+  Args:
+    logits_BB: text by motion; pairs are on the diagonal.
+    key_B: equal where texts say the same.
+  """
+  same_BB = key_B[:, None] == key_B[None, :]
+  other_BB = ~jnp.eye(len(key_B), dtype=bool)
+  return jnp.where(same_BB & other_BB, -1e9, logits_BB)
+
+
+def contrastive(logits_BB):
+  """InfoNCE, both ways (Radford et al. 2021, arXiv:2103.00020, figure 3).
+
+  Args:
+    logits_BB: text by motion; pairs are on the diagonal.
+
+  Returns:
+    (loss, {"loss", "text_top1", "motion_top1": (sum, weight)}): which texts find their
+    motion among the batch's, and which motions their text.
+  """
+  own_B = jnp.diagonal(logits_BB)
+  text_loss = jnp.mean(jax.nn.logsumexp(logits_BB, axis=1) - own_B)
+  motion_loss = jnp.mean(jax.nn.logsumexp(logits_BB, axis=0) - own_B)
+  loss = (text_loss + motion_loss) / 2
+  weight = jnp.float32(len(own_B))
+  hits = lambda axis: jnp.sum(own_B >= logits_BB.max(axis)) * 1.0
+  metrics = {
+    "loss": (loss * weight, weight),
+    "text_top1": (hits(1), weight),
+    "motion_top1": (hits(0), weight),
+  }
+  return loss, metrics
 
 
 def code_use(codes_BT, mask_BT, num_codes: int) -> dict:

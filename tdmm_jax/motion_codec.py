@@ -15,7 +15,7 @@ from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face import motion_vector
 from tdmm_jax.losses import geometry_of
-from tdmm_jax.models.motion_tokenizer import MotionTokenizer
+from tdmm_jax.models import conv_vq, motion_tokenizer
 
 CONFIG_FILE = "config.json"
 _BATCH = 16
@@ -39,23 +39,28 @@ def training_vertices(face, num_vertices: int, lip_weight: float) -> np.ndarray:
 
 
 def build_model(config: ml_collections.ConfigDict, num_expression: int):
-  """The MotionTokenizer of a config."""
+  """The network of a config: a MotionTokenizer ("temporal") or a ConvVQ ("t2m_gpt").
+
+  Raises:
+    UserError: `config.model.network` is unknown.
+  """
+  networks = {
+    "temporal": motion_tokenizer.MotionTokenizer,
+    "t2m_gpt": conv_vq.ConvVQ,
+  }
   model = config.model.to_dict()
+  network = model.pop("network")
+  if network not in networks:
+    raise UserError(
+      f"config.model.network: {network!r}; choose 'temporal' or 't2m_gpt'"
+    )
   num_vertices = model.pop("num_vertices")
   model.pop("lip_weight")
-  return MotionTokenizer(
+  return networks[network](
     **model,
     num_params=num_expression + motion_vector.NUM_POSE,
     num_geometry=num_vertices * 3,
   )
-
-
-def num_codes(config: ml_collections.ConfigDict) -> int:
-  """Size of the codebook, all phases together."""
-  model = config.model
-  fsq = model.quantizer == "fsq"
-  per_phase = int(np.prod(model.levels)) if fsq else model.codes_per_phase
-  return per_phase * model.num_phases
 
 
 class MotionCodec:
@@ -74,15 +79,15 @@ class MotionCodec:
     ids = training_vertices(face, config.model.num_vertices, config.model.lip_weight)
     self.subset = face_lib.vertex_subset(face, ids)
     self.model = build_model(config, face.num_expression)
-    self.num_phases = config.model.num_phases
-    self.num_codes = num_codes(config)
+    self.num_phases = self.model.num_phases
+    self.num_codes = self.model.num_codes
     self._encode = jax.jit(functools.partial(_encode, self.model))
     self._decode = jax.jit(functools.partial(_decode, self.model))
 
   @property
   def reach(self) -> int:
     """How many frames to each side a decoded frame depends on."""
-    return max(sum(self.model.dilations), self.num_phases)
+    return self.model.reach
 
   def encode_window(self, vectors_BTP, mask_BT) -> np.ndarray:
     """Codes int32[B, T]; mask 0 = outside the motion. Frame 0 is of phase 0.
@@ -209,6 +214,8 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
       f"{workdir}: no trained tokenizer here; run `make demo` or name another --run"
     )
   stored = checkpoints.read_json(workdir / CONFIG_FILE)
+  # Tokenizers trained before there was a choice do not name their network.
+  stored["config"]["model"].setdefault("network", "temporal")
   config = ml_collections.ConfigDict(stored["config"])
   face = face_lib.load_face_model(face_model or config.face_model)
   if face.version != stored["versions"]["head"]:

@@ -1,7 +1,7 @@
 """What each model trains on: its data, its initial variables, its loss.
 
-`tokenizer` and `language_model` return an Objective; `train.py` runs either one in the
-same loop.
+`tokenizer` and `language_model` return an Objective, and so does `evaluator` (in
+evaluator_objective.py); `train.py` runs each of them in the same loop.
 """
 
 import pathlib
@@ -56,7 +56,7 @@ def tokenizer(
   """The geometry tokenizer on windows of motion; this host's `rows` of each batch."""
   del workdir
   face = face_lib.load_face_model(config.face_model)
-  versions = _check_versions(config, face)
+  versions = check_versions(config, face)
   ids = motion_codec.training_vertices(
     face, config.model.num_vertices, config.model.lip_weight
   )
@@ -76,7 +76,9 @@ def tokenizer(
     return {**variables, "stats": stats}
 
   start = sharding.unbox(jax.jit(init)(jax.random.key(config.seed)))
-  linear = _linear_codec(model, subset, start, train)
+  linear = {}
+  if config.model.network == "temporal":
+    linear = _linear_codec(model, subset, start, train)
   init_fn = lambda rng: _replace_params(init(rng), linear)
 
   def loss_fn(params, collections, batch, rng):
@@ -102,7 +104,8 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
 
   Encoder: each phase's latents are a few features, smoothed over a window. The head's
   rotation, which is fast, has the first and the middle phase; gaze and the geometry's
-  principal directions, in order, share the others. Decoder: least squares from a window
+  principal directions, in order, share the others. A single phase's latents are of the
+  two in turn, and not smoothed. Decoder: least squares from a window
   of the resulting code vectors to the motion.
 
   Args:
@@ -143,13 +146,16 @@ def _slots(num_features: int, num_slots: int, num_phases: int):
   others = gaze + list(range(num_features - 9))
   width = num_slots // num_phases
   radius = num_phases
+  if num_phases == 1:
+    order = [x for pair in zip(others[2:], head * width) for x in pair][:width]
+    return np.array(order), np.tile([[0.0], [1.0], [0.0]], width)
   picks, taps = [], []
   for phase in range(num_phases):
     fast = phase in (0, num_phases // 2)
     for slot in range(width):
       picks.append(head[slot % 3] if fast else others[0])
       others = others if fast else others[1:] + others[:1]
-      window = np.hanning((radius if fast else 2 * radius) + 3)[1:-1]
+      window = np.hanning((radius // 2 * 2 if fast else 2 * radius) + 3)[1:-1]
       pad = (2 * radius + 1 - len(window)) // 2
       taps.append(np.pad(window / window.sum(), pad))
   return np.array(picks), np.stack(taps, axis=-1)
@@ -192,7 +198,7 @@ def tokenizer_loss(config, model, subset, params, collections, batch, rng):
   errors |= losses.parameter_errors(std, predicted, batch["params"], batch["mask"])
   loss = losses.weighted_sum(errors, config.loss_weights)
   loss = loss + config.quantizer_loss_weight * quantizer_loss
-  errors |= losses.code_use(codes, batch["mask"], motion_codec.num_codes(config))
+  errors |= losses.code_use(codes, batch["mask"], model.num_codes)
   return loss, (errors, {**collections, **updated})
 
 
@@ -240,7 +246,7 @@ def _normalisation(motions: list[dict], subset, num_features: int) -> dict:
   }
 
 
-def _check_versions(config, face) -> dict[str, str]:
+def check_versions(config, face) -> dict[str, str]:
   """Versions of records and head; an error that names both where they disagree."""
   stored = records.versions(config.records_dir)
   if stored["face_model"] != face.name:
@@ -270,7 +276,7 @@ def language_model(
   if start is not None:
     config.model.update(start.fields)
   codec = motion_codec.load(config.tokenizer_dir)
-  versions = _check_versions(config, codec.face) | {"tokenizer": codec.version}
+  versions = check_versions(config, codec.face) | {"tokenizer": codec.version}
   vocab = None
   if start is not None:
     vocab = vocab_lib.imported(
@@ -280,7 +286,9 @@ def language_model(
     split: _tokenised_clips(config.records_dir, split, codec)
     for split in ("train", "valid")
   }
-  vocab = _vocabulary(config, workdir, clips["train"], codec.num_codes, vocab)
+  vocab = stored_vocabulary(
+    workdir, lambda: vocab or _new_vocabulary(config, clips["train"], codec.num_codes)
+  )
   model = build_t5(config, vocab)
 
   def packed(split, num_rows):
@@ -411,13 +419,14 @@ def _tokenised_clips(records_dir, split: str, codec) -> list[dict]:
   ]
 
 
-def _vocabulary(config, workdir, clips, num_codes: int, imported) -> vocab_lib.Vocab:
-  """The workdir's vocabulary: the imported one, or trained on the texts; once."""
+def _new_vocabulary(config, clips, num_codes: int) -> vocab_lib.Vocab:
+  texts = tasks.texts(config.task_rates.to_dict(), clips, config.vocab_texts)
+  return vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
+
+
+def stored_vocabulary(workdir, make: Callable[[], vocab_lib.Vocab]) -> vocab_lib.Vocab:
+  """The workdir's vocabulary; `make` makes it, once."""
   if cluster.is_primary() and not (workdir / "vocab.json").exists():
-    if imported is None:
-      texts = tasks.texts(config.task_rates.to_dict(), clips, config.vocab_texts)
-      sizes = (num_codes, config.num_pieces, config.num_extra_ids)
-      imported = vocab_lib.train(texts, *sizes)
-    imported.save(workdir)
+    make().save(workdir)
   cluster.barrier("vocabulary written")
   return vocab_lib.load(workdir)

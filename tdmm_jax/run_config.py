@@ -16,6 +16,7 @@ _FIXED = (
   "conditioning",
   "face_model",
   "window",
+  "text_length",
   "encoder_length",
   "decoder_length",
   "num_pieces",
@@ -68,7 +69,7 @@ def refuse_changes(
 def write(config: ml_collections.ConfigDict, workdir, versions: dict) -> None:
   """Writes config and versions beside the checkpoints: inference starts from them."""
   identity = f"{config.to_json()}{sorted(versions.items())}"
-  if config.objective == "tokenizer":
-    versions = versions | {"tokenizer": checkpoints.short_hash(identity)}
+  if config.objective != "language_model":  # others speak of it by its version
+    versions = versions | {config.objective: checkpoints.short_hash(identity)}
   content = {"config": config.to_dict(), "versions": versions}
   checkpoints.write_json(epath.Path(workdir) / motion_codec.CONFIG_FILE, content)

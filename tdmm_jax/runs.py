@@ -1,6 +1,7 @@
 """Where trained runs lie, and what they are called; nothing here needs JAX.
 
-A run is a directory that holds tokenizer/ and lm/, as `make demo` leaves it.
+A run is a directory that holds tokenizer/ and lm/, as `make demo` leaves it; and
+evaluator/, where the network is trained that some metrics are measured with.
 """
 
 import json
@@ -8,7 +9,8 @@ import pathlib
 
 from tdmm_jax.errors import UserError
 
-TOKENIZER, LANGUAGE_MODEL = "tokenizer", "lm"  # folders of a run
+# Folders of a run.
+TOKENIZER, LANGUAGE_MODEL, EVALUATOR = "tokenizer", "lm", "evaluator"
 RELEASE = "release"
 RELEASE_DIR = pathlib.Path(__file__).parent / RELEASE  # packaged with the library
 DEMO_DIR = pathlib.Path("runs/demo")  # what `make demo` trains

@@ -1,4 +1,4 @@
-"""Trains the tokenizer or the language model: one loop, one entry.
+"""Trains the tokenizer, the language model or the evaluator: one loop, one entry.
 
   python -m tdmm_jax.train --config configs/tokenizer_demo.py \
       --workdir runs/my/tokenizer
@@ -24,6 +24,7 @@ from ml_collections import config_flags
 from tdmm_jax import (
   checkpoints,
   cluster,
+  evaluator_objective,
   host_memory,
   objectives,
   run_config,
@@ -50,6 +51,7 @@ def _build(config, workdir, rows=None) -> objectives.Objective:
   builders = {
     "tokenizer": objectives.tokenizer,
     "language_model": objectives.language_model,
+    "evaluator": evaluator_objective.evaluator,
   }
   if config.objective not in builders:
     raise UserError(
@@ -133,7 +135,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
     if not any(re.match(rf"--?config\.(\w+\.)*{key}\b", word) for word in argv):
       raise  # a fault of the config file itself
     path = re.search(r"--?config[= ](\S+)", " ".join(argv))[1]
-    keys = _config_keys(runpy.run_path(path)["get_config"]())
+    path, *row = path.split(":", 1)  # configs/FILE.py:ROW
+    keys = _config_keys(runpy.run_path(path)["get_config"](*row))
     near = difflib.get_close_matches(key, keys, 1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "; see the config file"
     sys.exit(_fail(f"--config.{key}: no such key in the config{hint}"))

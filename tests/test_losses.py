@@ -112,3 +112,23 @@ def test_gradients_are_finite_at_zero_rotation_and_zero_error(face):
 def test_a_weight_without_an_error_is_named():
   with pytest.raises(KeyError, match="typo"):
     losses.weighted_sum({"face_mm": (1.0, 1.0)}, {"typo": 1.0})
+
+
+def test_contrastive_loss_on_numbers_worked_by_hand():
+  logits = jnp.log(jnp.array([[2.0, 1.0], [1.0, 3.0]]))
+  loss, metrics = losses.contrastive(logits)
+  rows = -np.log(2 / 3) - np.log(3 / 4)  # each text among the motions
+  columns = -np.log(2 / 3) - np.log(3 / 4)
+  np.testing.assert_allclose(loss, (rows + columns) / 4, rtol=1e-6)
+  assert [float(x) for x in metrics["text_top1"]] == [2.0, 2.0]
+  swapped = losses.contrastive(logits[::-1])[1]
+  assert [float(x) for x in swapped["motion_top1"]] == [0.0, 2.0]
+
+
+def test_motions_that_are_as_right_are_no_negatives():
+  logits = jnp.array([[1.0, 5.0, 0.0], [5.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+  masked = losses.without_false_negatives(logits, jnp.array([7, 7, 8]))
+  assert losses.contrastive(masked)[1]["text_top1"][0] == 3.0
+  assert losses.contrastive(logits)[1]["text_top1"][0] == 1.0
+  kept = np.asarray(masked)[[0, 1, 2, 0, 2], [0, 1, 2, 2, 0]]
+  np.testing.assert_array_equal(kept, [1.0, 1.0, 1.0, 0.0, 0.0])

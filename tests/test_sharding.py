@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import tiny
 
+from configs import evaluator as evaluator_config
 from configs import lm_demo, tokenizer_demo
 from tdmm_jax import motion_codec, sharding
+from tdmm_jax.models.evaluator import Evaluator
 from tdmm_jax.models.t5 import T5
 
 
@@ -32,7 +34,18 @@ def tokenizer_variables(quantizer="fsq"):
   )
 
 
-@pytest.mark.parametrize("variables", [t5_variables, tokenizer_variables])
+def evaluator_variables():
+  model = Evaluator(
+    vocab_size=256, num_params=64, **evaluator_config.get_config().model.to_dict()
+  )
+  tokens, mask = jnp.ones((1, 8), jnp.int32), jnp.ones((1, 8))
+  init = lambda: model.init(jax.random.key(0), tokens, jnp.zeros((1, 8, 64)), mask)
+  return jax.eval_shape(init)
+
+
+@pytest.mark.parametrize(
+  "variables", [t5_variables, tokenizer_variables, evaluator_variables]
+)
 def test_every_parameter_names_its_axes_and_every_name_has_a_rule(variables):
   params = variables()["params"]
   boxed = lambda x: isinstance(x, nn.LogicallyPartitioned)

@@ -1,4 +1,4 @@
-"""A corpus and two models small enough to be made in seconds; and fake devices."""
+"""A corpus and three models small enough to be made in seconds; and fake devices."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ import sys
 
 import jax
 
-from tdmm_jax import train
+from tdmm_jax import runs, train
 from tdmm_jax.data import records
 
 REPO = pathlib.Path(__file__).parents[1]
@@ -37,6 +37,11 @@ def shrink(config, run_dir, **overrides):
     model.num_phases, model.levels = 2, (4, 3)
     model.codes_per_phase, model.code_dim = 12, 2
     model.num_features, model.num_vertices = 12, 48
+  elif config.objective == "evaluator":
+    config.window, config.num_pieces = 40, 420
+    model.emb_dim, model.num_heads, model.head_dim, model.mlp_dim = 16, 2, 8, 16
+    model.num_text_layers = model.num_motion_layers = 1
+    model.output_dim = 8
   else:
     config.tokenizer_dir = str(run_dir / "tokenizer")
     config.num_pieces = 420
@@ -56,7 +61,7 @@ def config_of(name: str, run_dir, **overrides):
 
 
 def make_run(run_dir: pathlib.Path) -> pathlib.Path:
-  """Records, a tokenizer and a language model, each trained for a dozen steps."""
+  """Records and three models, each trained for a dozen steps."""
   from data_prep import build
 
   build.build_corpus(
@@ -67,8 +72,12 @@ def make_run(run_dir: pathlib.Path) -> pathlib.Path:
     seconds=CLIP_SECONDS,
     shard_clips=64,
   )
-  for name in ("tokenizer", "lm"):
-    train_on(config_of(f"{name}_demo", run_dir), run_dir / name)
+  for name, config in (
+    (runs.TOKENIZER, "tokenizer_demo"),
+    (runs.LANGUAGE_MODEL, "lm_demo"),
+    (runs.EVALUATOR, "evaluator"),
+  ):
+    train_on(config_of(config, run_dir), run_dir / name)
   return run_dir
 
 

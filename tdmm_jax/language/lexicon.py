@@ -29,11 +29,13 @@ __all__ = [
   "SPEAKING_MODES",
   "VERSION",
   "Label",
+  "comparable",
   "concepts",
   "known_word",
   "make_attributes",
   "nearest_words",
   "parse",
+  "structure",
 ]
 
 REVISION = 2  # raise it when `parse` reads a text differently with the same tables
@@ -235,6 +237,26 @@ def make_attributes(
     "speaking": speaking,
     "manner": manner if speaking == "speaking" else PLAIN,
   }
+
+
+def structure(attributes: dict) -> str:
+  """ "single", "then" (one emotion after the other) or "both" (at once)."""
+  segments = attributes["segments"]
+  if len(segments) == 1:
+    return "single"
+  return "then" if segments[1]["start_s"] > segments[0]["start_s"] else "both"
+
+
+def comparable(attributes: dict) -> tuple:
+  """What a text can say of attributes: everything but the segments' exact times."""
+  return (
+    structure(attributes),
+    tuple((s["emotion"], s["intensity"]) for s in attributes["segments"]),
+    tuple(attributes["micro_actions"]),
+    tuple(attributes["head_motion"]),
+    attributes["speaking"],
+    attributes.get("manner", PLAIN),
+  )
 
 
 def parse(text: str, duration_s: float = 4.0) -> dict:

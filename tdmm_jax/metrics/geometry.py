@@ -43,6 +43,27 @@ def lip_errors(p_TL3, g_TL3, valid_T) -> dict[str, float]:
   }
 
 
+def fdd(p_TU3, g_TU3, rest_U3, valid_T) -> dict[str, float]:
+  """Upper-face dynamics deviation: does the face move as much as the truth?
+
+  Args:
+    p_TU3, g_TU3: upper-face vertices, metres, head-fixed. rest_U3: the template's.
+
+  Returns:
+    fdd_mm2 (CodeTalker): mean_v [std_t ‖g−rest‖² − std_t ‖p−rest‖²], above 0 where p
+    moves less; fdd_abs_mm (ARTalk): mean_v |std_t Σxyz g − std_t Σxyz p|.
+  """
+  p, g = ((x[valid_T] - rest_U3) * _MM for x in (p_TU3, g_TU3))
+  squares = (g**2).sum(-1).std(0) - (p**2).sum(-1).std(0)
+  sums = np.abs(g.sum(-1).std(0) - p.sum(-1).std(0))
+  return {"fdd_mm2": float(squares.mean()), "fdd_abs_mm": float(sums.mean())}
+
+
+def vertex_error_mm(p_TV3, g_TV3, valid_T) -> float:
+  """Mean ‖p − g‖ over valid frames and vertices, mm: FVE of the face, MVE of all."""
+  return float(np.linalg.norm(p_TV3 - g_TV3, axis=-1)[valid_T].mean() * _MM)
+
+
 def jitter(x_TV3, valid_T, fps: float = 25.0) -> tuple[float, int]:
   """Third difference: (sum over windows of the mean ‖·‖ · fps³, windows), m/s³.
 

@@ -21,6 +21,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tdmm_jax import sharding
 from tdmm_jax.models import layers, quantizers
@@ -118,31 +119,19 @@ class TemporalStack(nn.Module):
     )(x_BTD)
 
 
-class MotionTokenizer(nn.Module):
-  """Encoder, quantiser (FSQ or EMA-VQ) and decoder.
+class MotionNetwork(nn.Module):
+  """What a tokenizer's network sees of a motion, whatever the network is.
 
-  `space` chooses what the encoder sees: "geometry", or "params" for the ablation.
-  There are `num_phases` times as many codes as the quantiser has.
-  Beside each network runs a linear path over a window of frames, `linear_encoder` and
-  `linear_decoder`. They are zero unless set before step 0 (`objectives.tokenizer` sets
-  them to a codec fitted by least squares), so that training starts from a good codec.
-  The `stats` collection holds the training set's normalisation, set once before step 0.
+  `space` chooses it: "geometry", or "params" for the ablation. The `stats` collection
+  holds the training set's normalisation, set once before step 0. A network has the
+  properties `num_phases`, `num_codes` and `reach`: how many frames to each side an
+  output depends on.
   """
 
-  emb_dim: int
-  mlp_dim: int
-  dilations: Sequence[int]
-  quantizer: str  # "fsq" | "ema_vq"
-  levels: Sequence[int]  # FSQ
-  codes_per_phase: int  # EMA-VQ
-  code_dim: int  # EMA-VQ
-  num_phases: int
-  decay: float
   space: str  # "geometry" | "params"
   num_params: int
   num_geometry: int
   num_features: int
-  dtype: Any = jnp.float32
 
   def setup(self):
     zeros = lambda *shape: lambda: jnp.zeros(shape, jnp.float32)
@@ -154,6 +143,53 @@ class MotionTokenizer(nn.Module):
     )
     self.params_mean = self.variable("stats", "params_mean", zeros(self.num_params))
     self.params_std = self.variable("stats", "params_std", zeros(self.num_params))
+    if self.space not in ("geometry", "params"):
+      raise ValueError(f"space {self.space!r}; choose 'geometry' or 'params'")
+
+  @property
+  def num_inputs(self) -> int:
+    return self.num_params if self.space == "params" else self.num_features + 9
+
+  def normalise(self, params_BTP):
+    return (params_BTP - self.params_mean.value) / self.params_std.value
+
+  def denormalise(self, outputs_BTP):
+    return outputs_BTP * self.params_std.value + self.params_mean.value
+
+  def features(self, geometry_BTG, params_BTP):
+    """Projected geometry, gaze and head rotation; or all parameters ("params")."""
+    normalised_BTP = self.normalise(params_BTP)
+    if self.space == "params":
+      return normalised_BTP
+    projected_BTN = (geometry_BTG - self.geometry_mean.value) @ (
+      self.geometry_projection.value
+    )
+    # Gaze and head rotation do not move the head-fixed face's skin.
+    return jnp.concatenate([projected_BTN, normalised_BTP[..., -9:]], axis=-1)
+
+
+class MotionTokenizer(MotionNetwork):
+  """Encoder, quantiser (FSQ or EMA-VQ) and decoder.
+
+  There are `num_phases` times as many codes as the quantiser has.
+  Beside each network runs a linear path over a window of frames, `linear_encoder` and
+  `linear_decoder`. They are zero unless set before step 0 (`objectives.tokenizer` sets
+  them to a codec fitted by least squares), so that training starts from a good codec.
+  """
+
+  emb_dim: int
+  mlp_dim: int
+  dilations: Sequence[int]
+  quantizer: str  # "fsq" | "ema_vq"
+  levels: Sequence[int]  # FSQ
+  codes_per_phase: int  # EMA-VQ
+  code_dim: int  # EMA-VQ
+  num_phases: int
+  decay: float
+  dtype: Any = jnp.float32
+
+  def setup(self):
+    super().setup()
     if self.quantizer == "fsq":
       self.quantize = quantizers.FSQ(self.levels)
       width = len(self.levels)
@@ -162,10 +198,8 @@ class MotionTokenizer(nn.Module):
       width = self.code_dim
     else:
       raise ValueError(f"quantizer {self.quantizer!r}; choose 'fsq' or 'ema_vq'")
-    if self.space not in ("geometry", "params"):
-      raise ValueError(f"space {self.space!r}; choose 'geometry' or 'params'")
     self.linear_encoder = self._linear(
-      "linear_encoder", self.num_phases, self._num_inputs, self.num_phases * width
+      "linear_encoder", self.num_phases, self.num_inputs, self.num_phases * width
     )
     self.linear_decoder = self._linear(
       "linear_decoder",
@@ -187,26 +221,19 @@ class MotionTokenizer(nn.Module):
     )
 
   @property
-  def _num_inputs(self) -> int:
-    return self.num_params if self.space == "params" else self.num_features + 9
+  def num_codes(self) -> int:
+    """Size of the codebook, all phases together."""
+    fsq = self.quantizer == "fsq"
+    per_phase = int(np.prod(self.levels)) if fsq else self.codes_per_phase
+    return per_phase * self.num_phases
+
+  @property
+  def reach(self) -> int:
+    return max(sum(self.dilations), self.num_phases)
 
   def _linear(self, name: str, radius: int, num_inputs: int, num_outputs: int):
     init = sharding.partitioned(nn.initializers.zeros, "features", "codes")
     return self.param(name, init, ((2 * radius + 1) * num_inputs, num_outputs))
-
-  def normalise(self, params_BTP):
-    return (params_BTP - self.params_mean.value) / self.params_std.value
-
-  def features(self, geometry_BTG, params_BTP):
-    """Projected geometry, gaze and head rotation; or all parameters ("params")."""
-    normalised_BTP = self.normalise(params_BTP)
-    if self.space == "params":
-      return normalised_BTP
-    projected_BTN = (geometry_BTG - self.geometry_mean.value) @ (
-      self.geometry_projection.value
-    )
-    # Gaze and head rotation do not move the head-fixed face's skin.
-    return jnp.concatenate([projected_BTN, normalised_BTP[..., -9:]], axis=-1)
 
   def _phases(self, num_frames: int):
     """One-hot phases float32[T, P'] of frames 0 .. T - 1."""
@@ -261,7 +288,7 @@ class MotionTokenizer(nn.Module):
     outputs_BTP = self.decoder(vectors_BTN, mask_BT)
     window = context(vectors_BTN, self.num_phases)
     outputs_BTP += layers.flat_product(window, self.linear_decoder)
-    return outputs_BTP * self.params_std.value + self.params_mean.value
+    return self.denormalise(outputs_BTP)
 
   def __call__(self, geometry_BTG, params_BTP, mask_BT, train: bool = False):
     """Returns (motion vectors float32[B, T, P], codes int32[B, T], quantiser loss)."""

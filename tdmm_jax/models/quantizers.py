@@ -108,7 +108,7 @@ class EmaVQ(nn.Module):
   num_codes: int
   code_dim: int
   decay: float = 0.99
-  dead_threshold: float = 1.0  # reset below (1 - decay) times as many uses a batch
+  dead_below: float = 0.01  # uses a batch, on average, below which a code is reset
 
   def setup(self):
     shape = (self.num_codes, self.code_dim)
@@ -145,10 +145,9 @@ class EmaVQ(nn.Module):
     picks_K = jax.random.choice(
       self.make_rng("codebook"), flat_NC.shape[0], (self.num_codes,), p=probability_N
     )
-    dead_K = counts_K < self.dead_threshold * (1 - self.decay)
-    fresh = self.dead_threshold
-    self.counts.value = jnp.where(dead_K, fresh, counts_K)
-    self.sums.value = jnp.where(dead_K[:, None], flat_NC[picks_K] * fresh, sums_KC)
+    dead_K = counts_K < self.dead_below
+    self.counts.value = jnp.where(dead_K, 1.0, counts_K)
+    self.sums.value = jnp.where(dead_K[:, None], flat_NC[picks_K], sums_KC)
 
   def codes_to_latents(self, codes_BT):
     return self._codes_KC()[codes_BT]

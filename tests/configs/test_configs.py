@@ -27,7 +27,7 @@ def test_config_says_how_to_run_it(name):
   module = importlib.import_module(f"configs.{name}")
   assert f"--config configs/{name}.py" in module.__doc__
   config = module.get_config()
-  assert config.objective in ("tokenizer", "language_model")
+  assert config.objective in ("tokenizer", "language_model", "evaluator")
   json.dumps(config.to_dict())  # it is stored beside the checkpoints
 
 

@@ -65,8 +65,8 @@ def test_attributes_are_spread(suite):
   assert max(levels.values()) < 1.3 * min(levels.values())
   share = lambda test: sum(map(test, attributes)) / NUM
   assert 0.45 < share(lambda a: not a["head_motion"]) < 0.55
-  assert 0.15 < share(lambda a: paraphrase.structure(a) == "then") < 0.25
-  assert 0.01 < share(lambda a: paraphrase.structure(a) == "both") < 0.07
+  assert 0.15 < share(lambda a: lexicon.structure(a) == "then") < 0.25
+  assert 0.01 < share(lambda a: lexicon.structure(a) == "both") < 0.07
   for mode in lexicon.SPEAKING_MODES:
     assert share(lambda a, mode=mode: a["speaking"] == mode) > 0.08
   for name in lexicon.MICRO_ACTIONS:
@@ -108,7 +108,7 @@ def test_captions_are_several_short_and_of_one_person(suite):
 def test_the_first_caption_is_the_plain_one(suite):
   """Every clip has it; framing and other words stay with a minority of the prompts."""
   for plan in suite:
-    kind = paraphrase.structure(plan.attributes)
+    kind = lexicon.structure(plan.attributes)
     opening = sentences.PATTERNS[plan.split][kind][0].split("{S}")[1].split("{")[0]
     assert plan.captions[0].startswith((f"He{opening}", f"She{opening}")), plan
     assert len(plan.captions[0]) <= 1.35 * min(map(len, texts(plan)))
@@ -172,7 +172,7 @@ def test_demo_prompts_say_what_their_attributes_say():
   assert {a["speaking"] for a in seen} == set(lexicon.SPEAKING_MODES)
   assert {"nod", "shake"} <= {name for a in seen for name in a["head_motion"]}
   assert "blink" in {name for a in seen for name in a["micro_actions"]}
-  assert any(paraphrase.structure(a) == "then" for a in seen)
+  assert any(lexicon.structure(a) == "then" for a in seen)
 
 
 def test_fewer_labels_are_each_familys_first():
@@ -184,3 +184,29 @@ def test_fewer_labels_are_each_familys_first():
   said = {s["emotion"] for plan in plans for s in plan.attributes["segments"]}
   assert said <= set(names) and len(said) == len(names)
   assert prompts.suite_labels() == list(lexicon.LABELS)
+
+
+def shares(plans, split):
+  labels = [plan.attributes["emotion"] for plan in plans if plan.split == split]
+  counts = collections.Counter(labels)
+  return {name: count / len(labels) for name, count in counts.items()}
+
+
+def test_labels_as_the_web_has_them_and_as_a_laboratory_has_them():
+  web, lab, balanced = (
+    prompts.make_suite(2_000, 0, labels=labels) for labels in ("web", "lab", "balanced")
+  )
+  for split in ("train", "valid"):
+    assert 0.5 < shares(web, split)["neutral"] < 0.7
+  # A clip's label is its longest segment's, so a second emotion seldom takes its place.
+  assert len(shares(web, "train")) == 37
+  others = sorted(shares(web, "train").values())[:-1]
+  assert others[-1] > 5 * others[0]
+  assert len(shares(lab, "train")) == 8
+  assert max(shares(lab, "train").values()) < 1.5 * min(shares(lab, "train").values())
+  assert set(shares(lab, "train")) < set(lexicon.LABELS)
+  for plans in (web, lab):  # the same hours, and the very same test
+    assert [p.duration_s for p in plans] == [p.duration_s for p in balanced]
+    test = [p for p in plans if p.split == "test"]
+    assert test == [p for p in balanced if p.split == "test"]
+  assert web == prompts.make_suite(2_000, 0, labels="web")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_prep import paraphrase, prompts
+from data_prep import prompts
 from tdmm_jax.language import instructions, lexicon, questions
 
 # kind -> what an answer to it must say of the attributes
@@ -15,7 +15,7 @@ SAID = {
   "speaking": lambda a: a["speaking"],
   "micro_actions": lambda a: a["micro_actions"],
   "changes": lambda a: (
-    paraphrase.structure(a),
+    lexicon.structure(a),
     [(s["emotion"], s["intensity"]) for s in a["segments"]],
   ),
 }

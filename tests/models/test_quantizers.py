@@ -84,8 +84,8 @@ def test_marginal_loss_pulls_a_peaked_latent_apart():
 
 
 def ema(decay=0.9, **changes):
-  sizes = {"num_codes": 2, "code_dim": 2, "decay": decay} | changes
-  return quantizers.EmaVQ(**sizes)
+  sizes = {"num_codes": 2, "code_dim": 2, "decay": decay, "dead_below": 0.1}
+  return quantizers.EmaVQ(**(sizes | changes))
 
 
 def state(counts, sums):
@@ -156,7 +156,7 @@ latents = np.random.default_rng(0).normal(size=(8, 6, 3)).astype(np.float32)
 mask = (np.random.default_rng(1).random((8, 6)) < 0.8).astype(np.float32)
 batch = sharding.to_global({"latents": latents, "mask": mask}, mesh)
 assert batch["latents"].sharding.shard_shape((8, 6, 3))[0] == 8 // jax.device_count()
-module = quantizers.EmaVQ(16, 3, decay=0.5)
+module = quantizers.EmaVQ(16, 3, decay=0.5, dead_below=0.5)
 rngs = {"params": jax.random.key(0), "codebook": jax.random.key(1)}
 variables = module.init(rngs, latents, mask)
 dead = 0

@@ -1,0 +1,148 @@
+"""Errors of reconstructed motions over whole corpora: vertices never leave the device.
+
+The formulas are those of `metrics.geometry`, which works on one clip in numpy. A metric
+is (sum, weight), pooled over valid frames; FDD is a mean over clips.
+
+Shape letters: B batch, T frames, V vertices, P motion vector. Vertices are head-fixed,
+of identity zero, in mm.
+"""
+
+import collections
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import motion_vector
+from tdmm_jax.metrics import geometry
+
+_FRAMES = 2_048  # at a time: 150 MB for each copy of 5,000 vertices
+_LENGTH_MULTIPLE = 64  # few compiled shapes
+
+
+def errors(
+  face, clips: Sequence[dict], decoded: Sequence[np.ndarray], constant_P
+) -> dict[str, float]:
+  """Means over clips, of the reconstruction and (`constant_*`) of one frame instead.
+
+  Args:
+    face: the FaceModel of the motions.
+    clips: dicts of vectors float32[T, P] and valid bool[T].
+    decoded: float32[T, P] of each clip.
+    constant_P: the mean training frame.
+
+  Returns:
+    face_error_mm, fve_mm (unweighted), mve_mm (all vertices), head_error_deg,
+    lip_error_mm (LVE-L2), lip_lve_sq_mm2, lip_lve_rms_mm, fdd_mm2, fdd_abs_mm, each
+    also with the prefix constant_; jitter_ratio.
+  """
+  sums = collections.defaultdict(lambda: np.zeros(2))
+  constant_P = np.asarray(constant_P, np.float32)
+  for batch in _batches(clips, decoded):
+    still_BTP = np.broadcast_to(constant_P, (1, 1, len(constant_P)))
+    found = jax.device_get(
+      _batch_errors(face, batch["decoded"], still_BTP, batch["vectors"], batch["valid"])
+    )
+    for name, pair in found.items():
+      sums[name] += np.asarray(pair, np.float64)
+  for clip, p_TP in zip(clips, decoded, strict=True):
+    valid_T = np.asarray(clip["valid"], bool)
+    if not valid_T.any():
+      continue
+    g_T3 = clip["vectors"][:, -3:]
+    still_T3 = np.broadcast_to(constant_P[-3:], g_T3.shape)
+    for prefix, head_T3 in (("", p_TP[:, -3:]), ("constant_", still_T3)):
+      angle = geometry.head_error_deg(head_T3, g_T3, valid_T)
+      sums[f"{prefix}head_error_deg"] += np.array([angle, 1.0]) * valid_T.sum()
+  means = {name: float(total / max(n, 1e-9)) for name, (total, n) in sums.items()}
+  for prefix in ("", "constant_"):
+    means[f"{prefix}lip_lve_rms_mm"] = means[f"{prefix}lip_lve_sq_mm2"] ** 0.5
+  means["jitter_ratio"] = means.pop("jitter") / means.pop("truth_jitter")
+  return means
+
+
+def _batches(clips, decoded):
+  """Padded batches of clips of like lengths."""
+  order = sorted(range(len(clips)), key=lambda i: len(decoded[i]))
+  while order:
+    padded = lambda n: -(-n // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
+    length = padded(len(decoded[order[0]]))
+    rows = max(_FRAMES // length, 1)
+    group = [i for i in order[:rows] if len(decoded[i]) <= length]
+    order = order[len(group) :]
+    width = decoded[group[0]].shape[1]
+    batch = {
+      "decoded": np.zeros((rows, length, width), np.float32),
+      "vectors": np.zeros((rows, length, width), np.float32),
+      "valid": np.zeros((rows, length), np.float32),
+    }
+    for row, i in enumerate(group):
+      n = len(decoded[i])
+      batch["decoded"][row, :n] = decoded[i]
+      batch["vectors"][row, :n] = clips[i]["vectors"]
+      batch["valid"][row, :n] = clips[i]["valid"]
+    yield batch
+
+
+def _vertices(face, vectors_BTP):
+  """float32[B, T, V, 3], mm; lids within their range, as in `to_motion`."""
+  fields = motion_vector.split(vectors_BTP)
+  fields.pop("head_pose")
+  fields["eyelids"] = jnp.clip(fields["eyelids"], 0.0, 1.0)
+  return face_lib.head_fixed_vertices(face, **fields) * 1000.0
+
+
+@jax.jit
+def _batch_errors(face, p_BTP, still_BTP, g_BTP, valid_BT) -> dict:
+  g_BTV3, p_BTV3 = _vertices(face, g_BTP), _vertices(face, p_BTP)
+  found = _vertex_errors(face, p_BTV3, g_BTV3, valid_BT)
+  still = _vertex_errors(face, _vertices(face, still_BTP), g_BTV3, valid_BT)
+  found |= {f"constant_{name}": pair for name, pair in still.items()}
+  region = face.regions["face"]
+  found["jitter"] = _jitter(p_BTV3[:, :, region], valid_BT)
+  found["truth_jitter"] = _jitter(g_BTV3[:, :, region], valid_BT)
+  return found
+
+
+def _vertex_errors(face, p_BTV3, g_BTV3, valid_BT) -> dict:
+  region, lips = face.regions["face"], face.regions["lips"]
+  areas = face.vertex_areas[region]
+  distance_BTV = jnp.linalg.norm(p_BTV3 - g_BTV3, axis=-1)
+  worst_BT = distance_BTV[..., lips].max(-1)
+  mean = lambda values_BT: (jnp.sum(values_BT * valid_BT), valid_BT.sum())
+  return {
+    "face_error_mm": mean(distance_BTV[..., region] @ (areas / areas.sum())),
+    "fve_mm": mean(distance_BTV[..., region].mean(-1)),
+    "mve_mm": mean(distance_BTV.mean(-1)),
+    "lip_error_mm": mean(worst_BT),
+    "lip_lve_sq_mm2": mean(worst_BT**2),
+    **_dynamics(face, p_BTV3, g_BTV3, valid_BT),
+  }
+
+
+def _dynamics(face, p_BTV3, g_BTV3, valid_BT) -> dict:
+  """The two kinds of FDD, see `geometry.fdd`."""
+  upper = face.regions["upper_face"]
+  rest_V3 = _vertices(face, jnp.zeros((1, 1, face.num_expression + 14)))[0, 0, upper]
+  weight_BT = valid_BT / jnp.maximum(valid_BT.sum(-1, keepdims=True), 1.0)
+
+  def std(values_BTV):
+    values_BTV = jnp.broadcast_to(values_BTV, (*valid_BT.shape, values_BTV.shape[-1]))
+    mean_BV = jnp.einsum("btv,bt->bv", values_BTV, weight_BT)
+    centred = values_BTV - mean_BV[:, None]
+    return jnp.sqrt(jnp.einsum("btv,bt->bv", centred**2, weight_BT))
+
+  p, g = p_BTV3[:, :, upper] - rest_V3, g_BTV3[:, :, upper] - rest_V3
+  squares_BV = std(jnp.sum(g**2, -1)) - std(jnp.sum(p**2, -1))
+  sums_BV = jnp.abs(std(g.sum(-1)) - std(p.sum(-1)))
+  counts_B = (valid_BT.sum(-1) > 0).astype(jnp.float32)
+  total = lambda values_BV: (jnp.sum(values_BV.mean(-1) * counts_B), counts_B.sum())
+  return {"fdd_mm2": total(squares_BV), "fdd_abs_mm": total(sums_BV)}
+
+
+def _jitter(x_BTV3, valid_BT):
+  third = x_BTV3[:, 3:] - 3 * x_BTV3[:, 2:-1] + 3 * x_BTV3[:, 1:-2] - x_BTV3[:, :-3]
+  ok = valid_BT[:, 3:] * valid_BT[:, 2:-1] * valid_BT[:, 1:-2] * valid_BT[:, :-3]
+  return jnp.sum(jnp.linalg.norm(third, axis=-1).mean(-1) * ok), ok.sum()
