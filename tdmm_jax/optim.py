@@ -9,7 +9,16 @@ from tdmm_jax.errors import UserError
 
 
 def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
-  """Linear warm-up to `config.learning_rate`, cosine decay to its `final_fraction`."""
+  """Linear warm-up to `config.learning_rate`, cosine decay to its `final_fraction`.
+
+  Raises:
+    UserError: the warm-up is as long as the training.
+  """
+  if config.total_steps <= config.warmup_steps:
+    raise UserError(
+      f"config.total_steps: {config.total_steps} is not above config.warmup_steps, "
+      f"{config.warmup_steps}; raise the one or lower the other"
+    )
   return optax.warmup_cosine_decay_schedule(
     init_value=0.0,
     peak_value=config.learning_rate,
