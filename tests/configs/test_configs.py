@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tiny
 
-from tdmm_jax import objectives
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.errors import UserError
+from tdmm_jax.models import t5
 
 FOLDER = pathlib.Path(tiny.REPO) / "configs"
 NAMES = sorted(
@@ -43,10 +43,10 @@ def test_conditioning_is_by_words_or_pooled(tiny_run):
   vocab = vocab_lib.load(tiny_run / "lm")
   for name, token in (("lm_demo", -1), ("lm_demo_pooled", vocab.task_id("l2m"))):
     config = tiny.config_of(name, tiny_run)
-    assert objectives.build_t5(config, vocab).pooled_token == token
+    assert t5.build_t5(config, vocab).pooled_token == token
   config.conditioning = "sentence"
   with pytest.raises(UserError, match="'sentence'; choose 'words' or 'pooled'"):
-    objectives.build_t5(config, vocab)
+    t5.build_t5(config, vocab)
 
 
 @pytest.mark.parametrize(

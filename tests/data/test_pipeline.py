@@ -32,7 +32,9 @@ def make_clips(count=23):
 def make_rows(vocab, seed=0, chunk_clips=2_048, **changes):
   settings = {"rates": {"l2m": 1.0, "m2l": 1.0}, "text_weight": 0.25} | changes
   mixture = tasks.Mixture(**settings)
-  return pipeline.PackedTasks(vocab, make_clips(), 192, 96, 400, seed, mixture, chunk_clips)
+  return pipeline.PackedTasks(
+    vocab, make_clips(), 192, 96, 400, seed, mixture, chunk_clips
+  )
 
 
 def equal(a, b):
