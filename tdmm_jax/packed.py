@@ -118,10 +118,9 @@ def write_tensors(path, model: dict) -> None:
   for name, value in _flat(parts):
     value = np.ascontiguousarray(value)
     if value.dtype == np.float32 and not name.startswith(_KEPT):
-      half = value.astype(np.float16)
-      if not np.isfinite(half).all():
+      if np.abs(value).max() > np.finfo(np.float16).max:
         raise ValueError(f"{name}: {np.abs(value).max():g} is too large for float16")
-      value = half
+      value = value.astype(np.float16)
     flat[name] = value
   epath.Path(path).write_bytes(safetensors.numpy.save(flat))
 
