@@ -78,6 +78,7 @@ def _fit(features, labels: list[str]):
     return lambda features: labels[:1] * len(features)
   with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.filterwarnings("ignore", "The number of unique classes")  # few clips
     model = attributes.regression().fit(features, labels)
   return lambda features: [str(label) for label in model.predict(features)]
 
