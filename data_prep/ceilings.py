@@ -3,63 +3,18 @@
   python -m data_prep.ceilings RECORDS
 
 Logistic regression on mean, standard deviation and peaks of the motion vector
-(`tdmm_jax.metrics.attributes`), trained on the training split and scored on the test
+(`tdmm_jax.metrics.ceilings`), trained on the training split and scored on the test
 split, for the family, label and intensity of the longest segment, for the voice, the
 head motion and each micro-action. Accuracies are macro-averaged over families.
 """
 
 import argparse
-import collections
 import json
 import sys
-import warnings
-
-from sklearn.exceptions import ConvergenceWarning
 
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import lexicon
-from tdmm_jax.metrics import attributes
-
-TARGETS = ("family", "emotion", "intensity", "speaking", "manner", "head_motion")
-
-
-def _value(clip: dict, target: str) -> str:
-  value = clip["attributes"].get(target, lexicon.PLAIN)
-  return "+".join(value) if isinstance(value, list) else str(value)
-
-
-def _predict(train, test, labels) -> list[str]:
-  with warnings.catch_warnings():
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    model = attributes.AttributeClassifier([c["vectors"] for c in train], labels)
-  return model.predict([clip["vectors"] for clip in test])
-
-
-def ceiling(train: list[dict], test: list[dict], target: str) -> dict[str, float]:
-  """{"accuracy", "chance", "majority"} of one target."""
-  families = [clip["attributes"]["family"] for clip in test]
-  truth = [_value(clip, target) for clip in test]
-  predicted = _predict(train, test, [_value(clip, target) for clip in train])
-  correct = [p == t for p, t in zip(predicted, truth, strict=True)]
-  counts = collections.Counter(truth)
-  return {
-    "accuracy": attributes.macro_accuracy(correct, families),
-    "chance": 1 / len({_value(clip, target) for clip in train}),
-    "majority": max(counts.values()) / len(truth),
-  }
-
-
-def micro_action_f1(train: list[dict], test: list[dict]) -> float:
-  """F1 over all micro-actions, each told by a regression of its own."""
-  found: list[list[str]] = [[] for _ in test]
-  for name in lexicon.MICRO_ACTIONS:
-    has = [str(name in clip["attributes"]["micro_actions"]) for clip in train]
-    if len(set(has)) == 2:
-      for names, said in zip(found, _predict(train, test, has), strict=True):
-        names += [name] if said == "True" else []
-  truth = [clip["attributes"]["micro_actions"] for clip in test]
-  return attributes.micro_f1(found, truth)
+from tdmm_jax.metrics import ceilings
 
 
 def main(argv=None) -> int:
@@ -70,7 +25,11 @@ def main(argv=None) -> int:
   )
   parser.add_argument("records", help="a record directory")
   parser.add_argument(
-    "--targets", nargs="+", choices=TARGETS, default=TARGETS, help="default: all"
+    "--targets",
+    nargs="+",
+    choices=ceilings.TARGETS,
+    default=ceilings.TARGETS,
+    help="default: all",
   )
   parser.add_argument("--json", action="store_true", help="print JSON")
   args = parser.parse_args(argv)
@@ -80,8 +39,10 @@ def main(argv=None) -> int:
   except UserError as error:
     print(error, file=sys.stderr)
     return 2
-  scores: dict = {target: ceiling(train, test, target) for target in args.targets}
-  scores["micro_action_f1"] = micro_action_f1(train, test)
+  reader = ceilings.AttributeReader(train, args.targets)
+  predicted = reader.read([clip["vectors"] for clip in test])
+  truth = [clip["attributes"] for clip in test]
+  scores = ceilings.scores(reader.classes, predicted, truth)
   if args.json:
     print(json.dumps(scores, indent=2))
     return 0

@@ -12,7 +12,7 @@ import pathlib
 import sys
 import time
 
-from tdmm_jax import __version__, cli_files, cli_tokens, runs, terminal
+from tdmm_jax import __version__, cli_evaluate, cli_files, cli_tokens, runs, terminal
 from tdmm_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -154,32 +154,6 @@ def _describe(args) -> None:
     text=text,
     attributes=lexicon.parse(text),
   )
-
-
-def _evaluate(args) -> None:
-  from tdmm_jax import checkpoints, evaluate
-
-  if args.max_clips is not None and args.max_clips < 1:
-    raise UserError(f"--max_clips {args.max_clips}: out of range; score at least 1")
-  face = _load(args)
-  directory = args.records or runs.find(args.run) / "records"
-  say = lambda text: args.quiet or print(f"tdmm: {text}", file=sys.stderr)
-  scores = evaluate.evaluate(
-    face, directory, args.split, args.max_clips, args.seed, say
-  )
-  if args.json == "-":
-    print(json.dumps(scores, indent=2, sort_keys=True))
-    return
-  if args.json:
-    checkpoints.write_json(args.json, scores)
-  for part in ("tokenizer", "m2l", "l2m"):
-    print(part)
-    for name, value in scores[part].items():
-      print(
-        f"  {name:28} {value:.4g}"
-        if isinstance(value, float)
-        else f"  {name:28} {value}"
-      )
 
 
 def _studio(args) -> None:
@@ -337,15 +311,7 @@ def _parser() -> argparse.ArgumentParser:
   cli_files.add_commands(add, add_json, add_face_model, _print)
   cli_tokens.add_commands(add, add_run, add_json, _print)
 
-  evaluate = add("evaluate", _evaluate, "Score a run on records.")
-  add_run(evaluate)
-  evaluate.add_argument("--records", help="record directory (default: RUN/records)")
-  evaluate.add_argument("--split", choices=("valid", "test"), default="test")
-  evaluate.add_argument("--max_clips", type=int, help="score the first N clips only")
-  evaluate.add_argument("--seed", type=int, default=0)
-  evaluate.add_argument(
-    "--json", metavar="FILE", help="write the scores here too; -: print them as JSON"
-  )
+  cli_evaluate.add_command(add, add_run, add_face_model, _load)
 
   studio = add("studio", _studio, "Serve a page to make, see and describe motions.")
   studio.add_argument("--port", type=int, default=7860, help="default: 7860")

@@ -1,23 +1,66 @@
-"""Scores of a trained run on one split of the records.
+"""All scores of a trained run on one split of the records; docs/metrics.md says which.
 
-Shape letters: T frames, V vertices, P motion vector.
+`tdmm_jax.evaluation` computes them from `tdmm_jax.metrics`; two evaluations with the
+same options give the same numbers.
 """
 
-import collections
+import dataclasses
 import logging
+import pathlib
 from collections.abc import Callable
 
-import jax
 import numpy as np
 
-from tdmm_jax import inference, losses
-from tdmm_jax.data import packing, records, tasks
+from tdmm_jax import checkpoints, evaluator, inference, runs
+from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import instructions, lexicon, questions
-from tdmm_jax.metrics import attributes, codebook
+from tdmm_jax.evaluation import (
+  completion,
+  language_to_motion,
+  motion_sets,
+  motion_to_language,
+)
+from tdmm_jax.language import lexicon
+from tdmm_jax.metrics import ceilings, codebook, judge, llm_judge
 from tdmm_jax.metrics import reconstruction as reconstruction_metrics
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_QUICK = "a quick evaluation fits no regression for the emotion's label"
+_NO_BERT = "no --bert_model: BERTScore is measured with an encoder of yours"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What is scored, and how thoroughly.
+
+  Attributes:
+    split: of the records.
+    max_clips: the first so many of it; all by default.
+    seed: of sampling, pools, pairs and shuffling.
+    replications: of whatever is sampled; a released table has 20.
+    quick: leaves out what takes longest: continuation, in-between, and the regressions
+      for label and manner, so that `cor_e_classifier` says nothing.
+    judge: the endpoint of a language model that judges captions, too.
+    judge_cache: file of its answers.
+    bert_model: folder of the encoder of BERTScore.
+  """
+
+  split: str = "test"
+  max_clips: int | None = None
+  seed: int = 0
+  replications: int = 1
+  quick: bool = False
+  judge: llm_judge.Endpoint | None = None
+  judge_cache: str = "judge_answers.jsonl"
+  bert_model: str | None = None
+
+
+def network_of(run_dir) -> tuple[evaluator.Evaluator | None, str]:
+  """The run's evaluator network; or None, and why."""
+  folder = pathlib.Path(run_dir) / runs.EVALUATOR
+  if checkpoints.has_checkpoint(folder):
+    return evaluator.load(folder), ""
+  return None, f"no evaluator network in {folder}; train one (configs/evaluator.py)"
 
 
 def reconstruction(codec, clips: list[dict]) -> dict[str, float]:
@@ -33,112 +76,8 @@ def reconstruction(codec, clips: list[dict]) -> dict[str, float]:
   return errors | codebook.usage(np.concatenate(codes), codec.num_codes)
 
 
-def motion_to_language(run: inference.Face, clips: list[dict]) -> dict:
-  """Attribute scores of the captions given to test motions."""
-  codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
-  captions = run.describe_codes(codes)
-  truth = [clip["attributes"] for clip in clips]
-  return attributes.caption_scores([lexicon.parse(c) for c in captions], truth)
-
-
-def question_answering(run: inference.Face, clips: list[dict]) -> dict:
-  """Share of right answers to each kind of question, in wordings that are held out.
-
-  Beside each, as `<kind>_majority`, what the commonest right answer alone would score.
-  """
-  codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
-  scores = {}
-  for kind in instructions.QUESTION_KINDS:
-    wordings = instructions.questions(kind, "test")
-    right, wanted = [], []
-    for i, wording in enumerate(wordings):
-      share = slice(i, None, len(wordings))
-      answers = run.describe_codes(codes[share], wording)
-      for answer, clip in zip(answers, clips[share], strict=True):
-        wanted.append(questions.asked_for(kind, clip["attributes"]))
-        right.append(questions.asked_for(kind, lexicon.parse(answer)) == wanted[-1])
-    scores[f"{kind}_accuracy"] = float(np.mean(right))
-    common = collections.Counter(map(str, wanted)).most_common(1)[0][1]
-    scores[f"{kind}_majority"] = common / len(wanted)
-  return scores
-
-
-def language_to_motion(run: inference.Face, clips, classifier, seed: int = 0) -> dict:
-  """Does the generated motion show the prompt's emotion family?
-
-  By a classifier of ground-truth motions, and by the run's own captions (the loop).
-  """
-  seconds = [len(clip["vectors"]) / tasks.FPS for clip in clips]
-  codes = run.generate_codes([clip["prompt"] for clip in clips], seconds, seed)
-  vectors = run.codec.decode_vectors(codes)
-  families = [clip["attributes"]["family"] for clip in clips]
-  score = lambda predicted: attributes.macro_accuracy(
-    [p == f for p, f in zip(predicted, families, strict=True)], families
-  )
-  captions = run.describe_codes(codes)
-  return {
-    "emotion_family_accuracy": score(classifier.predict(vectors)),
-    "classifier_ceiling": score(classifier.predict([c["vectors"] for c in clips])),
-    "loop_consistency": score([lexicon.parse(c)["family"] for c in captions]),
-    "token_accuracy": token_accuracy(run, clips),
-    "chance": 1 / len(set(families)),
-    "majority": max(collections.Counter(families).values()) / len(families),
-    "num_clips": len(clips),
-  }
-
-
-def token_accuracy(
-  run: inference.Face, clips: list[dict], batch_size: int = 16
-) -> float:
-  """Teacher-forced accuracy on the motion tokens of Language2Motion."""
-  codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
-  template = instructions.L2M_TRAIN[0]  # the one `generate` uses
-  config = run.config
-  rows = []
-  for clip, code in zip(clips, codes, strict=True):
-    example = tasks.l2m_example(run.vocab, clip["prompt"], code, template)
-    rows.append(
-      packing.pack_row([example], config.encoder_length, config.decoder_length)
-    )
-
-  @jax.jit
-  def score(params, batch):
-    logits = run.model.apply(
-      {"params": params},
-      batch["encoder_input_tokens"],
-      batch["decoder_input_tokens"],
-      batch["encoder_segment_ids"],
-      batch["decoder_segment_ids"],
-    )
-    targets = batch["decoder_target_tokens"]
-    weights = (targets >= run.vocab.motion_offset).astype(np.float32)
-    return losses.cross_entropy(logits, targets, weights)[1]["token_accuracy"]
-
-  total = weight = 0.0
-  for start in range(0, len(rows), batch_size):
-    group = rows[start : start + batch_size]
-    blank = {key: np.zeros_like(value) for key, value in group[0].items()}
-    group = group + [blank] * (batch_size - len(group))
-    batch = {key: np.stack([row[key] for row in group]) for key in blank}
-    s, w = jax.device_get(score(run.params, batch))
-    total, weight = total + float(s), weight + float(w)
-  return total / weight
-
-
-def evaluate(
-  run: inference.Face,
-  records_dir,
-  split: str = "test",
-  max_clips: int | None = None,
-  seed: int = 0,
-  say: Callable[[str], None] = logging.info,
-) -> dict:
-  """All scores of a run.
-
-  Returns:
-    {"schema_version", "split", "tokenizer", "m2l", "l2m"}, and "qa" of a run that was
-    trained with questions; JSON-ready.
-  """
+def _check(run: inference.Face, records_dir) -> dict[str, str]:
+  """The records' versions; UserError where the run's are others."""
   stored = records.versions(records_dir)
   if stored["head"] != run.codec.face.version:
     raise UserError(
@@ -150,23 +89,133 @@ def evaluate(
       f"{records_dir}: made with lexicon version {stored['lexicon']}, this is "
       f"{lexicon.VERSION}; build the records again"
     )
-  clips = records.load_clips(records_dir, split)[:max_clips]
+  return stored
+
+
+def evaluate(
+  run: inference.Face,
+  records_dir,
+  options: Options = Options(),
+  network: evaluator.Evaluator | None = None,
+  why_no_network: str = "no evaluator network was given",
+  say: Callable[[str], None] = logging.info,
+) -> dict:
+  """All scores of a run.
+
+  Args:
+    network: see `network_of`; without it the scores in its space are None.
+    why_no_network: what is said of them then.
+
+  Returns:
+    {"schema_version", "split", "seed", "num_clips", "versions", "tokenizer", "m2l",
+    "l2m", "ceilings", "unavailable": {score: why it is None}}; "qa" of a run that was
+    trained with questions; unless quick, "continuation" and "inbetween". JSON-ready.
+
+  Raises:
+    UserError: records, run and network do not fit together; the judge does not answer.
+  """
+  stored = _check(run, records_dir)
+  if network is not None:
+    network.check(run.codec.face)
+  clips = records.load_clips(records_dir, options.split)[: options.max_clips]
   train = records.load_clips(records_dir, "train")
-  say(f"tokenizer: reconstructing {len(clips)} {split} clips")
-  scores = {"schema_version": SCHEMA_VERSION, "split": split, "seed": seed}
+  if len(clips) < 2:
+    raise UserError(
+      f"{records_dir}: {len(clips)} {options.split} clips; score 2 at least"
+    )
+  scores = {
+    "schema_version": SCHEMA_VERSION,
+    "split": options.split,
+    "seed": options.seed,
+    "num_clips": len(clips),
+    "versions": stored
+    | {"tokenizer": run.codec.version, "run": run.version}
+    | ({} if network is None else {"evaluator": network.versions["evaluator"]}),
+    "unavailable": {} if network is not None else {"evaluator space": why_no_network},
+  }
+  say(f"tokenizer: reconstructing {len(clips)} {options.split} clips")
   scores["tokenizer"] = reconstruction(run.codec, clips)
   say("fitting the attribute classifier on ground-truth training motions")
-  classifier = attributes.AttributeClassifier(
-    [clip["vectors"] for clip in train], [c["attributes"]["family"] for c in train]
+  targets = [
+    target
+    for target in ceilings.TARGETS
+    if not (options.quick and target in ("emotion", "manner"))
+  ]
+  reader = ceilings.AttributeReader(train, targets)
+  read = reader.read([clip["vectors"] for clip in clips])
+  truth = [clip["attributes"] for clip in clips]
+  scores["ceilings"] = ceilings.scores(reader.classes, read, truth)
+  scores["ceilings"]["training_clips"] = reader.num_clips
+  ceiling = ceilings.judged(reader.classes, read, truth)
+  _captions(scores, run, clips, ceiling, options, say)
+  seen = language_to_motion.Seen(scores["m2l"].pop("captions"), read)
+  true = motion_sets.Truth(run.codec.face, clips, train, network)
+  say(f"Language2Motion: generating {len(clips)} motions")
+  scores["l2m"], loop = language_to_motion.scores(
+    run, true, reader, seen, options.replications, options.seed, say
   )
+  if options.judge is not None:
+    say(f"Language2Motion: {options.judge.model} judges")
+    scores["l2m"]["llm_judge"] = llm_scores(clips, loop, options)
+  if options.quick:
+    scores["unavailable"]["cor_e_classifier"] = _QUICK
+  else:
+    _completions(scores, run, true, options, say)
+  return scores
+
+
+def _captions(scores: dict, run, clips, ceiling, options: Options, say) -> None:
+  """Motion2Language, and questions; leaves the captions in scores["m2l"]."""
+  codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
   say(f"Motion2Language: describing {len(clips)} motions")
-  scores["m2l"] = motion_to_language(run, clips)
+  captions = run.describe_codes(codes)
+  scores["m2l"] = motion_to_language.scores(
+    clips, captions, ceiling, options.seed, options.bert_model
+  )
+  if options.bert_model is None:
+    scores["unavailable"]["bertscore"] = _NO_BERT
+  if options.judge is not None:
+    say(f"Motion2Language: {options.judge.model} judges")
+    scores["m2l"]["llm_judge"] = llm_scores(clips, captions, options)
+  scores["m2l"]["captions"] = captions
   if run.answers_questions:
     say(f"questions: {len(clips)} of each kind")
-    scores["qa"] = question_answering(run, clips)
-  say(f"Language2Motion: generating {len(clips)} motions")
-  scores["l2m"] = language_to_motion(run, clips, classifier, seed)
-  for key in ("chance", "majority"):
-    scores["m2l"][key] = scores["l2m"][key]
-  scores["m2l"]["ceiling"] = scores["l2m"]["classifier_ceiling"]
-  return scores
+    scores["qa"] = motion_to_language.question_answering(run, clips, codes)
+
+
+def _completions(scores: dict, run, truth, options: Options, say) -> None:
+  longest = max(map(len, truth.vectors))
+  for task in completion.SPANS:
+    if longest > run.config.max_frames:
+      scores[task] = None
+      scores["unavailable"][task] = (
+        f"a clip of {longest} frames, the run sees {run.config.max_frames} at once"
+      )
+      continue
+    say(f"{task}: {len(truth.clips)} motions")
+    scores[task] = completion.scores(
+      run, truth, task, options.replications, options.seed, say
+    )
+
+
+def llm_scores(clips: list[dict], captions: list[str], options: Options) -> dict:
+  """A language model's CorE, CorM, CorI, and how it agrees with the lexicon judge.
+
+  Returns:
+    {"model", "cor_e", "cor_m", "cor_i", "unreadable": captions without an answer,
+    "agreement": see `judge.agreement`}.
+  """
+  said, counts = llm_judge.judge_all(
+    options.judge, [clip["prompt"] for clip in clips], captions, options.judge_cache
+  )
+  parsed = [lexicon.parse(caption) for caption in captions]
+  ours = judge.judge_all([clip["attributes"] for clip in clips], parsed)
+  means = {
+    name: float(np.nanmean(values)) if np.isfinite(values).any() else None
+    for name, values in said.items()
+  }
+  return means | {
+    "model": options.judge.model,
+    "unreadable": counts["unreadable"],
+    "agreement": judge.agreement(ours, said),
+  }

@@ -6,7 +6,6 @@ vector, K vocabulary.
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector, rotations
@@ -118,7 +117,8 @@ def parameter_errors(model_std_P, predicted_BTP, params_BTP, mask_BT):
   step_BTP = error_BTP[:, 1:] - error_BTP[:, :-1]
   pair_mask = mask_BT[:, 1:] * mask_BT[:, :-1]
   l1 = lambda x_BTP: jnp.abs(x_BTP).mean(-1)
-  smooth_l1 = lambda x_BTP: optax.huber_loss(x_BTP, delta=1.0).mean(-1)
+  smooth = lambda size: jnp.where(size < 1, 0.5 * size**2, size - 0.5)
+  smooth_l1 = lambda x_BTP: smooth(jnp.abs(x_BTP)).mean(-1)
   return {
     "params_l1": _masked_mean(l1(error_BTP), mask_BT),
     "params_velocity_l1": _masked_mean(l1(step_BTP), pair_mask),

@@ -289,7 +289,7 @@ def language_model(
   vocab = stored_vocabulary(
     workdir, lambda: vocab or _new_vocabulary(config, clips["train"], codec.num_codes)
   )
-  model = build_t5(config, vocab)
+  model = t5.build_t5(config, vocab)
 
   def packed(split, num_rows):
     mixture = tasks.Mixture(
@@ -352,23 +352,6 @@ def language_model(
     speed.t5_flops(config.model, vocab.table_size, *lengths),
     None if start is None else start_params,
   )
-
-
-def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> t5.T5:
-  """The T5 of a config.
-
-  Raises:
-    UserError: `config.conditioning` is unknown.
-  """
-  model = config.model.to_dict()
-  model["dtype"] = jnp.dtype(model["dtype"])
-  if config.conditioning == "pooled":
-    model["pooled_token"] = vocab.task_id("l2m")
-  elif config.conditioning != "words":
-    raise UserError(
-      f"config.conditioning: {config.conditioning!r}; choose 'words' or 'pooled'"
-    )
-  return t5.T5(vocab_size=vocab.table_size, **model)
 
 
 def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, rng):

@@ -49,8 +49,12 @@ def title(directory: pathlib.Path) -> str:
   try:
     stored = json.loads((directory / LANGUAGE_MODEL / "config.json").read_text())
     versions = stored["versions"]
-    folder = directory / LANGUAGE_MODEL / "checkpoints"
-    step = max(int(p.name) for p in folder.iterdir() if p.name.isdigit())
+    listing = directory / "checksums.json"  # of a packed run
+    if listing.exists():
+      step = json.loads(listing.read_text())["steps"][LANGUAGE_MODEL]
+    else:
+      folder = directory / LANGUAGE_MODEL / "checkpoints"
+      step = max(int(p.name) for p in folder.iterdir() if p.name.isdigit())
     face, tokenizer = versions["face_model"], versions["tokenizer"]
   except (OSError, ValueError, KeyError):
     return f"{directory} (no trained language model)"

@@ -184,26 +184,31 @@ def test_render_writes_a_video(tiny_run, tmp_path, capsys):
 @pytest.mark.slow
 def test_evaluate_gives_the_promised_keys(tiny_run, tmp_path, capsys):
   path = tmp_path / "scores.json"
-  code, out, err = run(capsys, "evaluate", "--run", tiny_run, "--json", path)
+  code, out, err = run(capsys, "evaluate", "--run", tiny_run, "--quick", "--json", path)
   assert code == 0
   scores = json.loads(path.read_text())
   promised = {
     "tokenizer": "face_error_mm constant_face_error_mm head_error_deg lip_error_mm "
     "constant_head_error_deg jitter_ratio num_codes codebook_used perplexity",
     "m2l": "emotion_family_accuracy intensity_accuracy head_motion_accuracy "
-    "micro_action_f1 ceiling",
-    "l2m": "emotion_family_accuracy classifier_ceiling token_accuracy loop_consistency",
+    "micro_action_f1 cor_e cor_m cor_i bleu_1 bleu_4 rouge_l cider",
+    "l2m": "emotion_family_accuracy classifier_ceiling token_accuracy loop_consistency "
+    "l2 fd fid text_top3 motion_top1 mm_dist diversity cor_e cor_m_classifier",
   }
   for part, keys in promised.items():
     assert part in out
     for key in keys.split():
       assert np.isfinite(scores[part][key]), key
       assert key in out
+      for beside in ("ceiling", "floor"):
+        assert scores[part].get(beside, {}).get(key, 0) is not None, (beside, key)
   for part in ("m2l", "l2m"):
-    shares = [v for k, v in scores[part].items() if k != "num_clips"]
-    assert all(0 <= value <= 1 for value in shares)
+    shares = [v for k, v in scores[part].items() if k.endswith(("accuracy", "_f1"))]
+    assert shares and all(0 <= value <= 1 for value in shares)
   assert scores["tokenizer"]["num_codes"] == 24
   assert scores["split"] == "test" and "reconstructing" in err
+  assert scores["l2m"]["cor_e_classifier"] is None  # a quick one does not say it ...
+  assert scores["unavailable"].keys() == {"cor_e_classifier", "bertscore"}  # and why
   assert "Traceback" not in err
 
 

@@ -6,8 +6,9 @@ import ml_collections
 import numpy as np
 import pytest
 
-from tdmm_jax import evaluate, inference
+from tdmm_jax import inference
 from tdmm_jax.data import tasks
+from tdmm_jax.evaluation import motion_to_language
 from tdmm_jax.language import instructions, lexicon
 
 CODES = np.arange(10, dtype=np.int32) % 2 * 12
@@ -62,7 +63,9 @@ def test_answers_are_scored_by_kind(loaded_run, monkeypatch):
     {"vectors": np.zeros((8, 64), np.float32), "attributes": lexicon.parse(text)}
     for text in texts
   ]
-  scores = evaluate.question_answering(loaded_run, clips)
+  scores = motion_to_language.question_answering(
+    loaded_run, clips, np.zeros((4, 8), np.int32)
+  )
   assert scores["head_accuracy"] == scores["head_majority"] == 0.75
   assert scores["blink_accuracy"] == scores["blink_majority"] == 0.75
   assert scores["emotion_accuracy"] == 0 and scores["emotion_majority"] == 0.75

@@ -52,14 +52,21 @@ def motion_features(vectors_TP: np.ndarray) -> np.ndarray:
   )
 
 
+def features_of(motions: Sequence[np.ndarray]) -> np.ndarray:
+  """float[N, 4P] of N motions."""
+  return np.stack([motion_features(vectors_TP) for vectors_TP in motions])
+
+
+def regression():
+  """The unfitted classifier: what raw parameters tell at best, linearly."""
+  return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+
+
 class AttributeClassifier:
-  """Logistic regression on `motion_features`: what raw parameters tell at best."""
+  """`regression` on `motion_features`, fitted to one label of each motion."""
 
   def __init__(self, vectors: Sequence[np.ndarray], labels: Sequence[str]):
-    self._model = make_pipeline(
-      StandardScaler(), LogisticRegression(C=0.01, max_iter=300)
-    )
-    self._model.fit(np.stack([motion_features(v) for v in vectors]), list(labels))
+    self._model = regression().fit(features_of(vectors), list(labels))
 
   def predict(self, vectors: Sequence[np.ndarray]) -> list[str]:
-    return list(self._model.predict(np.stack([motion_features(v) for v in vectors])))
+    return [str(label) for label in self._model.predict(features_of(vectors))]

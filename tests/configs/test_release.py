@@ -62,5 +62,5 @@ def test_every_row_has_a_tokenizer_of_the_table():
 
 
 def test_a_row_that_is_not_there_names_those_that_are():
-  with pytest.raises(UserError, match="ablations.py:huge: no such row.*reference"):
+  with pytest.raises(UserError, match=r"ablations.py:huge: no such row.*reference"):
     ablations.get_config("huge")

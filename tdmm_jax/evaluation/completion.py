@@ -1,0 +1,139 @@
+"""Continuation and in-between: new frames in true motions, against the true frames.
+
+The new frames' tokens are drawn as `Face.extend` and `Face.edit` draw them, after those
+of the frames before, and joined to the kept frames as theirs are; but many motions at a
+time, each in one window.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from tdmm_jax import editing, inference
+from tdmm_jax.decoding import constraints, sample
+from tdmm_jax.errors import UserError
+from tdmm_jax.evaluation import motion_sets
+from tdmm_jax.face import motion_vector
+from tdmm_jax.metrics import reconstruction, retrieval
+
+_BATCH = 16
+# Shares of a motion that are made anew: the second half, the middle third.
+SPANS = {"continuation": (1 / 2, 1.0), "inbetween": (1 / 3, 2 / 3)}
+
+
+def scores(
+  run: inference.Face,
+  truth: motion_sets.Truth,
+  task: str,
+  replications: int,
+  seed: int = 0,
+  say: Callable[[str], None] = lambda text: None,
+) -> dict:
+  """Means and intervals over replications; errors, l2 and fd are of the new frames.
+
+  Args:
+    task: a key of SPANS.
+
+  Returns:
+    The scores, with `tokenizer` (the true tokens in place of the drawn ones: no model
+    of this tokenizer does better) and `floor` (the same frames of another motion).
+
+  Raises:
+    UserError: a motion is longer than the run sees at once.
+  """
+  spans = [span(task, len(vectors), run.codec.num_phases) for vectors in truth.vectors]
+  new = [_mask(len(v), *at) for v, at in zip(truth.vectors, spans)]
+  codes = run.codec.encode_vectors(truth.vectors)
+  of = lambda vectors, seed: _scores(run, truth, vectors, new, seed)
+  rows = []
+  for r in range(replications):
+    if r:
+      say(f"{task}: replication {r + 1} of {replications}")
+    drawn = draw(run, truth.clips, codes, spans, seed * 1_000 + r)
+    rows.append(of(_spliced(run, truth, drawn, spans), seed))
+  found = motion_sets.averaged(rows) | {"replications": replications}
+  found["tokenizer"] = of(_spliced(run, truth, codes, spans), seed)
+  if len(set(truth.keys)) > 1:
+    partners = retrieval.other_partners(truth.keys, seed)
+    wrong = []
+    for own, mask, i in zip(truth.vectors, new, partners):
+      other = motion_sets.fitted(truth.vectors[i], len(own))
+      wrong.append(np.where(mask[:, None], other, own))
+    found["floor"] = of(wrong, seed)
+  return found
+
+
+def span(task: str, num_frames: int, num_phases: int) -> tuple[int, int]:
+  """Frames that are made anew, half-open; they begin where the first phase does."""
+  first, last = SPANS[task]
+  start = round(num_frames * first / num_phases) * num_phases
+  start = min(start, (num_frames - 1) // num_phases * num_phases)
+  stop = num_frames if last == 1.0 else max(round(num_frames * last), start + 1)
+  return start, stop
+
+
+def draw(
+  run: inference.Face, clips, codes, spans, seed: int, temperature=1.0, **sampling
+) -> list[np.ndarray]:
+  """The codes int32[T] of each motion with its span's drawn anew."""
+  most = run.config.max_frames
+  longest = max(map(len, codes))
+  if longest > most:
+    raise UserError(
+      f"continuation: a motion of {longest} frames, this run sees {most} at once; "
+      "score shorter ones"
+    )
+  settings = run.sampling(temperature, **sampling)
+  keys = sample.row_keys(jax.random.key(seed), len(codes))
+  order = sorted(range(len(codes)), key=lambda i: len(codes[i]))
+  drawn: list = [None] * len(codes)
+  for at in range(0, len(order), _BATCH):
+    group = order[at : at + _BATCH]
+    filled = group + group[-1:] * (_BATCH - len(group))
+    fixed = []
+    for i in filled:
+      known = np.array(codes[i], np.int32)
+      known[slice(*spans[i])] = constraints.FREE
+      fixed.append(known)
+    prompts = [clips[i]["prompt"] for i in filled]
+    inputs = run.request_tokens(prompts, list(map(len, fixed)), settings, fixed)
+    tokens = sample.decode(
+      run.model,
+      run.params,
+      *inputs,
+      keys[np.array(filled)],
+      **dataclasses.asdict(settings),
+    )
+    for i, row in zip(group, np.asarray(tokens)):
+      drawn[i] = run.vocab.ids_to_motion(row[1 : len(codes[i]) + 1])
+  return drawn
+
+
+def _spliced(run, truth, codes, spans) -> list[np.ndarray]:
+  """Motion vectors: the true frames, and in each span what the codes say."""
+  decoded = run.codec.decode_vectors(codes)
+  name, made = run.codec.face.name, []
+  for own, theirs, (start, stop) in zip(truth.vectors, decoded, spans):
+    pair = [motion_vector.to_motion(vectors, name) for vectors in (own, theirs)]
+    joined = motion_vector.from_motion(editing.splice(*pair, start, stop))
+    # What is kept is kept to the bit: `to_motion` clips lids.
+    made.append(np.concatenate([own[:start], joined[start:stop], own[stop:]]))
+  return made
+
+
+def _scores(run, truth, vectors: Sequence[np.ndarray], new, seed: int) -> dict:
+  masked = [
+    {"vectors": clip["vectors"], "valid": clip["valid"] & mask}
+    for clip, mask in zip(truth.clips, new)
+  ]
+  mean_P = run.codec.variables["stats"]["params_mean"]
+  errors = reconstruction.errors(run.codec.face, masked, vectors, mean_P)
+  errors = {k: v for k, v in errors.items() if not k.startswith("constant_")}
+  return truth.scores(vectors, seed, new) | errors
+
+
+def _mask(length: int, start: int, stop: int) -> np.ndarray:
+  frames = np.arange(length)
+  return (frames >= start) & (frames < stop)

@@ -1,0 +1,79 @@
+"""Scores of captions: what they say of a clip, and how they say it."""
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+
+from tdmm_jax import inference
+from tdmm_jax.data import pairs
+from tdmm_jax.language import instructions, lexicon, questions
+from tdmm_jax.metrics import attributes, judge, language, retrieval
+
+
+def scores(
+  clips: Sequence[dict],
+  captions: Sequence[str],
+  ceiling: dict | None = None,
+  seed: int = 0,
+  bert_model=None,
+) -> dict:
+  """Scores of one caption of each clip.
+
+  Args:
+    clips: dicts of attributes, prompt and captions.
+    captions: what was said of them.
+    ceiling: what a caption of what regressions read off the motions would score.
+    seed: of the shuffling.
+    bert_model: see `language.scores`.
+
+  Returns:
+    The scores, and beside them those of `real_captions` (another caption of the clip's
+    own, against the others), `ceiling` and `floor` (a caption of a clip of
+    which one says something else); chance and majority of the emotion family.
+  """
+  truth = [clip["attributes"] for clip in clips]
+  families = [a["family"] for a in truth]
+  references = [pairs.texts(clip) for clip in clips]
+  found = _said(captions, truth, references, bert_model)
+  found["chance"] = 1 / len(set(families))
+  found["majority"] = max(collections.Counter(families).values()) / len(families)
+  if all(len(group) > 1 for group in references):
+    own, others = [g[-1] for g in references], [g[:-1] for g in references]
+    found["real_captions"] = _said(own, truth, others, bert_model)
+  keys = [pairs.attributes_key(a) for a in truth]
+  if len(set(keys)) > 1:
+    partners = retrieval.other_partners(keys, seed)
+    wrong = [references[i][-1] for i in partners]
+    found["floor"] = _said(wrong, truth, references, bert_model)
+  if ceiling is not None:
+    found["ceiling"] = ceiling
+  return found
+
+
+def _said(captions, truth, references, bert_model) -> dict:
+  parsed = [lexicon.parse(caption) for caption in captions]
+  found = attributes.caption_scores(parsed, truth)
+  found |= judge.means(judge.judge_all(truth, parsed))
+  return found | language.scores(captions, references, bert_model)
+
+
+def question_answering(run: inference.Face, clips: list[dict], codes) -> dict:
+  """Share of right answers to each kind of question, in wordings that are held out.
+
+  Beside each, as `<kind>_majority`, what the commonest right answer alone would score.
+  """
+  found = {}
+  for kind in instructions.QUESTION_KINDS:
+    wordings = instructions.questions(kind, "test")
+    right, wanted = [], []
+    for i, wording in enumerate(wordings):
+      share = slice(i, None, len(wordings))
+      answers = run.describe_codes(codes[share], wording)
+      for answer, clip in zip(answers, clips[share], strict=True):
+        wanted.append(questions.asked_for(kind, clip["attributes"]))
+        right.append(questions.asked_for(kind, lexicon.parse(answer)) == wanted[-1])
+    found[f"{kind}_accuracy"] = float(np.mean(right))
+    common = collections.Counter(map(str, wanted)).most_common(1)[0][1]
+    found[f"{kind}_majority"] = common / len(wanted)
+  return found
