@@ -36,6 +36,7 @@ from tdmm_jax.data import packing, records
 from tdmm_jax.decoding import sample
 from tdmm_jax.face import face_model
 from tdmm_jax.language import instructions
+from tdmm_jax.models import t5
 from tdmm_jax.models.t5 import T5
 
 WINDOW = 64  # frames, of both tokenizers
@@ -330,7 +331,7 @@ def first_frame(bench: Bench) -> Job:
     texts += [clip["prompt"], *clip["captions"]]
   num_codes = bench.codec.num_codes
   vocab = vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
-  model = objectives.build_t5(config, vocab)
+  model = t5.build_t5(config, vocab)
   tokens = jnp.ones((1, 8), jnp.int32)
   init = lambda rng: model.init(rng, tokens, tokens, tokens, tokens)
   params = sharding.unbox(jax.jit(init)(jax.random.key(0)))["params"]

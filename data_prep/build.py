@@ -126,6 +126,7 @@ def build_corpus(
   shard_clips: int = CORPORA["demo"].shard_clips,
   prompts_path=None,
   labels_per_family: int | None = None,
+  labels: str = "balanced",
   run=build_shards.build,
 ) -> dict:
   """Simulates a corpus into a record directory, or goes on with one.
@@ -140,6 +141,7 @@ def build_corpus(
     shard_clips: clips in one file.
     prompts_path: a prompt manifest to act out instead of the project's own suite.
     labels_per_family: of the project's own suite; see `Corpus`.
+    labels: of the project's own suite; see `prompts.train_labels`.
     run: what carries it out: `build_shards.build`, or Beam's.
 
   Returns:
@@ -154,6 +156,8 @@ def build_corpus(
   request |= {"shard_clips": shard_clips, "suite": prompts.VERSION}
   if labels_per_family is not None:
     request["labels_per_family"] = labels_per_family
+  if labels != "balanced":
+    request["labels"] = labels
   if prompts_path is not None:
     request["suite"] = records.file_digest(prompts_path)
   request["versions"] = versions(basis)
@@ -161,7 +165,7 @@ def build_corpus(
   def make_rows():
     if prompts_path is None:
       plans = prompts.make_suite(
-        num_clips, seed, seconds, labels_per_family=labels_per_family
+        num_clips, seed, seconds, labels_per_family=labels_per_family, labels=labels
       )
     else:
       plans = [plan_of_row(row, seed, seconds) for row in manifest.read(prompts_path)]
@@ -215,6 +219,13 @@ def _parser() -> argparse.ArgumentParser:
   add = parser.add_argument
   add("--out", required=True, help="directory of the records")
   add("--corpus", choices=CORPORA, default="demo", help=sizes)
+  add(
+    "--labels",
+    choices=prompts.DISTRIBUTIONS,
+    default="balanced",
+    help="how often each label occurs in train and valid: all alike, as in video from "
+    "the web (37, mostly neutral), as in laboratory corpora (8); test is balanced",
+  )
   add("--num", type=int, help="clips, instead of the corpus' own number")
   add("--seed", type=int, default=0, help="same seed, same records")
   add("--prompts", help="a prompt manifest (JSON lines) instead of the own suite")
@@ -246,6 +257,8 @@ def _build(args, beam_options: list[str]) -> dict:
     from data_prep import build_beam  # the only part that needs Beam installed
 
     run = build_beam.runner(beam_options)
+  if args.labels != "balanced" and (args.prompts or args.motions):
+    raise UserError("--labels: of the own suite only; leave it out with a manifest")
   if args.motions:
     manifest_path = args.prompts or os.path.join(args.motions, "clips.jsonl")
     if args.prompts is None and not os.path.exists(manifest_path):
@@ -274,6 +287,7 @@ def _build(args, beam_options: list[str]) -> dict:
     shard_clips=shard_clips,
     prompts_path=args.prompts,
     labels_per_family=corpus.labels_per_family,
+    labels=args.labels,
     run=run,
   )
 

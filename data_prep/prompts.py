@@ -3,7 +3,8 @@
   python -m data_prep.prompts --num 2000 --seed 0 --out prompts.jsonl
 
 One JSON line a clip: clip_id, split, prompt, captions, attributes, duration_s, seed.
-Every label occurs equally often in each split (counts differ by one at most); the same
+Every label occurs equally often in each split (counts differ by one at most) unless
+another distribution is asked for, for comparison; the same
 seed gives the same lines; clip N does not depend on how many clips are asked for,
 except through its label. Splits are 90/5/5 by hash of clip_id.
 """
@@ -44,6 +45,13 @@ _HIDDEN_BY_LABEL = {"gaze_shift": ("nervous", "anxious", "bored", "thoughtful")}
 _MOUTH_ACTIONS = ("lip_press", "lip_bite", "pucker", "jaw_drop", "cheek_puff")
 _MANNER_SHARES = (0.6, 0.1, 0.1, 0.1, 0.1)
 _TWO_HEAD_MOTIONS = (("nod", "tilt"), ("shake", "look_down"), ("nod", "turn"))
+
+DISTRIBUTIONS = ("balanced", "web", "lab")  # of the labels; see `train_labels`
+_WEB_LABELS, _WEB_NEUTRAL, _WEB_COMMONEST = 37, 0.6, 20
+_LAB_LABELS = (
+  *("neutral", "calm", "happy", "sad"),
+  *("angry", "afraid", "disgusted", "surprised"),
+)
 
 REVISION = 3  # raise it when the same seed gives another suite with the same tables
 VERSION = hashlib.sha1(
@@ -112,6 +120,34 @@ def suite_labels(per_family: int | None = None) -> list[str]:
   return names
 
 
+def train_labels(labels: str = "balanced", per_family: int | None = None) -> list[str]:
+  """One cycle of a distribution of labels, each as often as it occurs.
+
+  Args:
+    labels: one of DISTRIBUTIONS: "balanced": each once; "web": 37 of them as in video
+      from the web, three of five clips neutral and the others by Zipf's law; "lab": the
+      eight of acted laboratory corpora (RAVDESS, Livingstone and Russo 2018).
+    per_family: of "balanced", see `suite_labels`.
+  """
+  if labels == "balanced":
+    return suite_labels(per_family)
+  if labels == "lab":
+    return list(_LAB_LABELS)
+  by_rank = [name for rank in range(1, 4) for name in _labels_of_rank(rank)]
+  others = [name for name in by_rank if name != lexicon.NEUTRAL][: _WEB_LABELS - 1]
+  cycle = []
+  for rank, name in enumerate(others, start=1):
+    cycle += [name] * max(round(_WEB_COMMONEST / rank), 1)
+  neutral = round(len(cycle) * _WEB_NEUTRAL / (1 - _WEB_NEUTRAL))
+  return [lexicon.NEUTRAL] * neutral + cycle
+
+
+def _labels_of_rank(rank: int) -> list[str]:
+  """The label of each family that is its rank-th most usual."""
+  known = set(suite_labels(rank - 1))
+  return [name for name in suite_labels(rank) if name not in known]
+
+
 def sample_attributes(
   label: str, duration_s: float, rng, names: Sequence[str] | None = None
 ) -> dict:
@@ -121,7 +157,8 @@ def sample_attributes(
   once; half keep their head still; half are silent.
 
   Args:
-    names: labels that a second emotion is drawn from; all by default.
+    names: labels that a second emotion is drawn from, one as often as it occurs there;
+      all by default.
   """
   others = [
     name
@@ -148,7 +185,7 @@ def sample_attributes(
 
 
 def _labels_of_split(names, split: str, count: int, seed: int) -> list[str]:
-  """`count` labels, each as often as the others; a shuffled cycle."""
+  """`count` labels, each as often as its share of `names`; a shuffled cycle."""
   labels: list[str] = []
   rng = np.random.default_rng((seed, SPLITS.index(split), 1))
   while len(labels) < count:
@@ -170,11 +207,14 @@ def make_suite(
   seconds: tuple[float, float] = (4.0, 6.0),
   num_captions: int = NUM_CAPTIONS,
   labels_per_family: int | None = None,
+  labels: str = "balanced",
 ) -> list[ClipPlan]:
   """Plans `num_clips` clips with durations (whole frames of 25 fps) in `seconds`.
 
   Args:
     labels_per_family: see `suite_labels`.
+    labels: the distribution of the labels in train and valid, see `train_labels`; the
+      test split is balanced, and the same whatever the others are.
 
   Raises:
     UserError: if no clip is asked for, or the durations make no sense.
@@ -182,15 +222,20 @@ def make_suite(
   check_request(num_clips, seconds)
   ids = [f"sim_{seed}_{i:06d}" for i in range(num_clips)]
   splits = [split_of(clip_id) for clip_id in ids]
-  names = suite_labels(labels_per_family)
-  labels = {s: iter(_labels_of_split(names, s, splits.count(s), seed)) for s in SPLITS}
+  names = dict.fromkeys(SPLITS, train_labels(labels, labels_per_family))
+  names["test"] = suite_labels(labels_per_family)
+  next_label = {
+    s: iter(_labels_of_split(names[s], s, splits.count(s), seed)) for s in SPLITS
+  }
   low, high = round(seconds[0] * 25), round(seconds[1] * 25)
   plans = []
   for i, (clip_id, split) in enumerate(zip(ids, splits)):
     clip_seed = (seed, SPLITS.index(split), 2, i)
     rng = np.random.default_rng(clip_seed)
     duration_s = int(rng.integers(low, high + 1)) / 25
-    attributes = sample_attributes(next(labels[split]), duration_s, rng, names)
+    attributes = sample_attributes(
+      next(next_label[split]), duration_s, rng, names[split]
+    )
     texts = paraphrase.captions(attributes, split, num_captions + 1, rng)
     plans.append(
       ClipPlan(

@@ -45,7 +45,7 @@ def global_batch(config: ml_collections.ConfigDict, num_chips: int) -> int:
 def _lm_objective(config, num_codes: int, num_examples: int):
   """(init_fn, loss_fn, batch of shapes) of the language model."""
   ids = planned_vocab(config, num_codes)
-  model = objectives.build_t5(config, ids)
+  model = t5.build_t5(config, ids)
   one = np.ones((1, 8), np.int32)
   content_weight_V = jnp.ones(ids.table_size)
   loss_fn = functools.partial(objectives.lm_loss, config, model, ids, content_weight_V)
@@ -123,7 +123,7 @@ def lower_decode_step(config, mesh, num_codes: int):
   Parameters are in the layers' dtype; a cache holds `decoder_length` tokens.
   """
   ids = planned_vocab(config, num_codes)
-  scanned = objectives.build_t5(config, ids)
+  scanned = t5.build_t5(config, ids)
   model = scanned.clone(scan_layers=False, remat="none")
   num_examples = global_batch(config, mesh.size)
   one = np.ones((1, 8), np.int32)

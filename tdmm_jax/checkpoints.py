@@ -2,24 +2,27 @@
 
 The only home of orbax. Saving is asynchronous; a checkpoint gets its name when it is
 whole, and carries the sizes of its files, so that a damaged one is known as such.
+What the package carries is read here too, in its own form (packed.py): it needs neither
+orbax nor optax, which are imported by those who train, for they take half a second.
 """
 
 import contextlib
 import copy
 import hashlib
 import json
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 from absl import logging
 from etils import epath
 
-from tdmm_jax import cluster
+from tdmm_jax import cluster, packed
 from tdmm_jax.errors import UserError
-from tdmm_jax.train_step import TrainState
+
+if TYPE_CHECKING:
+  from tdmm_jax.train_step import TrainState
 
 FOLDER = "checkpoints"
 _SIZES = "sizes.json"
@@ -42,6 +45,8 @@ def manager(workdir, save_every: int = 0, max_to_keep: int = 2):
   A checkpoint named N holds the state after N updates. At least two are kept: should
   the newest be damaged, the one before is gone on from.
   """
+  import orbax.checkpoint as ocp
+
   folder = epath.Path(workdir).resolve() / FOLDER
   options = ocp.CheckpointManagerOptions(
     save_interval_steps=max(save_every, 1),
@@ -97,8 +102,10 @@ def _damage(folder: epath.Path) -> str:
   return ""
 
 
-def save(mngr, step: int, state: TrainState, loop: Loop, force: bool = False) -> bool:
+def save(mngr, step: int, state: "TrainState", loop: Loop, force: bool = False) -> bool:
   """Saves if `step` is due (or forced); inference reads the `model` item alone."""
+  import orbax.checkpoint as ocp
+
   if mngr.latest_step() == step:
     return False
   model = {"params": state.params, "collections": state.collections}
@@ -116,7 +123,7 @@ def save(mngr, step: int, state: TrainState, loop: Loop, force: bool = False) ->
   )
 
 
-def restore(mngr, state: TrainState) -> tuple[TrainState, Loop | None]:
+def restore(mngr, state: "TrainState") -> "tuple[TrainState, Loop | None]":
   """Restores the newest whole checkpoint into the state's shardings.
 
   Whatever mesh and however many processes saved it. A damaged one is set aside (as
@@ -133,6 +140,8 @@ def restore(mngr, state: TrainState) -> tuple[TrainState, Loop | None]:
   Raises:
     UserError: there are checkpoints, but none that can be read into this state.
   """
+  import orbax.checkpoint as ocp
+
   steps = sorted(mngr.all_steps(), reverse=True)
   if not steps:
     return state, None
@@ -178,7 +187,11 @@ def _newest_whole(root, steps: list[int], read) -> tuple[int, Any, list[int]]:
   return step, result, list(broken)
 
 
-def _restore_step(mngr, step: int, abstract: TrainState) -> tuple[TrainState, Loop]:
+def _restore_step(mngr, step: int, abstract) -> "tuple[TrainState, Loop]":
+  import orbax.checkpoint as ocp
+
+  from tdmm_jax.train_step import TrainState
+
   restored = mngr.restore(
     step,
     args=ocp.args.Composite(
@@ -198,29 +211,49 @@ def _restore_step(mngr, step: int, abstract: TrainState) -> tuple[TrainState, Lo
 
 
 def has_checkpoint(workdir) -> bool:
+  """Whether something trained is there, saved by training or packed.
+
+  Raises:
+    UserError: packed, but a file of it is damaged or missing.
+  """
+  if packed.is_packed(workdir):
+    packed.verify(workdir)
+    return True
   folder = epath.Path(workdir) / FOLDER
   return folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir())
 
 
 def restore_model(workdir) -> dict:
-  """Parameters and collections of the newest whole checkpoint, for any one device.
+  """What to use of the newest whole checkpoint, or of a packed one, for any one device.
 
   Whatever mesh and however many processes saved it; nothing else of it is read.
 
   Returns:
-    {"params", "collections", "step"}; uncommitted arrays, usable under any mesh.
+    {"params", "collections", "step"}; uncommitted arrays, usable under any mesh. The
+    parameters are their moving average, where there is one.
 
   Raises:
     UserError: no checkpoint there, or none that can be read.
   """
-  step, model = restore_item(workdir, "model")
-  return jax.tree.map(jnp.asarray, dict(model)) | {"step": step}
+  if packed.is_packed(workdir):
+    step, model = packed.read(workdir)
+  else:
+    from tdmm_jax import train_step
+
+    step, model = restore_item(workdir, "model")
+    collections = dict(model.get("collections", {}))
+    params = train_step.eval_params(model["params"], collections)
+    collections.pop(train_step.EMA, None)
+    model = {"params": params, "collections": collections}
+  return jax.tree.map(jnp.asarray, model) | {"step": step}
 
 
 def restore_item(workdir, item: str) -> tuple[int, dict]:
   """The newest whole checkpoint's step, and its `model` or `optimizer` in numpy."""
   if not has_checkpoint(workdir):
     raise UserError(f"{workdir}: no checkpoint here; train into it first (make demo)")
+  import orbax.checkpoint as ocp
+
   root = epath.Path(workdir).resolve() / FOLDER
   steps = sorted(
     (int(p.name) for p in root.iterdir() if p.name.isdigit()), reverse=True

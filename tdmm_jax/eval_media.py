@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from etils import epath
 
-from tdmm_jax import inference, motion_codec, objectives, train_step
+from tdmm_jax import inference, motion_codec, train_step
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import records
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector
+from tdmm_jax.models import t5
 from tdmm_jax.render import contact_sheet, scene, video
 
 _PIXELS = 160
@@ -40,7 +41,7 @@ class Showcase:
     if self._is_lm:
       self._codec = motion_codec.load(config.tokenizer_dir)
       self._vocab = vocab_lib.load(workdir)
-      self._model = objectives.build_t5(config, self._vocab)
+      self._model = t5.build_t5(config, self._vocab)
       self._face = self._codec.face
     else:
       self._face = face_lib.load_face_model(config.face_model)

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from etils import epath
 
-from tdmm_jax import checkpoints, evaluator_objective, motion_codec, train_step
+from tdmm_jax import checkpoints, evaluator_objective, motion_codec
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import pairs
 from tdmm_jax.errors import UserError
@@ -100,8 +99,6 @@ def load(workdir) -> Evaluator:
     )
   stored = checkpoints.read_json(workdir / motion_codec.CONFIG_FILE)
   restored = checkpoints.restore_model(workdir)
-  collections = restored["collections"]
-  params = train_step.eval_params(restored["params"], collections)
-  variables = jax.tree.map(jnp.asarray, {**collections, "params": params})
+  variables = {**restored["collections"], "params": restored["params"]}
   config = ml_collections.ConfigDict(stored["config"])
   return Evaluator(config, variables, vocab_lib.load(workdir), stored["versions"])

@@ -22,9 +22,7 @@ from tdmm_jax import (
   editing,
   long_motion,
   motion_codec,
-  objectives,
   runs,
-  train_step,
 )
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import tasks
@@ -74,8 +72,7 @@ class Face:
     self.vocab = vocab_lib.load(workdir)
     restored = checkpoints.restore_model(workdir)
     self.model, self.params = t5.unscanned(
-      objectives.build_t5(self.config, self.vocab),
-      train_step.eval_params(restored["params"], restored.get("collections", {})),
+      t5.build_t5(self.config, self.vocab), restored["params"]
     )
     identity = json.dumps([stored, restored["step"]], sort_keys=True)
     self.version = checkpoints.short_hash(identity)

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from tdmm_jax import checkpoints, train_step
+from tdmm_jax import checkpoints
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion as motion_lib
@@ -224,7 +224,5 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
       f"'{face.name}' is version {face.version} here; train the tokenizer again"
     )
   restored = checkpoints.restore_model(workdir)
-  collections = restored["collections"]
-  params = train_step.eval_params(restored["params"], collections)
-  variables = {**collections, "params": params}
+  variables = {**restored["collections"], "params": restored["params"]}
   return MotionCodec(config, variables, face, stored["versions"]["tokenizer"])

@@ -289,7 +289,7 @@ def language_model(
   vocab = stored_vocabulary(
     workdir, lambda: vocab or _new_vocabulary(config, clips["train"], codec.num_codes)
   )
-  model = build_t5(config, vocab)
+  model = t5.build_t5(config, vocab)
 
   def packed(split, num_rows):
     mixture = tasks.Mixture(
@@ -354,23 +354,6 @@ def language_model(
   )
 
 
-def build_t5(config: ml_collections.ConfigDict, vocab: vocab_lib.Vocab) -> t5.T5:
-  """The T5 of a config.
-
-  Raises:
-    UserError: `config.conditioning` is unknown.
-  """
-  model = config.model.to_dict()
-  model["dtype"] = jnp.dtype(model["dtype"])
-  if config.conditioning == "pooled":
-    model["pooled_token"] = vocab.task_id("l2m")
-  elif config.conditioning != "words":
-    raise UserError(
-      f"config.conditioning: {config.conditioning!r}; choose 'words' or 'pooled'"
-    )
-  return t5.T5(vocab_size=vocab.table_size, **model)
-
-
 def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, rng):
   """The language model's train_step.LossFn, but for its first four arguments."""
   inputs = batch["decoder_input_tokens"]
@@ -392,7 +375,7 @@ def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, 
   # Beside the total: how each direction does, told apart by the target's kind, motion
   # or text, of whatever task.
   is_motion = targets >= vocab.som_id
-  correct = (jnp.argmax(logits, -1) == targets) & (weights > 0)
+  correct = losses.likeliest(logits, targets) & (weights > 0)
   for name, mask in (("l2m", is_motion), ("m2l", ~is_motion & (weights > 0))):
     metrics[f"{name}_token_accuracy"] = (jnp.sum(correct & mask), jnp.sum(mask))
   return loss, (metrics, collections)

@@ -27,15 +27,16 @@ def find(name=None) -> pathlib.Path:
     UserError: there is no such run.
   """
   if name is None:
-    for directory in (RELEASE_DIR, DEMO_DIR):
-      if directory.is_dir():
-        return directory
+    if _carries_release():
+      return RELEASE_DIR
+    if DEMO_DIR.is_dir():
+      return DEMO_DIR
     raise UserError(
       f"--run: not given and {DEMO_DIR} does not exist; run `make demo` first, or "
       "name a run directory"
     )
   if str(name) == RELEASE and not pathlib.Path(RELEASE).is_dir():
-    if not RELEASE_DIR.is_dir():
+    if not _carries_release():
       raise UserError(
         "release: this version of the package carries no trained checkpoint; run "
         f"`make demo` and load {str(DEMO_DIR)!r}, or name a run directory"
@@ -44,13 +45,22 @@ def find(name=None) -> pathlib.Path:
   return pathlib.Path(name)
 
 
+def _carries_release() -> bool:
+  """Whether the package has a trained run, not only a folder for it."""
+  return any((RELEASE_DIR / part).is_dir() for part in (TOKENIZER, LANGUAGE_MODEL))
+
+
 def title(directory: pathlib.Path) -> str:
   """One line that names a run's checkpoint: steps, face model, tokenizer version."""
   try:
     stored = json.loads((directory / LANGUAGE_MODEL / "config.json").read_text())
     versions = stored["versions"]
-    folder = directory / LANGUAGE_MODEL / "checkpoints"
-    step = max(int(p.name) for p in folder.iterdir() if p.name.isdigit())
+    listing = directory / "checksums.json"  # of a packed run
+    if listing.exists():
+      step = json.loads(listing.read_text())["steps"][LANGUAGE_MODEL]
+    else:
+      folder = directory / LANGUAGE_MODEL / "checkpoints"
+      step = max(int(p.name) for p in folder.iterdir() if p.name.isdigit())
     face, tokenizer = versions["face_model"], versions["tokenizer"]
   except (OSError, ValueError, KeyError):
     return f"{directory} (no trained language model)"

@@ -14,7 +14,7 @@ import toy_training
 from benchmarks import chaos
 from tdmm_jax import checkpoints, cluster, metric_logging
 from tdmm_jax.errors import UserError
-from tdmm_jax.train_step import TrainState
+from tdmm_jax.train_step import EMA, TrainState
 
 
 def state_of(value: float) -> TrainState:
@@ -100,6 +100,17 @@ def test_inference_skips_the_damaged_one_too_and_leaves_it(tmp_path):
   model = checkpoints.restore_model(tmp_path)
   assert model["step"] == 1 and float(model["params"]["w"][0, 0]) == 1.0
   assert (folder / "2").is_dir()
+
+
+def test_inference_uses_the_moving_average_where_there_is_one(tmp_path):
+  state = state_of(1.0)
+  average = jax.tree.map(lambda x: x + 10, state.params)
+  state = state.replace(collections={"stats": jnp.ones(2), EMA: average})
+  with checkpoints.manager(tmp_path, save_every=1) as mngr:
+    checkpoints.save(mngr, 1, state, loop_of(1))
+  model = checkpoints.restore_model(tmp_path)
+  equal(model["params"], average)
+  equal(model["collections"], {"stats": jnp.ones(2)})
 
 
 def test_nothing_usable_is_an_error_not_a_fresh_start(tmp_path):

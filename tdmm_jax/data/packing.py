@@ -1,7 +1,7 @@
 """Packing: several short examples share one row, told apart by segment ids.
 
-A plan is made per epoch from the examples' lengths alone, so that row N is a pure
-function of (seed, N): hosts slice it, and the iterator's state is the step.
+A plan is made per chunk of clips from the examples' lengths alone, so that row N is a
+pure function of (seed, N): hosts slice it, and the iterator's state is the step.
 """
 
 from collections.abc import Sequence

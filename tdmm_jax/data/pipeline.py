@@ -100,8 +100,10 @@ def tokenizer_iterator(
 class PackedTasks:
   """Random access to packed rows of a mixture of tasks, epoch after epoch.
 
-  Row N is a pure function of (seed, N): each epoch draws its examples, shuffles, packs,
-  and is kept until the next is needed.
+  Row N is a pure function of (seed, N). Each epoch shuffles the clips and deals them
+  into chunks; a chunk's examples are drawn, shuffled and packed when its first row is
+  asked for, and kept until another chunk is. A chunk takes about a tenth of a second,
+  which the iterator's prefetched batches cover: training never waits for an epoch.
   """
 
   def __init__(
@@ -113,13 +115,16 @@ class PackedTasks:
     num_rows: int,
     seed: int,
     mixture: tasks.Mixture,
+    chunk_clips: int = 2_048,
   ):
     """`clips`: see `tasks.Mixture.draw`."""
     self._vocab, self._clips = vocab, clips
     self._lengths = (encoder_length, decoder_length)
     self._num_rows, self._seed, self._mixture = num_rows, seed, mixture
-    self._starts = [0]
-    self._epoch, self._rows, self._examples = -1, [], []
+    self._chunk_clips = chunk_clips
+    self._chunks_per_epoch = max(-(-len(clips) // chunk_clips), 1)
+    self._starts = [0]  # first row of each chunk that was packed, and of the next
+    self._chunk, self._rows, self._examples = -1, [], []
     self._lock = threading.Lock()
 
   def __len__(self) -> int:
@@ -127,29 +132,32 @@ class PackedTasks:
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     with self._lock:
-      epoch = int(np.searchsorted(self._starts, index, side="right")) - 1
+      chunk = int(np.searchsorted(self._starts, index, side="right")) - 1
       while True:
-        if epoch != self._epoch:
-          self._load(epoch)
-        if index < self._starts[epoch + 1]:
+        if chunk != self._chunk:
+          self._load(chunk)
+        if index < self._starts[chunk + 1]:
           break
-        epoch += 1
-      members = self._rows[index - self._starts[epoch]]
+        chunk += 1
+      members = self._rows[index - self._starts[chunk]]
       examples = [self._examples[i] for i in members]
     return packing.pack_row(examples, *self._lengths)
 
-  def _load(self, epoch: int) -> None:
-    rng = np.random.default_rng((self._seed, epoch))
-    self._examples = self._mixture.draw(self._vocab, self._clips, rng)
+  def _load(self, chunk: int) -> None:
+    epoch, part = divmod(chunk, self._chunks_per_epoch)
+    order = np.random.default_rng((self._seed, epoch)).permutation(len(self._clips))
+    picked = order[part * self._chunk_clips : (part + 1) * self._chunk_clips]
+    rng = np.random.default_rng((self._seed, epoch, part))
+    clips = [self._clips[i] for i in picked]
+    self._examples = self._mixture.draw(self._vocab, clips, rng)
     lengths = [
       (len(e["encoder_tokens"]), len(e["decoder_targets"])) for e in self._examples
     ]
-    order = rng.permutation(len(lengths))
-    rows = packing.plan_rows(lengths, *self._lengths, order)
+    rows = packing.plan_rows(lengths, *self._lengths, rng.permutation(len(lengths)))
     self._rows = [rows[i] for i in rng.permutation(len(rows))]
-    self._epoch = epoch
-    del self._starts[epoch + 1 :]
-    self._starts.append(self._starts[epoch] + len(rows))
+    self._chunk = chunk
+    if len(self._starts) == chunk + 1:
+      self._starts.append(self._starts[chunk] + len(rows))
 
 
 def lm_iterator(packed: PackedTasks, batch_size: int, rows=None) -> Batches:

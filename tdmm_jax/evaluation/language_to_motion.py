@@ -53,7 +53,7 @@ def scores(
     if r:
       say(f"Language2Motion: replication {r + 1} of {replications}")
     vectors, codes = generate(run, truth.clips, seed * _SEEDS + r)
-    row, made = _round(run, truth, reader, vectors, codes, seed * _SEEDS + r)
+    row, made = round_scores(run, truth, reader, vectors, codes, seed * _SEEDS + r)
     rows.append(row)
     captions = captions or made
     if truth.network is not None:
@@ -86,7 +86,9 @@ def generate(run, clips, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]
   return run.codec.decode_vectors(codes), codes
 
 
-def _round(run, truth, reader, vectors, codes, seed: int) -> tuple[dict, list[str]]:
+def round_scores(
+  run, truth, reader, vectors, codes, seed: int
+) -> tuple[dict, list[str]]:
   """One replication's scores, and the run's own captions of its motions."""
   captions = run.describe_codes(codes)
   said = [lexicon.parse(caption) for caption in captions]

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax import sharding
+from tdmm_jax.errors import UserError
 from tdmm_jax.models import layers
 
 # What the forward pass keeps for the backward pass; the rest is computed again.
@@ -427,3 +428,20 @@ def unscanned(model: T5, params: dict) -> tuple[T5, dict]:
   if not model.scan_layers:
     return model, params
   return model.clone(scan_layers=False, remat="none"), unstack_layers(params)
+
+
+def build_t5(config, vocab) -> T5:
+  """The T5 of a language model's config (configs/lm_demo.py) and Vocab.
+
+  Raises:
+    UserError: `config.conditioning` is unknown.
+  """
+  model = config.model.to_dict()
+  model["dtype"] = jnp.dtype(model["dtype"])
+  if config.conditioning == "pooled":
+    model["pooled_token"] = vocab.task_id("l2m")
+  elif config.conditioning != "words":
+    raise UserError(
+      f"config.conditioning: {config.conditioning!r}; choose 'words' or 'pooled'"
+    )
+  return T5(vocab_size=vocab.table_size, **model)

@@ -4,13 +4,17 @@ import importlib
 import json
 import pathlib
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
 
-from tdmm_jax import objectives
+from configs import tokenizer_table
+from tdmm_jax import embedding_init, motion_codec
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.errors import UserError
+from tdmm_jax.models import t5
 
 FOLDER = pathlib.Path(tiny.REPO) / "configs"
 NAMES = sorted(
@@ -43,10 +47,10 @@ def test_conditioning_is_by_words_or_pooled(tiny_run):
   vocab = vocab_lib.load(tiny_run / "lm")
   for name, token in (("lm_demo", -1), ("lm_demo_pooled", vocab.task_id("l2m"))):
     config = tiny.config_of(name, tiny_run)
-    assert objectives.build_t5(config, vocab).pooled_token == token
+    assert t5.build_t5(config, vocab).pooled_token == token
   config.conditioning = "sentence"
   with pytest.raises(UserError, match="'sentence'; choose 'words' or 'pooled'"):
-    objectives.build_t5(config, vocab)
+    t5.build_t5(config, vocab)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,48 @@ def test_the_tokenizers_choices_train(changes, tiny_run, tmp_path):
   config.model.update(changes)
   scores = tiny.train_on(config, tmp_path)
   assert all(np.isfinite(value) for value in scores.values())
+
+
+def test_every_row_of_the_tokenizer_table_is_a_network_of_its_size():
+  """None is more than a tenth larger or smaller than the baseline."""
+  sizes = {}
+  for row in tokenizer_table.ROWS:
+    config = tokenizer_table.get_config(row)
+    model = motion_codec.build_model(config, num_expression=50)
+    shapes = [(1, 8, width) for width in (3 * config.model.num_vertices, 64)]
+    arguments = [jnp.zeros(shape) for shape in shapes] + [jnp.ones((1, 8))]
+    rngs = {"params": jax.random.key(0), "codebook": jax.random.key(1)}
+    init = lambda model=model, rngs=rngs, arguments=arguments: model.init(
+      rngs, *arguments
+    )
+    params = jax.eval_shape(init)["params"]
+    sizes[row] = sum(x.size for x in jax.tree.leaves(params))
+    assert model.num_codes == 1_000 or row.endswith(("4k", "64k"))
+  for row, size in sizes.items():
+    assert abs(size / sizes["t2m_gpt_params"] - 1) < 0.1, row
+  with pytest.raises(UserError, match=r"gone: no such row; choose .*'fsq_params'"):
+    tokenizer_table.get_config("gone")
+
+
+SMALL = {"emb_dim": 16, "num_features": 12, "num_vertices": 48}
+
+
+@pytest.mark.parametrize("row", ["t2m_gpt_params", "t2m_gpt_geometry", "fsq_params"])
+def test_the_tokenizer_tables_networks_train_and_load(row, tiny_run, tmp_path):
+  config = tokenizer_table.get_config(row)
+  config.update({"records_dir": str(tiny_run / "records"), "total_steps": 2})
+  config.update({"batch_size": 4, "window": 32, "warmup_steps": 1, "eval_batches": 1})
+  of_row = (
+    {"num_codes": 24, "code_dim": 8} if row.startswith("t2m") else {"mlp_dim": 32}
+  )
+  config.model.update(SMALL | of_row)
+  scores = tiny.train_on(config, tmp_path)
+  assert all(np.isfinite(value) for value in scores.values())
+  codec = motion_codec.load(tmp_path)
+  motion = tiny.first_motion(tiny_run)
+  (codes,) = codec.encode([motion])
+  assert len(codes) == motion.num_frames and codes.max() < codec.num_codes
+  (decoded,) = codec.decode([codes])
+  assert np.isfinite(decoded.expression).all()
+  _, features = embedding_init.row_features(vocab_lib.load(tiny_run / "lm"), codec)[1]
+  assert len(features) == codec.num_codes and np.isfinite(features).all()

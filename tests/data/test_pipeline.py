@@ -29,10 +29,12 @@ def make_clips(count=23):
   ]
 
 
-def make_rows(vocab, seed=0, **changes):
+def make_rows(vocab, seed=0, chunk_clips=2_048, **changes):
   settings = {"rates": {"l2m": 1.0, "m2l": 1.0}, "text_weight": 0.25} | changes
   mixture = tasks.Mixture(**settings)
-  return pipeline.PackedTasks(vocab, make_clips(), 192, 96, 400, seed, mixture)
+  return pipeline.PackedTasks(
+    vocab, make_clips(), 192, 96, 400, seed, mixture, chunk_clips
+  )
 
 
 def equal(a, b):
@@ -41,9 +43,11 @@ def equal(a, b):
     np.testing.assert_array_equal(a[key], b[key], err_msg=key)
 
 
+@pytest.mark.parametrize("chunk_clips", [5, 2_048])
 @pytest.mark.parametrize("rates", [None, dict.fromkeys(vocab_lib.TASKS, 0.6)])
-def test_row_n_is_a_pure_function_of_seed_and_n(vocab, rates):
+def test_row_n_is_a_pure_function_of_seed_and_n(vocab, rates, chunk_clips):
   changes = {"rates": rates} if rates else {}
+  changes["chunk_clips"] = chunk_clips
   forwards = make_rows(vocab, **changes)
   rows = [forwards[i] for i in range(120)]  # several epochs
   assert len(forwards._starts) > 4
@@ -58,10 +62,12 @@ def test_row_n_is_a_pure_function_of_seed_and_n(vocab, rates):
   )
 
 
-def test_an_epoch_holds_every_clip_in_both_directions(vocab):
-  rows = make_rows(vocab)
-  rows[0]
-  epoch = [rows[i] for i in range(rows._starts[1])]
+@pytest.mark.parametrize("chunk_clips", [23, 10, 4])
+def test_an_epoch_holds_every_clip_in_both_directions(vocab, chunk_clips):
+  rows = make_rows(vocab, chunk_clips=chunk_clips)
+  chunks = -(-23 // chunk_clips)
+  rows[100]  # the third epoch at least
+  epoch = [rows[i] for i in range(rows._starts[chunks], rows._starts[2 * chunks])]
   targets = np.concatenate([row["decoder_target_tokens"] for row in epoch])
   weights = np.concatenate([row["decoder_loss_weights"] for row in epoch])
   said = np.concatenate([row["encoder_input_tokens"] for row in epoch])
@@ -76,6 +82,23 @@ def test_an_epoch_holds_every_clip_in_both_directions(vocab):
   )
   assert set(weights[targets >= vocab.motion_offset]) == {1.0}
   assert (weights == 0.25).any() and not weights[targets == 0].any()
+
+
+def test_epochs_deal_the_clips_into_other_chunks(vocab):
+  rows = make_rows(vocab, chunk_clips=8)
+  rows[100]
+
+  def clips_of(chunk):
+    """Motions that the chunk's rows write, by their first two tokens."""
+    found = set()
+    for row in range(rows._starts[chunk], rows._starts[chunk + 1]):
+      targets = rows[row]["decoder_target_tokens"]
+      (starts,) = np.nonzero(targets == vocab.som_id)
+      found |= {tuple(targets[i + 1 : i + 3]) for i in starts}
+    return found
+
+  assert len(clips_of(0)) == len(clips_of(3)) == 8
+  assert not clips_of(0) & clips_of(1) and clips_of(0) != clips_of(3)
 
 
 def test_test_rows_use_no_training_instruction(vocab):

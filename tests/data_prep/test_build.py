@@ -286,6 +286,28 @@ def test_other_request_is_refused(corpus, num, seed, message):
     make(corpus[0], num, seed)
 
 
+def test_labels_of_another_distribution_are_another_request(corpus, tmp_path, capsys):
+  path, _ = corpus
+  with pytest.raises(UserError, match="built with labels None, not lab"):
+    make(path, labels="lab")
+  stats = make(tmp_path / "lab", labels="lab")
+  rows = read(tmp_path / "lab")
+  held_out = {key for key, row in rows.items() if row["split"] == "test"}
+  balanced = read(path)
+  assert held_out and stats["clips"] == NUM
+  for key in held_out:
+    np.testing.assert_array_equal(rows[key]["expression"], balanced[key]["expression"])
+  said = {
+    json.loads(row["attributes"])["emotion"]
+    for key, row in rows.items()
+    if key not in held_out
+  }
+  assert said == set(prompts.train_labels("lab"))
+  args = ["--prompts", "p.jsonl", "--labels", "lab", "--out", str(tmp_path / "r")]
+  assert build.main(args) == 2
+  assert "--labels: of the own suite only" in capsys.readouterr().err
+
+
 def test_strange_directories_are_refused(tmp_path):
   (tmp_path / "photo.jpg").write_bytes(b"x")
   with pytest.raises(UserError, match="not empty"):

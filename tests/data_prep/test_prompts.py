@@ -184,3 +184,29 @@ def test_fewer_labels_are_each_familys_first():
   said = {s["emotion"] for plan in plans for s in plan.attributes["segments"]}
   assert said <= set(names) and len(said) == len(names)
   assert prompts.suite_labels() == list(lexicon.LABELS)
+
+
+def shares(plans, split):
+  labels = [plan.attributes["emotion"] for plan in plans if plan.split == split]
+  counts = collections.Counter(labels)
+  return {name: count / len(labels) for name, count in counts.items()}
+
+
+def test_labels_as_the_web_has_them_and_as_a_laboratory_has_them():
+  web, lab, balanced = (
+    prompts.make_suite(2_000, 0, labels=labels) for labels in ("web", "lab", "balanced")
+  )
+  for split in ("train", "valid"):
+    assert 0.5 < shares(web, split)["neutral"] < 0.7
+  # A clip's label is its longest segment's, so a second emotion seldom takes its place.
+  assert len(shares(web, "train")) == 37
+  others = sorted(shares(web, "train").values())[:-1]
+  assert others[-1] > 5 * others[0]
+  assert len(shares(lab, "train")) == 8
+  assert max(shares(lab, "train").values()) < 1.5 * min(shares(lab, "train").values())
+  assert set(shares(lab, "train")) < set(lexicon.LABELS)
+  for plans in (web, lab):  # the same hours, and the very same test
+    assert [p.duration_s for p in plans] == [p.duration_s for p in balanced]
+    test = [p for p in plans if p.split == "test"]
+    assert test == [p for p in balanced if p.split == "test"]
+  assert web == prompts.make_suite(2_000, 0, labels="web")

@@ -1,0 +1,72 @@
+"""The rows of docs/results.md: baselines, corpora, representation, sizes.
+
+Each differs from `reference` in what ROWS says and in nothing else: the same hours of
+the same clips, the same updates. The name comes behind a colon.
+
+Run: python -m data_prep.build --corpus small --out runs/small/records
+     python -m data_prep.build --corpus small --labels web --out runs/small_web/records
+     python -m data_prep.build --corpus small --labels lab --out runs/small_lab/records
+     python -m tdmm_jax.train --config configs/ablations.py:reference \\
+       --workdir runs/ablations/reference/lm
+     ln -s ../../tokenizers/fsq_phases_1k/0 runs/ablations/reference/tokenizer
+     tdmm evaluate --run runs/ablations/reference --records runs/small/records
+Sweep: every row of ROWS. The link, and --run's tokenizer, is the row's tokenizer_dir.
+Data: the `small` corpus, 10,000 clips, 14 hours, in tokens of rows of
+configs/tokenizer_table.py. A GPU; on CPUs add --config.model.dtype=float32.
+Expect: not run yet.
+"""
+
+import ml_collections
+
+from configs import release_lm
+from tdmm_jax.errors import UserError
+
+ROWS = {
+  "reference": {},
+  # T2M-GPT (arXiv:2301.06052): the prompt is one vector ...
+  "t2m_gpt_our_tokens": {"conditioning": "pooled"},
+  # ... and the tokens are its own.
+  "t2m_gpt": {
+    "conditioning": "pooled",
+    "tokenizer_dir": "runs/tokenizers/t2m_gpt_params/0",
+  },
+  # Tokens of coefficients instead of geometry.
+  "params_tokens": {"tokenizer_dir": "runs/tokenizers/fsq_phases_1k_params/0"},
+  # Labels as web video has them, and as a laboratory has them.
+  "web": {"records_dir": "runs/small_web/records"},
+  "lab": {"records_dir": "runs/small_lab/records"},
+  # The reference has 2.8 million parameters.
+  "small": {  # 0.9 million
+    "model.emb_dim": 64,
+    "model.num_heads": 2,
+    "model.mlp_dim": 192,
+  },
+  "large": {  # 8 million
+    "model.emb_dim": 256,
+    "model.num_heads": 8,
+    "model.mlp_dim": 512,
+  },
+}
+
+
+def get_config(row: str = "reference") -> ml_collections.ConfigDict:
+  """The config of a row.
+
+  Raises:
+    UserError: there is no such row.
+  """
+  if row not in ROWS:
+    raise UserError(f"configs/ablations.py:{row}: no such row; choose {[*ROWS]}")
+  config = release_lm.get_config()
+  config.records_dir = "runs/small/records"
+  config.tokenizer_dir = "runs/tokenizers/fsq_phases_1k/0"
+  config.total_steps = 1_500
+  config.warmup_steps = 100
+  model = config.model
+  model.emb_dim = 128
+  model.num_heads = 4
+  model.mlp_dim = 384
+  model.num_encoder_layers = 4
+  model.num_decoder_layers = 4
+  config.update_from_flattened_dict(ROWS[row])
+  return config

@@ -1,0 +1,39 @@
+"""Language model of the released checkpoint: every task, 193 labels.
+
+Run: python -m tdmm_jax.train --config configs/release_lm.py --workdir runs/release/lm
+     python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
+Data: the `full` corpus, 57,600 clips, 80 hours, and configs/release_tokenizer.py's
+tokens.
+"""
+
+import ml_collections
+
+from configs import lm_demo
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = lm_demo.get_config()
+  config.records_dir = "runs/full/records"
+  config.tokenizer_dir = "runs/release/tokenizer"
+  config.total_steps = 8_000
+  config.log_every = 50
+  config.eval_every = 1_000
+  config.save_every = 500
+
+  config.num_pieces = 2_000  # an upper limit: the corpus' texts fill about 1,450
+  config.num_extra_ids = 100
+  config.encoder_length = 256
+  config.decoder_length = 192
+  config.max_frames = 150  # clips of 6 s
+  config.max_prompt_pieces = 128
+  rates = config.task_rates
+  rates.qa = 0.3
+  rates.continuation = rates.inbetween = 0.1
+  rates.denoising = rates.span_corruption = 0.05
+  rates.unconditional = 0.03
+
+  model = config.model
+  model.mlp_dim = 384
+  model.num_encoder_layers = 4
+  model.num_decoder_layers = 4
+  return config

@@ -1,0 +1,93 @@
+"""What a run has to beat: motions of nearest texts, and motions of no text at all.
+
+Both are scored as the run's own motions are. The third that stands beside them, the
+true motions through the tokenizer, shows what the tokens alone cost.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from tdmm_jax import inference
+from tdmm_jax.data import pairs
+from tdmm_jax.evaluation import completion, language_to_motion, motion_sets
+
+KINDS = ("nearest", "unconditional", "tokenizer")
+
+
+def nearest(prompts: Sequence[str], clips: Sequence[dict]) -> np.ndarray:
+  """For each prompt the number of the clip whose texts are most alike; int[N].
+
+  Alike: the cosine of TF-IDF vectors of their words. A clip's prompt and captions are
+  one text; of equals the first clip is taken. Knows nothing of the lexicon.
+  """
+  model = TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True)
+  held = model.fit_transform([" ".join(pairs.texts(clip)) for clip in clips])
+  return np.concatenate(
+    [
+      np.asarray((row @ held.T).todense()).argmax(axis=1)
+      for row in model.transform(prompts)
+    ]
+  )
+
+
+def motions(
+  kind: str, run: inference.Face, truth: motion_sets.Truth, train, seed: int = 0
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+  """(motion vectors float32[T, P], codes int32[T]) for each of the true clips.
+
+  Args:
+    kind: "nearest": the motion of the training clip whose texts are nearest, cut or
+      begun again; "unconditional": drawn by the run for an empty prompt, without
+      guidance; "tokenizer": the true motion, encoded and decoded.
+    train: training clips.
+    seed: of what is drawn.
+  """
+  if kind == "nearest":
+    found = nearest([clip["prompt"] for clip in truth.clips], train)
+    vectors = [
+      motion_sets.fitted(train[i]["vectors"], len(own))
+      for i, own in zip(found, truth.vectors)
+    ]
+    return vectors, run.codec.encode_vectors(vectors)
+  if kind == "tokenizer":
+    codes = run.codec.encode_vectors(truth.vectors)
+  elif kind == "unconditional":
+    lengths = [len(own) for own in truth.vectors]
+    codes = completion.draw(
+      run,
+      [{"prompt": ""}] * len(lengths),
+      [np.zeros(length, np.int32) for length in lengths],
+      [(0, length) for length in lengths],
+      seed,
+      guidance=1.0,
+    )
+  else:
+    raise ValueError(f"baseline {kind!r}; choose one of {KINDS}")
+  return run.codec.decode_vectors(codes), codes
+
+
+def scores(
+  kind: str,
+  run: inference.Face,
+  truth: motion_sets.Truth,
+  train: Sequence[dict],
+  reader,
+  replications: int,
+  seed: int = 0,
+  say: Callable[[str], None] = lambda text: None,
+) -> dict:
+  """A baseline's scores, named as those of Language2Motion are.
+
+  Args:
+    kind: see `motions`; what is not sampled has one replication.
+    reader: ceilings.AttributeReader.
+  """
+  rows = []
+  for r in range(replications if kind == "unconditional" else 1):
+    say(f"{kind}: replication {r + 1}")
+    vectors, codes = motions(kind, run, truth, train, seed * replications + r)
+    row, _ = language_to_motion.round_scores(run, truth, reader, vectors, codes, seed)
+    rows.append(row)
+  return motion_sets.averaged(rows) | {"replications": len(rows)}

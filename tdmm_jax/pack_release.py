@@ -1,0 +1,116 @@
+"""Packs a trained run as the package carries it: float16, with checksums.
+
+  python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
+  python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release \
+      --compare runs/full/records
+
+`--compare` also encodes clips of the valid split with the tokenizer before and after,
+and prints which share of the tokens differs.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import numpy as np
+
+from tdmm_jax import checkpoints, motion_codec, packed, runs
+from tdmm_jax.errors import UserError
+
+MAX_BYTES = 40_000_000  # what an installation may grow by
+_VOCABULARY = ("spiece.model", "vocab.json")
+_CLIPS = 64  # compared
+
+
+def pack(run_dir, out_dir) -> int:
+  """Writes a run's tokenizer, language model and (if it has one) evaluator network.
+
+  What else is in `out_dir` (a model card, scores) stays.
+
+  Returns:
+    bytes of all files.
+
+  Raises:
+    UserError: the run is not whole, or too large.
+  """
+  run_dir, out_dir = pathlib.Path(run_dir), pathlib.Path(out_dir)
+  out_dir.mkdir(parents=True, exist_ok=True)
+  steps = {}
+  # Beside the final place, so that renaming works; nothing half-packed has its name.
+  with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix="packing") as folder:
+    folder = pathlib.Path(folder)
+    for part in (runs.TOKENIZER, runs.LANGUAGE_MODEL, runs.EVALUATOR):
+      if part == runs.EVALUATOR and not (run_dir / part).is_dir():
+        continue
+      steps[part] = _pack_part(run_dir / part, folder / part)
+    packed.write_checksums(folder, steps)
+    total = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    if total > MAX_BYTES:
+      raise UserError(
+        f"{run_dir}: {total / 1e6:.1f} MB packed, the limit is {MAX_BYTES / 1e6:g}; "
+        "train smaller models"
+      )
+    for part in (runs.TOKENIZER, runs.LANGUAGE_MODEL, runs.EVALUATOR):
+      shutil.rmtree(out_dir / part, ignore_errors=True)
+    for path in folder.iterdir():
+      path.replace(out_dir / path.name)
+  return total
+
+
+def _pack_part(source: pathlib.Path, target: pathlib.Path) -> int:
+  """Packs one model; the number of its updates."""
+  target.mkdir()
+  model = checkpoints.restore_model(source)
+  packed.write_tensors(target / packed.TENSORS, model)
+  stored = checkpoints.read_json(source / motion_codec.CONFIG_FILE)
+  if "dtype" in stored["config"]["model"]:
+    # Trained in bfloat16 maybe; most CPUs are slow at it.
+    stored["config"]["model"]["dtype"] = "float32"
+  checkpoints.write_json(target / motion_codec.CONFIG_FILE, stored)
+  for name in _VOCABULARY:
+    if (source / name).exists():
+      shutil.copyfile(source / name, target / name)
+  return int(model["step"])
+
+
+def token_difference(run_dir, packed_dir, records_dir) -> float:
+  """Share of the valid split's frames whose token is another one after packing."""
+  from tdmm_jax.data import records
+
+  split = records.open_split(records_dir, "valid")
+  vectors = [records.to_clip(split[i])["vectors"] for i in range(len(split))[:_CLIPS]]
+  before, after = (
+    motion_codec.load(pathlib.Path(directory) / runs.TOKENIZER).encode_vectors(vectors)
+    for directory in (run_dir, packed_dir)
+  )
+  return float(np.mean(np.concatenate(before) != np.concatenate(after)))
+
+
+def main(argv=None) -> int:
+  parser = argparse.ArgumentParser(
+    prog="python -m tdmm_jax.pack_release", description=__doc__.split("\n")[0]
+  )
+  parser.add_argument("--run", required=True, help="the trained run's directory")
+  parser.add_argument("--out", required=True, help="the folder to write")
+  parser.add_argument("--compare", metavar="RECORDS", help="count tokens that differ")
+  args = parser.parse_args(argv)
+  try:
+    content = {"out": args.out, "bytes": pack(args.run, args.out)}
+    if args.compare:
+      share = token_difference(args.run, args.out, args.compare)
+      content["share_of_tokens_that_differ"] = share
+  except UserError as error:
+    print(f"pack_release: error: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+  except OSError as error:
+    print(f"pack_release: error: {error}; choose another --out", file=sys.stderr)
+    return 2
+  print(json.dumps(content, indent=2))
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,66 @@
+"""Configs of the release and of the ablations: sizes, rows, one change a row."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from configs import ablations, release_lm, release_tokenizer, tokenizer_table
+from tdmm_jax import motion_codec
+from tdmm_jax.errors import UserError
+from tdmm_jax.models import t5
+
+TABLE_ROWS = 2_560  # of the vocabulary that the full corpus gives
+
+
+def num_params(config) -> int:
+  ones = jnp.ones((1, 4), jnp.int32)
+  if config.objective == "language_model":
+    sizes = config.model.to_dict() | {"dtype": jnp.dtype(config.model.dtype)}
+    inputs, model = [ones] * 4, t5.T5(vocab_size=TABLE_ROWS, **sizes)
+  else:
+    model = motion_codec.build_model(config, 50)
+    width = model.num_params
+    inputs = [jnp.ones((1, 4, model.num_geometry)), jnp.ones((1, 4, width))]
+    inputs.append(jnp.ones((1, 4)))
+  rng = jax.random.key(0)
+  rngs = {"params": rng, "codebook": rng}
+  shapes = jax.eval_shape(lambda: model.init(rngs, *inputs))["params"]
+  return sum(x.size for x in jax.tree.leaves(shapes))
+
+
+def test_the_release_is_within_its_size():
+  tokenizer = num_params(release_tokenizer.get_config())
+  language_model = num_params(release_lm.get_config())
+  assert 5e6 < tokenizer < 6e6 and 10e6 < language_model < 12e6
+  # In float16, beside an evaluator of 2 MB and 1 MB of everything else.
+  assert 2 * (tokenizer + language_model) < 37e6
+
+
+@pytest.mark.parametrize(
+  ("row", "low", "high"),
+  [("small", 0.7e6, 1.1e6), ("reference", 2.5e6, 3.2e6), ("large", 7.2e6, 8.5e6)],
+)
+def test_sizes_are_three(row, low, high):
+  assert low < num_params(ablations.get_config(row)) < high
+
+
+@pytest.mark.parametrize("row", ablations.ROWS)
+def test_a_row_differs_in_what_the_table_says(row):
+  flat = lambda name: ablations.get_config(name).to_dict()
+  reference, config = flat("reference"), flat(row)
+  changed = {key for key in reference if reference[key] != config[key]}
+  assert changed == {key.split(".")[0] for key in ablations.ROWS[row]}
+
+
+def test_every_row_has_a_tokenizer_of_the_table():
+  for row in ablations.ROWS:
+    folder = pathlib.PurePath(ablations.get_config(row).tokenizer_dir)
+    assert folder.parts[:2] == ("runs", "tokenizers") and folder.name == "0"
+    assert folder.parent.name in tokenizer_table.ROWS
+
+
+def test_a_row_that_is_not_there_names_those_that_are():
+  with pytest.raises(UserError, match=r"ablations.py:huge: no such row.*reference"):
+    ablations.get_config("huge")
