@@ -54,7 +54,7 @@ class Truth:
       new: bool[T] of each clip: frames that l2 and fd are about; all by default.
 
     Returns:
-      l2, fd, jitter_ratio, and those of IN_SPACE.
+      l2, fd and those of IN_SPACE; of whole motions jitter_ratio, too.
     """
     seen = self.valid if new is None else [a & b for a, b in zip(self.valid, new)]
     true_NP = self.frames_NP if new is None else frames(self.vectors, seen)
@@ -62,8 +62,9 @@ class Truth:
     found = {
       "l2": mean_square(made_NP, true_NP),
       "fd": distribution.frechet_distance(made_NP, true_NP),
-      "jitter_ratio": self.jitter_ratio(vectors),
     }
+    if new is None:
+      found["jitter_ratio"] = self.jitter_ratio(vectors)
     if self.network is None:
       return found | dict.fromkeys(IN_SPACE)
     return found | self.in_space(self.network.embed_motions(vectors, self.valid), seed)
