@@ -5,9 +5,9 @@
   python -m benchmarks.results
 
 docs/results/ holds a file for each row (configs/ablations.py names them), release.json,
-baselines.json (`python -m benchmarks.baselines`), and trainings.json: {row: {"hardware":
-"1 H100", "hours": 0.1}}. A row without a file is left out. What stands in docs/results.md
-outside the two marks is kept.
+baselines.json (`python -m benchmarks.baselines`), and trainings.json: {row:
+{"hardware": "1 H100", "hours": 0.1}}. A row without a file is left out. What stands in
+docs/results.md outside the two marks is kept.
 """
 
 import argparse
@@ -137,7 +137,7 @@ def markdown(found: dict[str, dict], others: dict, trainings: dict) -> str:
 def _about(found: dict[str, dict], trainings: dict) -> list[str]:
   """Which clips each row was scored on, its config, hardware and hours."""
   lines = [
-    "| row | config | scored on | updates' hardware | hours |",
+    "| row | config | scored on | trained on | hours |",
     "|---|" + "---|" * 4,
   ]
   for name, scores in found.items():
@@ -170,13 +170,12 @@ def main(argv=None) -> int:
   parser.add_argument("--folder", default=FOLDER, type=pathlib.Path)
   parser.add_argument("--page", default=PAGE, type=pathlib.Path)
   args = parser.parse_args(argv)
-  held = lambda name: (
-    json.loads((args.folder / name).read_text())
-    if (args.folder / name).exists()
-    else {}
-  )
   try:
-    text = markdown(rows_of(args.folder), held("baselines.json"), held(TRAININGS))
+    others, trainings = (
+      json.loads(path.read_text()) if path.exists() else {}
+      for path in (args.folder / name for name in ("baselines.json", TRAININGS))
+    )
+    text = markdown(rows_of(args.folder), others, trainings)
     args.page.write_text(rewritten(args.page.read_text(), text, args.page))
   except (UserError, OSError, ValueError) as error:
     print(f"results: error: {' '.join(str(error).split())}", file=sys.stderr)
