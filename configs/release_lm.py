@@ -1,10 +1,9 @@
-"""Language model of the released checkpoint: every task, 11 million parameters.
+"""Language model of the released checkpoint: every task, 193 labels.
 
 Run: python -m tdmm_jax.train --config configs/release_lm.py --workdir runs/release/lm
      python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
 Data: the `full` corpus, 57,600 clips, 80 hours, and configs/release_tokenizer.py's
-tokens. A GPU: 57,344 tokens an update. On CPUs add --config.model.dtype=float32.
-Expect: not run yet.
+tokens.
 """
 
 import ml_collections
@@ -16,19 +15,16 @@ def get_config() -> ml_collections.ConfigDict:
   config = lm_demo.get_config()
   config.records_dir = "runs/full/records"
   config.tokenizer_dir = "runs/release/tokenizer"
-  config.batch_size = 64
-  config.total_steps = 5_000
-  config.warmup_steps = 200
+  config.total_steps = 8_000
   config.log_every = 50
   config.eval_every = 1_000
-  config.save_every = 1_000
+  config.save_every = 500
 
   config.num_pieces = 2_000  # an upper limit: the corpus' texts fill about 1,450
   config.num_extra_ids = 100
-  # Clips of 6 s; a row holds four examples, and 0.89 of either side is filled.
-  config.encoder_length = 448
-  config.decoder_length = 320
-  config.max_frames = 150
+  config.encoder_length = 256
+  config.decoder_length = 192
+  config.max_frames = 150  # clips of 6 s
   config.max_prompt_pieces = 128
   rates = config.task_rates
   rates.qa = 0.3
@@ -37,10 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
   rates.unconditional = 0.03
 
   model = config.model
-  model.emb_dim = 256
-  model.num_heads = 8
-  model.mlp_dim = 768
-  model.num_encoder_layers = 5
-  model.num_decoder_layers = 5
-  model.dtype = "bfloat16"
+  model.mlp_dim = 384
+  model.num_encoder_layers = 4
+  model.num_decoder_layers = 4
   return config

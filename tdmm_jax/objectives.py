@@ -375,7 +375,7 @@ def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, 
   # Beside the total: how each direction does, told apart by the target's kind, motion
   # or text, of whatever task.
   is_motion = targets >= vocab.som_id
-  correct = (jnp.argmax(logits, -1) == targets) & (weights > 0)
+  correct = losses.likeliest(logits, targets) & (weights > 0)
   for name, mask in (("l2m", is_motion), ("m2l", ~is_motion & (weights > 0))):
     metrics[f"{name}_token_accuracy"] = (jnp.sum(correct & mask), jnp.sum(mask))
   return loss, (metrics, collections)

@@ -3,13 +3,22 @@
 import jax
 import ml_collections
 import optax
-from optax import contrib
 
+from tdmm_jax import muon
 from tdmm_jax.errors import UserError
 
 
 def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
-  """Linear warm-up to `config.learning_rate`, cosine decay to its `final_fraction`."""
+  """Linear warm-up to `config.learning_rate`, cosine decay to its `final_fraction`.
+
+  Raises:
+    UserError: the warm-up is as long as the training.
+  """
+  if config.total_steps <= config.warmup_steps:
+    raise UserError(
+      f"config.total_steps: {config.total_steps} is not above config.warmup_steps, "
+      f"{config.warmup_steps}; raise the one or lower the other"
+    )
   return optax.warmup_cosine_decay_schedule(
     init_value=0.0,
     peak_value=config.learning_rate,
@@ -32,20 +41,18 @@ def _decays(params):
   return jax.tree_util.tree_map_with_path(decays, params)
 
 
-def _orthogonalized(params):
+def _is_kernel(params):
   """Muon's parameters: the layers' kernels, all but the one that makes the logits.
 
   A kernel's last two axes are a matrix; an axis before them counts scanned layers.
   Everything else (embeddings, scales, biases, convolutions' taps) is AdamW's.
   """
 
-  def dimension_numbers(path, param):
+  def is_kernel(path, param):
     names = [getattr(key, "key", None) for key in path]
-    if "kernel" in names and "logits_dense" not in names and param.ndim > 1:
-      return contrib.MuonDimensionNumbers(reduction_axis=-2, output_axis=-1)
-    return None
+    return "kernel" in names and "logits_dense" not in names and param.ndim > 1
 
-  return jax.tree_util.tree_map_with_path(dimension_numbers, params)
+  return jax.tree_util.tree_map_with_path(is_kernel, params)
 
 
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
@@ -73,15 +80,8 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
   elif config.optimizer == "adafactor":
     update = optax.adafactor(rate, weight_decay_rate=None)
   elif config.optimizer == "muon":
-    update = contrib.muon(
-      rate,
-      ns_steps=4,  # enough from Schatten-4 norms; 5 from Frobenius norms
-      preconditioning="schatten",
-      consistent_rms=0.2,
-      weight_decay=config.weight_decay,
-      adam_b1=config.adam_b1,
-      adam_b2=config.adam_b2,
-      muon_weight_dimension_numbers=_orthogonalized,
+    update = muon.muon(
+      rate, _is_kernel, config.weight_decay, config.adam_b1, config.adam_b2
     )
   else:
     raise UserError(

@@ -108,12 +108,12 @@ def _batch_errors(face, p_BTP, still_BTP, g_BTP, valid_BT) -> dict:
 
 def _vertex_errors(face, p_BTV3, g_BTV3, valid_BT) -> dict:
   region, lips = face.regions["face"], face.regions["lips"]
-  areas = face.vertex_areas[region]
+  share_V = face.vertex_areas[region] / face.vertex_areas[region].sum()
   distance_BTV = jnp.linalg.norm(p_BTV3 - g_BTV3, axis=-1)
   worst_BT = distance_BTV[..., lips].max(-1)
   mean = lambda values_BT: (jnp.sum(values_BT * valid_BT), valid_BT.sum())
   return {
-    "face_error_mm": mean(distance_BTV[..., region] @ (areas / areas.sum())),
+    "face_error_mm": mean(jnp.sum(distance_BTV[..., region] * share_V, -1)),
     "fve_mm": mean(distance_BTV[..., region].mean(-1)),
     "mve_mm": mean(distance_BTV.mean(-1)),
     "lip_error_mm": mean(worst_BT),
@@ -125,14 +125,16 @@ def _vertex_errors(face, p_BTV3, g_BTV3, valid_BT) -> dict:
 def _dynamics(face, p_BTV3, g_BTV3, valid_BT) -> dict:
   """The two kinds of FDD, see `geometry.fdd`."""
   upper = face.regions["upper_face"]
-  rest_V3 = _vertices(face, jnp.zeros((1, 1, face.num_expression + 14)))[0, 0, upper]
+  width = face.num_expression + motion_vector.NUM_POSE
+  rest_V3 = _vertices(face, jnp.zeros((1, 1, width)))[0, 0, upper]
   weight_BT = valid_BT / jnp.maximum(valid_BT.sum(-1, keepdims=True), 1.0)
 
   def std(values_BTV):
     values_BTV = jnp.broadcast_to(values_BTV, (*valid_BT.shape, values_BTV.shape[-1]))
-    mean_BV = jnp.einsum("btv,bt->bv", values_BTV, weight_BT)
-    centred = values_BTV - mean_BV[:, None]
-    return jnp.sqrt(jnp.einsum("btv,bt->bv", centred**2, weight_BT))
+    # Sums, not matrix products: those are of few digits on some devices.
+    mean = lambda x_BTV: jnp.sum(x_BTV * weight_BT[..., None], 1)
+    centred_BTV = values_BTV - mean(values_BTV)[:, None]
+    return jnp.sqrt(mean(centred_BTV**2))
 
   p, g = p_BTV3[:, :, upper] - rest_V3, g_BTV3[:, :, upper] - rest_V3
   squares_BV = std(jnp.sum(g**2, -1)) - std(jnp.sum(p**2, -1))

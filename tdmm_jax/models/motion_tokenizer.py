@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax import sharding
-from tdmm_jax.models import quantizers
+from tdmm_jax.models import layers, quantizers
 
 _MARGINAL_WEIGHT = 20.0  # of the latents' marginals, beside their moments
 
@@ -37,6 +37,9 @@ def _dense(features, name, *axes, dtype=jnp.float32, scale=1.0):
     dtype=dtype,
     kernel_init=sharding.partitioned(init, *axes),
     bias_init=sharding.partitioned(nn.initializers.zeros, axes[-1]),
+    dot_general=lambda x, kernel, *_, **kwargs: layers.flat_product(
+      x, kernel, **kwargs
+    ),
   )
 
 
@@ -110,6 +113,9 @@ class TemporalStack(nn.Module):
       name="output",
       kernel_init=zeros("embed", self.out_axis),
       bias_init=zeros(self.out_axis),
+      dot_general=lambda x, kernel, *_, **kwargs: layers.flat_product(
+        x, kernel, **kwargs
+      ),
     )(x_BTD)
 
 
@@ -240,7 +246,8 @@ class MotionTokenizer(MotionNetwork):
     phases = jnp.broadcast_to(self._phases(length), (batch, length, self.num_phases))
     latents = self.encoder(jnp.concatenate([features_BTN, phases], -1), mask_BT)
     masked_BTN = features_BTN * mask_BT[..., None]
-    latents += context(masked_BTN, self.num_phases) @ self.linear_encoder
+    window = context(masked_BTN, self.num_phases)
+    latents += layers.flat_product(window, self.linear_encoder)
     return latents.reshape(batch, length, self.num_phases, -1)
 
   def _quantize(self, geometry_BTG, params_BTP, mask_BT, train=False):
@@ -279,7 +286,8 @@ class MotionTokenizer(MotionNetwork):
   def _decode(self, vectors_BTN, mask_BT):
     vectors_BTN = vectors_BTN * mask_BT[..., None]
     outputs_BTP = self.decoder(vectors_BTN, mask_BT)
-    outputs_BTP += context(vectors_BTN, self.num_phases) @ self.linear_decoder
+    window = context(vectors_BTN, self.num_phases)
+    outputs_BTP += layers.flat_product(window, self.linear_decoder)
     return self.denormalise(outputs_BTP)
 
   def __call__(self, geometry_BTG, params_BTP, mask_BT, train: bool = False):
