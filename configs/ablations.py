@@ -13,7 +13,7 @@ Run: python -m data_prep.build --corpus small --out runs/small/records
      tdmm evaluate --run runs/ablations/reference --records runs/small/records
 Sweep: every row of ROWS; its tokenizer/ is a link to its tokenizer_dir.
 Data: the `small` corpus, 10,000 clips, 14 hours, in tokens of rows of
-configs/tokenizer_table.py. A GPU; on CPUs add --config.model.dtype=float32.
+configs/tokenizer_table.py.
 Expect: not run yet.
 """
 
