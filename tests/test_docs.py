@@ -18,7 +18,7 @@ import matplotlib
 import pytest
 import tiny
 
-from tdmm_jax import cli
+from tdmm_jax import cli, runs
 
 DOCS = sorted([tiny.REPO / "README.md", *(tiny.REPO / "docs").glob("*.md")])
 NAMES = [str(path.relative_to(tiny.REPO)) for path in DOCS]
@@ -82,10 +82,11 @@ def test_every_command_exists(name, capsys):
 
 @pytest.fixture
 def folder(tiny_run, tmp_path, monkeypatch):
-  """A fresh folder with a run in runs/demo, as after `make demo`."""
+  """A fresh folder with a small run in runs/demo and in the release's place."""
   (tmp_path / "runs").mkdir()
   (tmp_path / "runs" / "demo").symlink_to(tiny_run)
   monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(runs, "RELEASE_DIR", tiny_run)
   return tmp_path
 
 
