@@ -65,7 +65,7 @@ def check(command: str) -> None:
     for option in re.findall(r" --([\w]+)(?![\w.])", command):
       flag = re.search(rf"""["'](--)?{option}["']""", source)
       assert flag or option == "config", f"{command}: no option --{option}"
-    for config in re.findall(r"--config[= ](configs/\S+)", command):
+    for config in re.findall(r"--config[= ](configs/[^\s:]+)", command):
       assert (tiny.REPO / config).exists(), command
 
 
