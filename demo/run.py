@@ -16,13 +16,9 @@ import shutil
 import sys
 import time
 
-# One device for each core, so that training is data parallel over the cores: a third
-# faster than one device with many threads. A power of two, to divide the batches.
-_CORES = min(os.cpu_count() or 1, 8)
-os.environ.setdefault(
-  "XLA_FLAGS",
-  f"--xla_force_host_platform_device_count={1 << (_CORES.bit_length() - 1)}",
-)
+from tdmm_jax import host_cpus
+
+host_cpus.one_device_a_core()
 
 import showcase
 import tqdm

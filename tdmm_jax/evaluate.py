@@ -25,6 +25,8 @@ from tdmm_jax.metrics import ceilings, codebook, judge, llm_judge
 from tdmm_jax.metrics import reconstruction as reconstruction_metrics
 
 SCHEMA_VERSION = 2
+_TARGETS = ceilings.TARGETS
+_QUICK_TARGETS = tuple(t for t in _TARGETS if t not in ("emotion", "manner"))
 _QUICK = "a quick evaluation fits no regression for the emotion's label"
 _NO_BERT = "no --bert_model: BERTScore is measured with an encoder of yours"
 
@@ -92,6 +94,12 @@ def _check(run: inference.Face, records_dir) -> dict[str, str]:
   return stored
 
 
+def _first(records_dir, split: str, most: int | None) -> list[dict]:
+  """The first clips of a split; all by default."""
+  source = records.open_split(records_dir, split)
+  return [records.to_clip(source[i]) for i in range(len(source))[:most]]
+
+
 def evaluate(
   run: inference.Face,
   records_dir,
@@ -114,73 +122,82 @@ def evaluate(
   Raises:
     UserError: records, run and network do not fit together; the judge does not answer.
   """
-  stored = _check(run, records_dir)
-  if network is not None:
-    network.check(run.codec.face)
-  clips = records.load_clips(records_dir, options.split)[: options.max_clips]
-  train = records.load_clips(records_dir, "train")
+  scores = _heading(run, records_dir, options, network, why_no_network)
+  clips = _first(records_dir, options.split, options.max_clips)
+  train = _first(records_dir, "train", max(ceilings.MAX_CLIPS, len(clips)))
   if len(clips) < 2:
     raise UserError(
       f"{records_dir}: {len(clips)} {options.split} clips; score 2 at least"
     )
-  scores = {
-    "schema_version": SCHEMA_VERSION,
-    "split": options.split,
-    "seed": options.seed,
-    "num_clips": len(clips),
-    "versions": stored
-    | {"tokenizer": run.codec.version, "run": run.version}
-    | ({} if network is None else {"evaluator": network.versions["evaluator"]}),
-    "unavailable": {} if network is not None else {"evaluator space": why_no_network},
-  }
+  scores["num_clips"] = len(clips)
   say(f"tokenizer: reconstructing {len(clips)} {options.split} clips")
   scores["tokenizer"] = reconstruction(run.codec, clips)
   say("fitting the attribute classifier on ground-truth training motions")
-  targets = [
-    target
-    for target in ceilings.TARGETS
-    if not (options.quick and target in ("emotion", "manner"))
-  ]
-  reader = ceilings.AttributeReader(train, targets)
+  reader = ceilings.AttributeReader(
+    train, _QUICK_TARGETS if options.quick else _TARGETS
+  )
   read = reader.read([clip["vectors"] for clip in clips])
   truth = [clip["attributes"] for clip in clips]
   scores["ceilings"] = ceilings.scores(reader.classes, read, truth)
   scores["ceilings"]["training_clips"] = reader.num_clips
   ceiling = ceilings.judged(reader.classes, read, truth)
-  _captions(scores, run, clips, ceiling, options, say)
-  seen = language_to_motion.Seen(scores["m2l"].pop("captions"), read)
+  captions = _captions(scores, run, clips, ceiling, options, say)
   true = motion_sets.Truth(run.codec.face, clips, train, network)
   say(f"Language2Motion: generating {len(clips)} motions")
+  seen = language_to_motion.Seen(captions, read)
   scores["l2m"], loop = language_to_motion.scores(
     run, true, reader, seen, options.replications, options.seed, say
   )
   if options.judge is not None:
     say(f"Language2Motion: {options.judge.model} judges")
     scores["l2m"]["llm_judge"] = llm_scores(clips, loop, options)
-  if options.quick:
-    scores["unavailable"]["cor_e_classifier"] = _QUICK
-  else:
+  if not options.quick:
     _completions(scores, run, true, options, say)
   return scores
 
 
-def _captions(scores: dict, run, clips, ceiling, options: Options, say) -> None:
-  """Motion2Language, and questions; leaves the captions in scores["m2l"]."""
+def _heading(run, records_dir, options: Options, network, why_no_network: str) -> dict:
+  """What is scored, and what cannot be.
+
+  Raises:
+    UserError: records, run and network do not fit together.
+  """
+  versions = _check(run, records_dir)
+  versions |= {"tokenizer": run.codec.version, "run": run.version}
+  unavailable = {}
+  if network is None:
+    unavailable["evaluator space"] = why_no_network
+  else:
+    network.check(run.codec.face)
+    versions["evaluator"] = network.versions["evaluator"]
+  if options.quick:
+    unavailable["cor_e_classifier"] = _QUICK
+  if options.bert_model is None:
+    unavailable["bertscore"] = _NO_BERT
+  return {
+    "schema_version": SCHEMA_VERSION,
+    "split": options.split,
+    "seed": options.seed,
+    "versions": versions,
+    "unavailable": unavailable,
+  }
+
+
+def _captions(scores: dict, run, clips, ceiling, options: Options, say) -> list[str]:
+  """Scores of Motion2Language, and of questions; returns the captions."""
   codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
   say(f"Motion2Language: describing {len(clips)} motions")
   captions = run.describe_codes(codes)
   scores["m2l"] = motion_to_language.scores(
     clips, captions, ceiling, options.seed, options.bert_model
   )
-  if options.bert_model is None:
-    scores["unavailable"]["bertscore"] = _NO_BERT
   if options.judge is not None:
     say(f"Motion2Language: {options.judge.model} judges")
     scores["m2l"]["llm_judge"] = llm_scores(clips, captions, options)
-  scores["m2l"]["captions"] = captions
   if run.answers_questions:
     say(f"questions: {len(clips)} of each kind")
     scores["qa"] = motion_to_language.question_answering(run, clips, codes)
+  return captions
 
 
 def _completions(scores: dict, run, truth, options: Options, say) -> None:

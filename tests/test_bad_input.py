@@ -270,6 +270,18 @@ ROWS = {
     ["evaluate", "--run", "{run}", "--max_clips", "0"],
     ["--max_clips 0"],
   ),
+  "evaluate: no replications": (
+    ["evaluate", "--run", "{run}", "--replications", "0"],
+    ["--replications 0", "1 at least"],
+  ),
+  "evaluate: a judge without a name": (
+    ["evaluate", "--run", "{run}", "--judge_url", "http://127.0.0.1:9/v1"],
+    ["--judge_model"],
+  ),
+  "evaluate: motions without the true ones": (
+    ["evaluate", "--pred", "{files}"],
+    ["--pred, --ref", "both"],
+  ),
   "no such command": (["dance"], ["dance", "--help"]),
   "command misspelt": (["genrate", "A smile."], ["did you mean generate?"]),
   "option misspelt": (

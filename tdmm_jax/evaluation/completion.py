@@ -46,7 +46,7 @@ def scores(
   spans = [span(task, len(vectors), run.codec.num_phases) for vectors in truth.vectors]
   new = [_mask(len(v), *at) for v, at in zip(truth.vectors, spans)]
   codes = run.codec.encode_vectors(truth.vectors)
-  of = lambda vectors, seed: _scores(run, truth, vectors, new, seed)
+  of = lambda vectors, seed: _scores(run, truth, vectors, spans, seed)
   rows = []
   for r in range(replications):
     if r:
@@ -123,14 +123,15 @@ def _spliced(run, truth, codes, spans) -> list[np.ndarray]:
   return made
 
 
-def _scores(run, truth, vectors: Sequence[np.ndarray], new, seed: int) -> dict:
-  masked = [
-    {"vectors": clip["vectors"], "valid": clip["valid"] & mask}
-    for clip, mask in zip(truth.clips, new)
-  ]
+def _scores(run, truth, vectors: Sequence[np.ndarray], spans, seed: int) -> dict:
+  clips, made = [], []  # of the new frames alone
+  for clip, own, at in zip(truth.clips, vectors, spans):
+    clips.append({key: clip[key][slice(*at)] for key in ("vectors", "valid")})
+    made.append(own[slice(*at)])
   mean_P = run.codec.variables["stats"]["params_mean"]
-  errors = reconstruction.errors(run.codec.face, masked, vectors, mean_P)
+  errors = reconstruction.errors(run.codec.face, clips, made, mean_P)
   errors = {k: v for k, v in errors.items() if not k.startswith("constant_")}
+  new = [_mask(len(own), *at) for own, at in zip(vectors, spans)]
   return truth.scores(vectors, seed, new) | errors
 
 

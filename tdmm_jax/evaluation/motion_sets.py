@@ -10,6 +10,14 @@ import numpy as np
 from tdmm_jax.data import pairs
 from tdmm_jax.metrics import distribution, retrieval, smoothness
 
+# What needs the evaluator network: None without.
+IN_SPACE = (
+  "fid",
+  *(f"{row}_top{k}" for row in ("text", "motion") for k in retrieval.TOPS),
+  "mm_dist",
+  "diversity",
+)
+
 
 class Truth:
   """The true motions, their texts, and all of them that is needed again and again.
@@ -17,7 +25,7 @@ class Truth:
   Attributes:
     clips: dicts of vectors, valid, prompt, attributes.
     others: as many training clips, which the true motions are compared with.
-    network: the evaluator network, or None: then there are no scores in its space.
+    network: the evaluator network, or None: then the scores in its space are None.
   """
 
   def __init__(self, face, clips: Sequence[dict], others: Sequence[dict], network):
@@ -37,7 +45,7 @@ class Truth:
 
   def scores(
     self, vectors: Sequence[np.ndarray], seed: int = 0, new=None
-  ) -> dict[str, float]:
+  ) -> dict[str, float | None]:
     """Scores of one motion of each clip's prompt, as long as the clip's own.
 
     Args:
@@ -46,8 +54,7 @@ class Truth:
       new: bool[T] of each clip: frames that l2 and fd are about; all by default.
 
     Returns:
-      l2, fd, jitter_ratio; and with a network fid, text_top1 .. motion_top3, mm_dist,
-      diversity.
+      l2, fd and those of IN_SPACE; of whole motions jitter_ratio, too.
     """
     seen = self.valid if new is None else [a & b for a, b in zip(self.valid, new)]
     true_NP = self.frames_NP if new is None else frames(self.vectors, seen)
@@ -55,10 +62,11 @@ class Truth:
     found = {
       "l2": mean_square(made_NP, true_NP),
       "fd": distribution.frechet_distance(made_NP, true_NP),
-      "jitter_ratio": self.jitter_ratio(vectors),
     }
+    if new is None:
+      found["jitter_ratio"] = self.jitter_ratio(vectors)
     if self.network is None:
-      return found
+      return found | dict.fromkeys(IN_SPACE)
     return found | self.in_space(self.network.embed_motions(vectors, self.valid), seed)
 
   def in_space(self, motions_ND, seed: int = 0) -> dict[str, float]:
@@ -122,7 +130,7 @@ def fitted(vectors_TP: np.ndarray, length: int) -> np.ndarray:
 def averaged(rows: Sequence[dict]) -> dict:
   """Means over replications, and half of their 95 % intervals as `interval`.
 
-  What is no number in one of them (None) stays so.
+  What is no number in one of them (None) stays so; one replication has no interval.
   """
   means, spread = {}, {}
   for name in rows[0]:
@@ -130,4 +138,4 @@ def averaged(rows: Sequence[dict]) -> dict:
     known = all(value is not None for value in values)
     means[name] = float(np.mean(values)) if known else None
     spread[name] = distribution.interval(values) if known else None
-  return means | {"interval": spread}
+  return means | ({"interval": spread} if len(rows) > 1 else {})

@@ -80,7 +80,7 @@ def _cell(group: dict, key: str, _, factor: float, decimals: int) -> str:
     return ""
   text = f"{value * factor:.{decimals}f}"
   spread = group.get("interval", {}).get(key)
-  if spread is None or group.get("replications", 1) < 2:
+  if spread is None:
     return text
   return f"{text} ± {spread * factor:.{decimals}f}"
 

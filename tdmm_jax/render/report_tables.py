@@ -24,6 +24,20 @@ def _share(key, label, *beside):
   return Measure(key, label, "%", beside, "higher")
 
 
+_JUDGED = tuple(
+  Measure(key, f"{words}, judged 1 to 5", "", (), "higher")
+  for key, words in (("cor_e", "Emotion"), ("cor_m", "Motion"), ("cor_i", "Intensity"))
+)
+
+# The same scores of something else, which stand in a group beside its own.
+_BESIDE = {
+  "ceiling": "ceiling",
+  "real_captions": "real captions",
+  "tokenizer": "true motions through the tokenizer",
+  "floor": "shuffled",
+  "interval": "±",
+}
+
 # Group -> (title, rows). Keys of the summary that no row names are listed as they are.
 TABLES = {
   "tokenizer": (
@@ -95,6 +109,7 @@ TABLES = {
         ("majority.micro_action_f1", "majority"),
         ("chance.micro_action_f1", "chance"),
       ),
+      *_JUDGED,
     ),
   ),
   "l2m": (
@@ -109,6 +124,7 @@ TABLES = {
       ),
       _share("token_accuracy", "Tokens right, teacher-forced"),
       _share("loop_consistency", "Family kept from prompt to own caption"),
+      *_JUDGED,
     ),
   ),
   "real": (
@@ -167,6 +183,23 @@ def flatten(group: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
   return flat
 
 
+def _base(key: str, values: Mapping[str, Any]) -> str:
+  """The key that it stands beside ("ceiling.l2" beside "l2"), or itself."""
+  group, _, rest = key.partition(".")
+  return rest if group in _BESIDE and rest in values else key
+
+
+def _others(key: str, values: Mapping[str, Any], used: set, unit: str) -> list[str]:
+  """What stands beside a key in the group's own groups, as far as not yet used."""
+  beside = []
+  for group, words in _BESIDE.items():
+    other = f"{group}.{key}"
+    if values.get(other) is not None and other not in used:
+      beside.append(f"{words} {number(values[other], unit)}")
+    used.add(other)
+  return beside
+
+
 def tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
   """The summary as tables: dicts with `title` and `rows` of four.
 
@@ -190,9 +223,12 @@ def tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
           used.add(key)
           unit = "" if key == "num_codes" else measure.unit
           beside.append(f"{words} {number(values[key], unit)}")
+      beside += _others(measure.key, values, used, measure.unit)
       shown = number(values[measure.key], measure.unit)
       rows.append((measure.label, shown, beside, measure.better))
-    rows += [(key, number(values[key]), [], "") for key in values if key not in used]
+    for key in values:
+      if key not in used and _base(key, values) == key:
+        rows.append((key, number(values[key]), _others(key, values, used, ""), ""))
     if rows:
       made.append({"title": title, "rows": rows})
   if loose:

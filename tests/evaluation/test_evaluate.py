@@ -99,7 +99,8 @@ def test_without_an_evaluator_it_says_so_and_goes_on(quick, tmp_path):
   network, why = evaluate.network_of(tmp_path)
   assert network is None and f"no evaluator network in {tmp_path / 'evaluator'}" in why
   found = quick
-  assert "fid" not in found["l2m"] and found["l2m"]["multimodality"] is None
+  assert found["l2m"]["fid"] is None is found["l2m"]["text_top3"]
+  assert found["l2m"]["multimodality"] is None
   assert found["unavailable"]["evaluator space"] == "no evaluator network was given"
   assert "continuation" not in found and "FID" not in tables.markdown(found, "a", "b")
 
