@@ -43,7 +43,8 @@ track: .venv-track/.installed
 videos: .venv-videos/.installed
 
 # The stamp holds how many seconds the installation took. uv installs in a tenth of
-# pip's time; where it cannot (a mirror that only pip knows of), pip does it.
+# pip's time; where it cannot (a mirror that only pip knows of), pip does it. uv leaves
+# it to the first import to compile Python's files; that is done here, once.
 .venv/.installed: $(REQUIREMENTS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "python3 is older than 3.11: make PYTHON=/path/to/python3.11 ...")'
@@ -59,6 +60,8 @@ videos: .venv-videos/.installed
 	    $(addprefix -r ,$(REQUIREMENTS)) && \
 	  $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .; \
 	fi && \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c \
+	  'import tdmm_jax.inference, tdmm_jax.face.default_head, tdmm_jax.cli' && \
 	echo $$(( $$(date +%s) - start )) > $@ && \
 	echo "Installed in $$(cat $@) s."
 

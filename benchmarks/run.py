@@ -24,17 +24,14 @@ import sys
 import tempfile
 import time
 
+from tdmm_jax import host_cpus
+
 CPU_CLOCK = "--clock=cpu" in sys.argv  # known before jax starts its threads
 if CPU_CLOCK:
   os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
   os.environ["OMP_NUM_THREADS"] = "1"  # the peers inherit it
 else:
-  # As `make demo`: one device for each core, so that training is data parallel.
-  _CORES = min(len(os.sched_getaffinity(0)), 8)
-  os.environ.setdefault(
-    "XLA_FLAGS",
-    f"--xla_force_host_platform_device_count={1 << (_CORES.bit_length() - 1)}",
-  )
+  host_cpus.one_device_a_core()  # as `make demo` does
 
 import jax
 import numpy as np

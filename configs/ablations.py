@@ -9,10 +9,11 @@ Run: python -m data_prep.build --corpus small --out runs/small/records
      python -m tdmm_jax.train --config configs/ablations.py:reference \\
        --workdir runs/ablations/reference/lm
      ln -s ../../tokenizers/fsq_phases_1k/0 runs/ablations/reference/tokenizer
+     ln -s ../../release/evaluator runs/ablations/reference/evaluator
      tdmm evaluate --run runs/ablations/reference --records runs/small/records
-Sweep: every row of ROWS. The link, and --run's tokenizer, is the row's tokenizer_dir.
+Sweep: every row of ROWS; its tokenizer/ is a link to its tokenizer_dir.
 Data: the `small` corpus, 10,000 clips, 14 hours, in tokens of rows of
-configs/tokenizer_table.py. A GPU; on CPUs add --config.model.dtype=float32.
+configs/tokenizer_table.py.
 Expect: not run yet.
 """
 

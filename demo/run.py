@@ -16,13 +16,9 @@ import shutil
 import sys
 import time
 
-# One device for each core, so that training is data parallel over the cores: a third
-# faster than one device with many threads. A power of two, to divide the batches.
-_CORES = min(os.cpu_count() or 1, 8)
-os.environ.setdefault(
-  "XLA_FLAGS",
-  f"--xla_force_host_platform_device_count={1 << (_CORES.bit_length() - 1)}",
-)
+from tdmm_jax import host_cpus
+
+host_cpus.one_device_a_core()
 
 import showcase
 import tqdm
@@ -148,6 +144,35 @@ def _summary(stages: Stages, corpus: dict, scores: dict, real: dict) -> dict:
   }
 
 
+# What is compared with the released checkpoint: (group, score, words, decimals).
+_COMPARED = (
+  ("tokenizer", "face_error_mm", "tokenizer: face error, mm", 2),
+  ("m2l", "cor_e", "motion to language: CorE", 2),
+  ("m2l", "emotion_family_accuracy", "motion to language: emotion family", 2),
+  ("l2m", "cor_e", "language to motion: CorE", 2),
+  ("l2m", "emotion_family_accuracy", "language to motion: emotion family", 2),
+  ("l2m", "token_accuracy", "language to motion: token accuracy", 2),
+)
+
+
+def beside_release(summary: dict) -> list[str]:
+  """The demo's scores beside the released checkpoint's, a line each; none without one.
+
+  Each is of its own test split: the demo's has 6 labels of a family, the release's all.
+  """
+  path = runs.RELEASE_DIR / "scores.json"
+  if not path.exists():
+    return []
+  theirs = checkpoints.read_json(path)
+  lines = [f"  {'beside the released checkpoint':36} {'demo':>9} {'release':>9}"]
+  for group, key, words, decimals in _COMPARED:
+    pair = [scores[group].get(key) for scores in (summary, theirs)]
+    cells = ["" if value is None else f"{value:.{decimals}f}" for value in pair]
+    lines.append(f"  {words:36} {cells[0]:>9} {cells[1]:>9}")
+  count = f"{theirs['num_clips']} {theirs['split']} clips of all labels"
+  return [*lines, f"  (each on its own test split; the release's: {count})"]
+
+
 def _print_table(summary: dict, report_path: pathlib.Path) -> None:
   t, m, w, r = (summary[key] for key in ("tokenizer", "m2l", "l2m", "real"))
   ceiling = m["ceiling"]["emotion_family_accuracy"]
@@ -170,6 +195,7 @@ def _print_table(summary: dict, report_path: pathlib.Path) -> None:
        f"frozen face {r['frozen_landmark_error']:.4f}")
     )  # fmt: skip
   print("\n" + "\n".join(f"  {a:36} {b:>9}   {c}" for a, b, c in rows))
+  print("\n" + "\n".join(beside_release(summary)))
   print(
     f"\n{summary['seconds']['total'] / 60:.1f} minutes in all, installation included"
   )

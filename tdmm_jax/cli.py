@@ -12,7 +12,15 @@ import pathlib
 import sys
 import time
 
-from tdmm_jax import __version__, cli_evaluate, cli_files, cli_tokens, runs, terminal
+from tdmm_jax import (
+  __version__,
+  cli_evaluate,
+  cli_files,
+  cli_tokens,
+  host_cpus,
+  runs,
+  terminal,
+)
 from tdmm_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -333,6 +341,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
   """Runs one command; returns the exit code."""
+  host_cpus.one_device_a_core()
   parser = _parser()
   terminal.complete(parser)
   args = parser.parse_args(argv)

@@ -2,10 +2,11 @@
 
   python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
   python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release \
-      --compare runs/full/records
+      --scores scores.json --compare runs/full/records
 
-`--compare` also encodes clips of the valid split with the tokenizer before and after,
-and prints which share of the tokens differs.
+`--scores`, the file that `tdmm evaluate --json` wrote, goes along, and into
+MODEL_CARD.md. `--compare` also encodes clips of the valid split with the tokenizer
+before and after, and prints which share of the tokens differs.
 """
 
 import argparse
@@ -15,13 +16,18 @@ import shutil
 import sys
 import tempfile
 
+import jinja2
 import numpy as np
+from safetensors.numpy import load_file
 
 from tdmm_jax import checkpoints, motion_codec, packed, runs
 from tdmm_jax.errors import UserError
 
 MAX_BYTES = 40_000_000  # what an installation may grow by
+SCORES, CARD = "scores.json", "MODEL_CARD.md"
+_TEMPLATE = pathlib.Path(__file__).parent / "model_card.md.j2"
 _VOCABULARY = ("spiece.model", "vocab.json")
+_FOLDERS = {"records_dir", "tokenizer_dir", "init_from"}
 _CLIPS = 64  # compared
 
 
@@ -69,11 +75,52 @@ def _pack_part(source: pathlib.Path, target: pathlib.Path) -> int:
   if "dtype" in stored["config"]["model"]:
     # Trained in bfloat16 maybe; most CPUs are slow at it.
     stored["config"]["model"]["dtype"] = "float32"
+  for key in _FOLDERS & stored["config"].keys():
+    folder = pathlib.PurePath(stored["config"][key])
+    if folder.is_absolute():  # of the machine that trained it: nobody else's business
+      stored["config"][key] = folder.name
   checkpoints.write_json(target / motion_codec.CONFIG_FILE, stored)
   for name in _VOCABULARY:
     if (source / name).exists():
       shutil.copyfile(source / name, target / name)
   return int(model["step"])
+
+
+def write_card(directory, scores: dict | None = None) -> None:
+  """Writes MODEL_CARD.md of a packed run, and the scores beside it.
+
+  Args:
+    scores: of `tdmm evaluate`; without them those that lie there, if any.
+  """
+  from tdmm_jax.evaluation import tables
+
+  directory = pathlib.Path(directory)
+  if scores is not None:
+    checkpoints.write_json(directory / SCORES, scores)
+  elif (directory / SCORES).exists():
+    scores = checkpoints.read_json(directory / SCORES)
+  held = packed.read_checksums(directory)
+  sizes = [(directory / name).stat().st_size for name in held["sha256"]]
+  params = lambda part: sum(
+    x.size
+    for name, x in load_file(directory / part / packed.TENSORS).items()
+    if name.startswith("params/")
+  )
+  stored = checkpoints.read_json(directory / runs.LANGUAGE_MODEL / "config.json")
+  shown = ""
+  if scores is not None:
+    text = tables.markdown(scores, "release", "the full corpus")
+    shown = text.split("\n", 2)[2].replace("\n## ", "\n### ").strip()
+  template = jinja2.Template(_TEMPLATE.read_text(), keep_trailing_newline=True)
+  card = template.render(
+    counts={part: f"{params(part) / 1e6:.1f} million" for part in held["steps"]},
+    steps=held["steps"],
+    megabytes=f"{sum(sizes) / 1e6:.1f}",
+    versions=stored["versions"],
+    seconds=f"{stored['config']['max_frames'] / 25:g}",
+    scores=shown,
+  )
+  (directory / CARD).write_text(card)
 
 
 def token_difference(run_dir, packed_dir, records_dir) -> float:
@@ -95,10 +142,13 @@ def main(argv=None) -> int:
   )
   parser.add_argument("--run", required=True, help="the trained run's directory")
   parser.add_argument("--out", required=True, help="the folder to write")
+  parser.add_argument("--scores", metavar="FILE", help="of tdmm evaluate --json")
   parser.add_argument("--compare", metavar="RECORDS", help="count tokens that differ")
   args = parser.parse_args(argv)
   try:
+    scores = checkpoints.read_json(args.scores) if args.scores else None
     content = {"out": args.out, "bytes": pack(args.run, args.out)}
+    write_card(args.out, scores)
     if args.compare:
       share = token_difference(args.run, args.out, args.compare)
       content["share_of_tokens_that_differ"] = share

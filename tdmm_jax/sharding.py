@@ -65,9 +65,15 @@ def _spec(names: Sequence[str | None]) -> PartitionSpec:
   return PartitionSpec(*(None if name is None else rules[name] for name in names))
 
 
+def _outside_mesh() -> bool:
+  """Nothing is sharded by name: no mesh is in use, or each device runs on its own."""
+  mesh = jax.sharding.get_abstract_mesh()
+  return mesh.empty or mesh.axis_names != MESH_AXES
+
+
 def constrain(x: jax.Array, *names: str | None) -> jax.Array:
   """Constrains an activation's sharding; without a mesh it returns x unchanged."""
-  if jax.sharding.get_abstract_mesh().empty:
+  if _outside_mesh():
     return x
   return jax.lax.with_sharding_constraint(x, _spec(names))
 
@@ -80,6 +86,33 @@ def num_batch_shards() -> int:
   )
 
 
+def can_share_rows(num_rows: int, params) -> bool:
+  """Whether `share_rows` can run: several devices here, and nothing is tied to one."""
+  devices = jax.local_device_count()
+  alone = jax.process_count() == 1 and jax.sharding.get_abstract_mesh().empty
+  free = not any(getattr(x, "committed", False) for x in jax.tree.leaves(params))
+  return alone and free and 1 < devices <= num_rows and num_rows % devices == 0
+
+
+def share_rows(fn, whole: Sequence[Any], rows: Sequence[jax.Array]):
+  """`fn(*whole, *rows)`, each device of this process with its share of the rows.
+
+  The devices do not hear of each other, so loops may end when each likes.
+
+  Args:
+    whole: trees of arrays that every device is given.
+    rows: arrays whose first axis is shared out; so is the result's.
+  """
+  mesh = jax.make_mesh(
+    (jax.local_device_count(),), ("rows",), axis_types=(AxisType.Auto,)
+  )
+  specs = (PartitionSpec(),) * len(whole) + (PartitionSpec("rows"),) * len(rows)
+  shared = jax.shard_map(
+    fn, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("rows"), check_vma=False
+  )
+  return shared(*whole, *rows)
+
+
 def gathered(kernel: jax.Array, *names: str) -> jax.Array:
   """A kernel as a matrix product takes it: whole along fsdp, split along tensor.
 
@@ -87,7 +120,7 @@ def gathered(kernel: jax.Array, *names: str) -> jax.Array:
   here, because left to itself the TPU compiler cuts each product into a ring of small
   ones. The gradient goes back to where the kernel rests: each device sums its shard.
   """
-  if jax.sharding.get_abstract_mesh().empty:
+  if _outside_mesh():
     return kernel
   in_use = [None if dict(LOGICAL_AXIS_RULES)[n] == "fsdp" else n for n in names]
 
@@ -112,7 +145,7 @@ def per_shard(fn, in_names: Sequence[Sequence[str]], out_names: Sequence[str]):
     in_names: logical axes of each of fn's arrays.
     out_names: those of its one result.
   """
-  if jax.sharding.get_abstract_mesh().empty:
+  if _outside_mesh():
     return fn
   specs = tuple(_spec(names) for names in in_names)
   return jax.shard_map(fn, in_specs=specs, out_specs=_spec(out_names), check_vma=False)

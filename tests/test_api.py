@@ -72,7 +72,9 @@ def test_find_takes_the_release_then_the_demo(tmp_path, monkeypatch):
     tdmm_jax.load("release")
   (tmp_path / "runs" / "demo").mkdir(parents=True)
   assert runs.find() == runs.DEMO_DIR
-  runs.RELEASE_DIR.mkdir(parents=True)
+  runs.RELEASE_DIR.mkdir(parents=True)  # a folder for it is no release
+  assert runs.find() == runs.DEMO_DIR
+  (runs.RELEASE_DIR / "lm").mkdir()
   assert runs.find() == runs.find("release") == runs.RELEASE_DIR
   assert str(runs.find("elsewhere")) == "elsewhere"
 

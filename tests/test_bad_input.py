@@ -10,7 +10,7 @@ import pytest
 import t5_folders
 import tiny
 
-from tdmm_jax import cli
+from tdmm_jax import cli, runs
 from tdmm_jax.face import motion as motion_lib
 
 # JAX and absl log lines of their own (I1122 20:06:24 ...).
@@ -325,6 +325,7 @@ def test_the_bomb_is_live(tmp_path):
 
 def test_no_run_at_all(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(runs, "RELEASE_DIR", tmp_path / "none")
   assert cli.main(["generate", "A smile."]) == 2
   assert "--run: not given and runs/demo does not exist" in capsys.readouterr().err
 

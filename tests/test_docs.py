@@ -18,7 +18,7 @@ import matplotlib
 import pytest
 import tiny
 
-from tdmm_jax import cli
+from tdmm_jax import cli, runs
 
 DOCS = sorted([tiny.REPO / "README.md", *(tiny.REPO / "docs").glob("*.md")])
 NAMES = [str(path.relative_to(tiny.REPO)) for path in DOCS]
@@ -65,7 +65,7 @@ def check(command: str) -> None:
     for option in re.findall(r" --([\w]+)(?![\w.])", command):
       flag = re.search(rf"""["'](--)?{option}["']""", source)
       assert flag or option == "config", f"{command}: no option --{option}"
-    for config in re.findall(r"--config[= ](configs/\S+)", command):
+    for config in re.findall(r"--config[= ](configs/[^\s:]+)", command):
       assert (tiny.REPO / config).exists(), command
 
 
@@ -82,10 +82,11 @@ def test_every_command_exists(name, capsys):
 
 @pytest.fixture
 def folder(tiny_run, tmp_path, monkeypatch):
-  """A fresh folder with a run in runs/demo, as after `make demo`."""
+  """A fresh folder with a small run in runs/demo and in the release's place."""
   (tmp_path / "runs").mkdir()
   (tmp_path / "runs" / "demo").symlink_to(tiny_run)
   monkeypatch.chdir(tmp_path)
+  monkeypatch.setattr(runs, "RELEASE_DIR", tiny_run)
   return tmp_path
 
 

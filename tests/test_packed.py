@@ -30,6 +30,9 @@ def test_parameters_are_those_of_the_run_to_float16(tiny_run, release):
     jax.tree.map(np.testing.assert_array_equal, ours["collections"], run["collections"])
     assert {x.dtype for x in jax.tree.leaves(ours["params"])} == {np.dtype("float32")}
     assert checkpoints.has_checkpoint(release / part)
+    config = (release / part / "config.json").read_text()
+    assert str(tiny_run) in (tiny_run / part / "config.json").read_text()
+    assert str(tiny_run) not in config and '"/' not in config
   size = (release / "lm" / packed.TENSORS).stat().st_size
   run_params = checkpoints.restore_model(tiny_run / "lm")["params"]
   count = sum(x.size for x in jax.tree.leaves(run_params))
@@ -141,14 +144,42 @@ def test_packing_counts_tokens_that_differ(tiny_run, release, tmp_path, capsys):
   assert pack_release.token_difference(tiny_run, tiny_run, tiny_run / "records") == 0
   out = str(tmp_path / "again")
   (tmp_path / "again").mkdir()
-  (tmp_path / "again" / "MODEL_CARD.md").write_text("kept")
+  (tmp_path / "again" / "NOTES.md").write_text("kept")
   args = ["--run", str(tiny_run), "--out", out, "--compare", str(tiny_run / "records")]
   assert pack_release.main(args) == 0
   said = json.loads(capsys.readouterr().out)
   assert 0 <= said["share_of_tokens_that_differ"] < 0.05
-  assert (tmp_path / "again" / "MODEL_CARD.md").read_text() == "kept"
+  assert (tmp_path / "again" / "NOTES.md").read_text() == "kept"
   again = (tmp_path / "again" / packed.CHECKSUMS).read_bytes()
   assert again == (release / packed.CHECKSUMS).read_bytes()
+
+
+SCORES = {
+  "num_clips": 7,
+  "split": "test",
+  "seed": 0,
+  "m2l": {"cor_e": 4.321},
+  "l2m": {"replications": 1, "cor_e": 3.5},
+  "tokenizer": {"codebook_used": 5, "num_codes": 24, "perplexity": 3.0},
+  "versions": {},
+  "unavailable": {},
+}
+
+
+def test_the_model_card_says_what_was_packed_and_measured(tiny_run, tmp_path, capsys):
+  scores, out = tmp_path / "scores.json", tmp_path / "release"
+  args = ["--run", str(tiny_run), "--out", str(out)]
+  assert pack_release.main(args) == 0
+  assert "Not scored" in (out / "MODEL_CARD.md").read_text()
+  scores.write_text(json.dumps(SCORES))
+  assert pack_release.main([*args, "--scores", str(scores)]) == 0
+  card = (out / "MODEL_CARD.md").read_text()
+  assert "| release | 4.32 |" in card and "7 test clips" in card
+  assert "tokenizer 12, lm 12" in card and "Not scored" not in card
+  assert pack_release.main(args) == 0  # packed again: the scores stay
+  assert (out / "MODEL_CARD.md").read_text() == card
+  assert json.loads((out / "scores.json").read_text()) == SCORES
+  capsys.readouterr()
 
 
 def test_using_it_imports_nothing_of_training(release):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from tdmm_jax import sharding
 from tdmm_jax.decoding import guidance as guidance_lib
 from tdmm_jax.errors import UserError
 from tdmm_jax.vocab import EOS_ID, PAD_ID
@@ -211,8 +212,28 @@ def decode(
   """
   batch_size, length = low_BL.shape
   sampling = Sampling(**sampling)
+  inputs = (low_BL, high_BL, row_keys(rng, batch_size))
+  stop = length if stop is None else stop
+  if sharding.can_share_rows(batch_size, params):
+    # The rows of a request, with and without its prompt, stay together.
+    fed = guidance_lib.num_fed(sampling.guidance)
+    tokens_BGM = jnp.reshape(encoder_input_tokens_BM, (fed, batch_size, -1))
+    tokens_BGM = jnp.swapaxes(tokens_BGM, 0, 1)
+    return _decode_shared(model, params, tokens_BGM, *inputs, stop, sampling=sampling)
+  return _decode(
+    model, params, encoder_input_tokens_BM, *inputs, stop, sampling=sampling
+  )
+
+
+def _decode(
+  model, params, encoder_input_tokens_BM, low_BL, high_BL, keys_B, stop, *, sampling
+):
   state = start(
-    model, params, encoder_input_tokens_BM, length=length, sampling=sampling
+    model,
+    params,
+    encoder_input_tokens_BM,
+    length=low_BL.shape[1],
+    sampling=sampling,
   )
   return advance(
     model,
@@ -220,8 +241,26 @@ def decode(
     encoder_input_tokens_BM,
     low_BL,
     high_BL,
-    row_keys(rng, batch_size),
+    keys_B,
     state,
-    length if stop is None else stop,
+    stop,
     sampling=sampling,
   ).tokens_BL
+
+
+@functools.partial(jax.jit, static_argnames=("model", "sampling"))
+def _decode_shared(
+  model, params, tokens_BGM, low_BL, high_BL, keys_B, stop, *, sampling
+):
+  """`_decode`, every device of this process its rows: none waits for another."""
+
+  def mine(params, stop, tokens_BGM, low_BL, high_BL, keys_B):
+    tokens_GBM = jnp.swapaxes(tokens_BGM, 0, 1)
+    rows = tokens_GBM.reshape(-1, tokens_GBM.shape[-1])
+    return _decode(
+      model, params, rows, low_BL, high_BL, keys_B, stop, sampling=sampling
+    )
+
+  return sharding.share_rows(
+    mine, (params, stop), (tokens_BGM, low_BL, high_BL, keys_B)
+  )

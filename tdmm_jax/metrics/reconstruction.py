@@ -69,7 +69,7 @@ def _batches(clips, decoded):
   while order:
     padded = lambda n: -(-n // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
     length = padded(len(decoded[order[0]]))
-    rows = max(_FRAMES // length, 1)
+    rows = min(max(_FRAMES // length, 1), len(clips))
     group = [i for i in order[:rows] if len(decoded[i]) <= length]
     order = order[len(group) :]
     width = decoded[group[0]].shape[1]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from flax import linen as nn
 
 from tdmm_jax.decoding import constraints, sample, streaming
@@ -273,3 +274,33 @@ def test_fixed_frames_stay_and_the_others_follow_them():
 def test_settings_out_of_range_are_named(name, value):
   with pytest.raises(UserError, match=f"--{name} .*out of range"):
     sample.Sampling(**{name: value})
+
+
+SHARED = """
+import functools, sys
+import jax, numpy as np
+sys.path.insert(0, "tests/decoding")
+import test_sample as this
+from tdmm_jax import sharding
+from tdmm_jax.decoding import constraints, sample
+
+frames = [1, 5, 9, 3]
+low, high = constraints.exact_motion(this.Ids(), frames, this.LENGTH)
+params = this.parameters()
+can_share = sharding.can_share_rows
+for guidance in (1.0, 2.0):
+  rows = this.prompts(4 if guidance == 1.0 else 8)
+  decode = functools.partial(sample.decode, this.MODEL, params, rows, low, high,
+                             jax.random.key(3), temperature=1.0, guidance=guidance)
+  assert sharding.can_share_rows(4, params)
+  shared = [np.asarray(decode()), np.asarray(decode(stop=4))]
+  sharding.can_share_rows = lambda *_: False
+  alone = [np.asarray(decode()), np.asarray(decode(stop=4))]
+  np.testing.assert_array_equal(shared, alone)
+  sharding.can_share_rows = can_share
+assert len({row.tobytes() for row in shared[0]}) == 4
+"""
+
+
+def test_devices_that_share_rows_make_the_same_tokens():
+  tiny.run_python(SHARED.replace("tests/", f"{tiny.REPO}/tests/"), devices=2)

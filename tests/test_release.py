@@ -1,0 +1,92 @@
+"""What people install and cite: the wheel, its checkpoint, the citation."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import tiny
+import yaml
+
+import tdmm_jax
+from tdmm_jax import pack_release, packed, runs
+
+RELEASED = (runs.RELEASE_DIR / packed.CHECKSUMS).exists()
+
+
+def test_citation_and_changelog_name_this_version():
+  cited = yaml.safe_load((tiny.REPO / "CITATION.cff").read_text())
+  needed = {"cff-version", "message", "title", "authors", "version", "license"}
+  assert needed <= cited.keys()
+  assert cited["version"] == tdmm_jax.__version__
+  assert "2603.16936" in str(cited["references"])
+  versions = re.findall(
+    r"^## (\S+) \((\S+)\)", (tiny.REPO / "CHANGELOG.md").read_text(), re.MULTILINE
+  )
+  assert versions[0] == (cited["version"], cited["date-released"])
+
+
+@pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
+def test_the_release_is_whole_small_and_has_its_card():
+  for part in (runs.TOKENIZER, runs.LANGUAGE_MODEL):
+    packed.verify(runs.RELEASE_DIR / part)
+  files = [path for path in runs.RELEASE_DIR.rglob("*") if path.is_file()]
+  assert sum(path.stat().st_size for path in files) < pack_release.MAX_BYTES
+  scores = json.loads((runs.RELEASE_DIR / pack_release.SCORES).read_text())
+  assert scores["split"] == "test"
+  card = (runs.RELEASE_DIR / pack_release.CARD).read_text()
+  assert f"| {scores['m2l']['cor_e']:.2f} |" in card
+  stored = json.loads((runs.RELEASE_DIR / "lm" / "config.json").read_text())
+  assert stored["versions"]["tokenizer"] == scores["versions"]["tokenizer"]
+  assert not re.search(r'"(/|~)', json.dumps(stored)), "a path of one machine"
+
+
+def copy_of_the_source(folder):
+  """The files that a wheel is built of, with a checkpoint, the real one if there is."""
+  for name in ("tdmm_jax", "data_prep", "configs", "launch"):
+    skip = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(tiny.REPO / name, folder / name, ignore=skip)
+  for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.txt"):
+    shutil.copyfile(tiny.REPO / name, folder / name)
+  return folder
+
+
+def run(*words, **options) -> str:
+  done = subprocess.run(words, capture_output=True, text=True, timeout=300, **options)
+  assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+  return done.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_generates_and_describes_right_after_installation(tmp_path, tiny_run):
+  (tmp_path / "source").mkdir()
+  source = copy_of_the_source(tmp_path / "source")
+  if not RELEASED:
+    pack_release.pack(tiny_run, source / "tdmm_jax" / "release")
+  pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
+  options = ("--no-deps", "--no-build-isolation", "--no-index")
+  run(*pip, "wheel", *options, "-w", str(tmp_path), str(source))
+  (wheel,) = tmp_path.glob("*.whl")
+  names = set(zipfile.ZipFile(wheel).namelist())
+  release = source / "tdmm_jax" / "release"
+  held = {f"tdmm_jax/release/{p.relative_to(release)}" for p in release.rglob("*.*")}
+  assert held <= names and "tdmm_jax/release/lm/model.safetensors" in held
+  installed = tmp_path / "installed"
+  run(*pip, "install", *options, "--target", str(installed), str(wheel))
+  # An empty folder, and of Python's path only the wheel and what it depends on.
+  env = os.environ | {"PYTHONPATH": str(installed), "JAX_PLATFORMS": "cpu"}
+  (tmp_path / "work").mkdir()
+  command = "import sys, tdmm_jax.cli; sys.exit(tdmm_jax.cli.main(sys.argv[1:]))"
+  tdmm = lambda *words: run(
+    sys.executable, "-c", command, *words, cwd=tmp_path / "work", env=env
+  )
+  assert f"checkpoint: {installed}/tdmm_jax/release" in tdmm("--version")
+  seconds = "4" if RELEASED else "0.4"
+  assert "motion.npz" in tdmm("generate", "She smiles.", "--seconds", seconds)
+  path = next((tmp_path / "work").rglob("motion.npz"))
+  said = tdmm("describe", str(path))
+  assert len(said.split()) >= (3 if RELEASED else 0)
