@@ -14,7 +14,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.face_model = "default_v1"  # or the path of generic_model.pkl, flame2023.pkl
   config.window = 64
   config.batch_size = 16
-  config.total_steps = 800
+  config.total_steps = 1_000
   config.save_every = 250
   config.optimizer = "muon"
   config.learning_rate = 3e-3
