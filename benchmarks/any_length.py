@@ -109,13 +109,14 @@ def main() -> None:
   if args.work:
     _work(args.run, args.work)
     return
+  # First: a child's peak begins at what its parent holds.
+  used = {frames: memory(args.run, frames) for frames in _FRAMES}
   directory = runs.find(args.run)
   codec = motion_codec.load(directory / runs.TOKENIZER)
   clips = records.load_clips(args.records or directory / "records", args.split)
   clips = clips[: args.clips]
   vectors = [c["vectors"][: _LENGTHS[i % len(_LENGTHS)]] for i, c in enumerate(clips)]
-  found = {"padding": padding(codec, vectors), "near": NEAR}
-  found["memory"] = {frames: memory(args.run, frames) for frames in _FRAMES}
+  found = {"padding": padding(codec, vectors), "near": NEAR, "memory": used}
   print(json.dumps(found, indent=2))
 
 
