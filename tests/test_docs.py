@@ -61,7 +61,11 @@ def check(command: str) -> None:
   else:
     found = importlib.util.find_spec(words[2])
     assert found is not None, f"{command}: no module {words[2]}"
-    source = pathlib.Path(found.origin).read_text()
+    path = pathlib.Path(found.origin)
+    source = path.read_text()
+    # Options that it shares with a program beside it are that one's.
+    for name in re.findall(rf"^from {path.parent.name} import (\w+)", source, re.M):
+      source += (path.parent / f"{name}.py").read_text()
     for option in re.findall(r" --([\w]+)(?![\w.])", command):
       flag = re.search(rf"""["'](--)?{option}["']""", source)
       assert flag or option == "config", f"{command}: no option --{option}"
