@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import tokenizers
+from benchmarks import tokenizer_table
 from tdmm_jax import motion_codec
 from tdmm_jax.face import face_model, motion_vector
 
@@ -111,11 +111,11 @@ def _offset(face, frames_TP, unit_KP, size_K, std_P) -> dict:
 
 def flip_rates(codec, clips: list[dict], moves: list[dict]) -> dict[str, float]:
   """Share of valid frames whose token flips, of each kind of move."""
-  vectors, mask = tokenizers.padded(clips)
+  vectors, mask = tokenizer_table.padded(clips)
   valid = np.zeros_like(mask)
   for row, clip in enumerate(clips):
     valid[row, : len(clip["valid"])] = clip["valid"]
-  encode = lambda x: tokenizers.in_batches(codec.encode_window, x, mask)
+  encode = lambda x: tokenizer_table.in_batches(codec.encode_window, x, mask)
   codes = encode(vectors)
   rates = {}
   for kind in _KINDS:
@@ -143,11 +143,11 @@ def table(found: dict[str, dict[str, dict]]) -> str:
 
 
 def main() -> None:
-  parser = tokenizers.arguments(__doc__, clips=100)
+  parser = tokenizer_table.arguments(__doc__, clips=100)
   parser.add_argument("--most", type=float, default=3.0)
   args = parser.parse_args()
-  clips = [c for c in tokenizers.load_clips(args) if c["valid"].any()]
-  rows = tokenizers.find_rows(args.rows)
+  clips = [c for c in tokenizer_table.load_clips(args) if c["valid"].any()]
+  rows = tokenizer_table.find_rows(args.rows)
   first = motion_codec.load(rows[0])
   region = np.asarray(first.face.regions["face"])
   face = face_model.vertex_subset(first.face, region)
@@ -167,11 +167,11 @@ def main() -> None:
     found.setdefault(workdir.parent.name, {})[workdir.name] = rates
     print(f"{workdir}: {rates['smallest']:.3f}", file=sys.stderr)
     content = {"split": args.split, "num_clips": len(clips), "moves": about}
-    tokenizers.write(args.json, content | {"rows": found})
+    tokenizer_table.write(args.json, content | {"rows": found})
   for kind, mean in about.items():
     print(f"{kind}: {mean['change_mm']:.3f} mm RMS, {mean['size']:.2f} deviations long")
   print("\n" + table(found))
 
 
 if __name__ == "__main__":
-  tokenizers.run(main)
+  tokenizer_table.run(main)

@@ -2,7 +2,7 @@
 
 Run: python -m tdmm_jax.train --config configs/tokenizer_table.py:fsq_phases_1k \\
        --workdir runs/tokenizers/fsq_phases_1k/0 --config.records_dir RECORDS
-     python -m benchmarks.tokenizers --rows runs/tokenizers --records RECORDS
+     python -m benchmarks.tokenizer_table --rows runs/tokenizers --records RECORDS
 Sweep: every row of ROWS; --config.seed, for another seed of a row.
 
 Each has about 18M parameters, as T2M-GPT's network has at its width of 512. An H100

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import real_tokens, token_flips, tokenizers
+from benchmarks import real_tokens, token_flips, tokenizer_table
 from tdmm_jax import checkpoints, evaluate, motion_codec
 from tdmm_jax.data import records
 from tdmm_jax.face import face_model
@@ -29,8 +29,8 @@ def test_the_table_has_the_numbers_of_an_evaluation(
     (tmp_path / row / seed).symlink_to(tiny_run / "tokenizer")
   words = ["--rows", tmp_path, "--records", tiny_run / "records", "--clips", len(clips)]
   words += ["--json", tmp_path / "scores.json"]
-  monkeypatch.setattr(sys, "argv", ["tokenizers", *map(str, words)])
-  tokenizers.main()
+  monkeypatch.setattr(sys, "argv", ["tokenizer_table", *map(str, words)])
+  tokenizer_table.main()
   stored = checkpoints.read_json(tmp_path / "scores.json")
   assert {row: [*seeds] for row, seeds in stored["rows"].items()} == {
     "one": ["0"],
