@@ -1,6 +1,7 @@
 """The tokenizers of configs/tokenizer_table.py beside each other, on one split.
 
-  python -m benchmarks.tokenizer_table --rows runs/tokenizers --records runs/small/records
+  python -m benchmarks.tokenizer_table --rows runs/tokenizers \\
+      --records runs/small/records
 
 `--rows`: a folder with one training run in `ROW/SEED`. For each: errors on the face and
 the head, and their shares of what the mean training frame alone would cost; the lips'
