@@ -201,6 +201,8 @@ def test_evaluate_gives_the_promised_keys(tiny_run, tmp_path, capsys):
       assert np.isfinite(scores[part][key]), key
       assert key in out
       for beside in ("ceiling", "floor"):
+        if (beside, key) == ("ceiling", "cor_e"):
+          continue  # a regression of the label, which --quick leaves out
         assert scores[part].get(beside, {}).get(key, 0) is not None, (beside, key)
   for part in ("m2l", "l2m"):
     shares = [v for k, v in scores[part].items() if k.endswith(("accuracy", "_f1"))]

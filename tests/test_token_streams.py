@@ -13,7 +13,7 @@ class StandIn(motion_codec.MotionCodec):
   """Reads 5 frames to each side with weights of the frame's phase; exact integers."""
 
   def __init__(self):
-    self.model = types.SimpleNamespace(dilations=(2, 3))
+    self.model = types.SimpleNamespace(reach=5)
     self.num_phases = 3
     self.weights = np.random.default_rng(0).integers(1, 99, (3, 11))
 
