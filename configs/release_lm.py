@@ -4,8 +4,8 @@ Run: python -m tdmm_jax.train --config configs/release_lm.py --workdir runs/rele
      python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
 Data: the `full` corpus, 57,600 clips, 80 hours, and configs/release_tokenizer.py's
 tokens. 2.6 million parameters.
-Seen: 32 minutes on two CPU cores that did other work beside it. The released one's first
-2,197 updates followed a schedule of 8,000, the others this one; no other row did so.
+Seen: 32 minutes on two CPU cores that did other work beside it. The released one's
+first 2,197 updates followed a schedule of 8,000 steps, the others this one.
 """
 
 import ml_collections
