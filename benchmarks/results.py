@@ -1,12 +1,11 @@
 """Writes the tables of docs/results.md from the files that `tdmm evaluate` wrote.
 
-  tdmm evaluate --run runs/release --records runs/full/records --replications 20 \\
-      --json docs/results/release.json
   python -m benchmarks.results
 
-docs/results/ holds a file for each row (configs/ablations.py names them), release.json,
+docs/results/ holds a file for each row (configs/ablations.py names them),
 baselines.json (`python -m benchmarks.baselines`), and trainings.json: {row:
-{"hardware": "1 H100", "hours": 0.1}}. A row without a file is left out. What stands in
+{"hardware": "1 H100", "hours": 0.1}}. The release's scores go along with the checkpoint,
+tdmm_jax/release/scores.json. A row without a file is left out. What stands in
 docs/results.md outside the two marks is kept.
 """
 
@@ -16,7 +15,7 @@ import pathlib
 import sys
 
 from configs import ablations
-from tdmm_jax import checkpoints
+from tdmm_jax import checkpoints, runs
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import baselines, tables
 
@@ -67,10 +66,11 @@ def rows_of(folder: pathlib.Path) -> dict[str, dict]:
     UserError: there are none, or one is not JSON.
   """
   names = ["release", *ablations.ROWS]
+  files = {name: folder / f"{name}.json" for name in names}
+  if folder == FOLDER:  # they go along with the checkpoint
+    files["release"] = runs.RELEASE_DIR / "scores.json"
   found = {
-    name: checkpoints.read_json(folder / f"{name}.json")
-    for name in names
-    if (folder / f"{name}.json").exists()
+    name: checkpoints.read_json(path) for name, path in files.items() if path.exists()
   }
   if not found:
     raise UserError(f"{folder}: none of {', '.join(names)}.json; evaluate a run first")

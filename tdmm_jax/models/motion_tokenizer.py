@@ -37,9 +37,7 @@ def _dense(features, name, *axes, dtype=jnp.float32, scale=1.0):
     dtype=dtype,
     kernel_init=sharding.partitioned(init, *axes),
     bias_init=sharding.partitioned(nn.initializers.zeros, axes[-1]),
-    dot_general=lambda x, kernel, *_, **kwargs: layers.flat_product(
-      x, kernel, **kwargs
-    ),
+    dot_general=layers.flat_product,
   )
 
 
@@ -113,9 +111,7 @@ class TemporalStack(nn.Module):
       name="output",
       kernel_init=zeros("embed", self.out_axis),
       bias_init=zeros(self.out_axis),
-      dot_general=lambda x, kernel, *_, **kwargs: layers.flat_product(
-        x, kernel, **kwargs
-      ),
+      dot_general=layers.flat_product,
     )(x_BTD)
 
 
