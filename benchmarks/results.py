@@ -4,8 +4,8 @@
 
 docs/results/ holds a file for each row (configs/ablations.py names them),
 baselines.json (`python -m benchmarks.baselines`), and trainings.json: {row:
-{"hardware": "1 H100", "hours": 0.1}}. The release's scores go along with the checkpoint,
-tdmm_jax/release/scores.json. A row without a file is left out. What stands in
+{"hardware": "1 H100", "hours": 0.1}}. The release's scores go along with the
+checkpoint, tdmm_jax/release/scores.json. A row without a file is left out. What stands in
 docs/results.md outside the two marks is kept.
 """
 
@@ -67,7 +67,7 @@ def rows_of(folder: pathlib.Path) -> dict[str, dict]:
   """
   names = ["release", *ablations.ROWS]
   files = {name: folder / f"{name}.json" for name in names}
-  if folder == FOLDER:  # they go along with the checkpoint
+  if folder.resolve() == FOLDER.resolve():  # they go along with the checkpoint
     files["release"] = runs.RELEASE_DIR / "scores.json"
   found = {
     name: checkpoints.read_json(path) for name, path in files.items() if path.exists()
