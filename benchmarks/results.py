@@ -5,8 +5,8 @@
 docs/results/ holds a file for each row (configs/ablations.py names them),
 baselines.json (`python -m benchmarks.baselines`), and trainings.json: {row:
 {"hardware": "1 H100", "hours": 0.1}}. The release's scores go along with the
-checkpoint, tdmm_jax/release/scores.json. A row without a file is left out. What stands in
-docs/results.md outside the two marks is kept.
+checkpoint, tdmm_jax/release/scores.json. A row without a file is left out. What stands
+in docs/results.md outside the two marks is kept.
 """
 
 import argparse
