@@ -29,6 +29,8 @@ _JUDGED = tuple(
   for key, words in (("cor_e", "Emotion"), ("cor_m", "Motion"), ("cor_i", "Intensity"))
 )
 
+_CONSTANT = "constant_"  # the score of the mean training frame as output
+
 # The same scores of something else, which stand in a group beside its own.
 _BESIDE = {
   "ceiling": "ceiling",
@@ -71,7 +73,12 @@ TABLES = {
         (("constant_lip_lve_sq_mm2", "mean frame as output"),),
         "lower",
       ),
-      Measure("jitter_ratio", "Jitter, of the true motion's", "x", (), "lower"),
+      Measure("lip_lve_rms_mm", "Lip error (LVE-rms)", "mm", (), "lower"),
+      Measure("fdd_mm2", "Upper-face dynamics (FDD, CodeTalker)", "mm²"),
+      Measure("fdd_abs_mm", "Upper-face dynamics (FDD, ARTalk)", "mm", (), "lower"),
+      Measure("fve_mm", "Face error, not weighted", "mm", (), "lower"),
+      Measure("mve_mm", "Error of all vertices", "mm", (), "lower"),
+      Measure("jitter_ratio", "Jitter, of the true motion's (1 is ideal)", "x"),
       Measure("codebook_used", "Codes that occur", "%", (("num_codes", "codes"),)),
       Measure("perplexity", "Code perplexity", "", (("num_codes", "codes"),)),
     ),
@@ -184,9 +191,12 @@ def flatten(group: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _base(key: str, values: Mapping[str, Any]) -> str:
-  """The key that it stands beside ("ceiling.l2" beside "l2"), or itself."""
+  """What it stands beside ("ceiling.l2": "l2"; "constant_l2", too), or itself."""
   group, _, rest = key.partition(".")
-  return rest if group in _BESIDE and rest in values else key
+  if group in _BESIDE and rest in values:
+    return rest
+  rest = key.removeprefix(_CONSTANT)
+  return rest if rest in values else key
 
 
 def _others(key: str, values: Mapping[str, Any], used: set, unit: str) -> list[str]:
@@ -197,14 +207,18 @@ def _others(key: str, values: Mapping[str, Any], used: set, unit: str) -> list[s
     if values.get(other) is not None and other not in used:
       beside.append(f"{words} {number(values[other], unit)}")
     used.add(other)
+  constant = f"{_CONSTANT}{key}"
+  if constant in values and constant not in used:
+    beside.append(f"mean frame as output {number(values[constant], unit)}")
+    used.add(constant)
   return beside
 
 
 def tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
   """The summary as tables: dicts with `title` and `rows` of four.
 
-  A row is (words, value, list of what stands beside it, which way is better). Every key
-  of the summary is in some row; a key that was not measured has none.
+  A row is (words, value, list of what stands beside it, which way is better). Every
+  key of the summary that was measured is in some row.
   """
   made = []
   loose = {k: v for k, v in summary.items() if not isinstance(v, Mapping)}
@@ -227,7 +241,8 @@ def tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
       shown = number(values[measure.key], measure.unit)
       rows.append((measure.label, shown, beside, measure.better))
     for key in values:
-      if key not in used and _base(key, values) == key:
+      measured = values[key] is not None
+      if measured and key not in used and _base(key, values) == key:
         rows.append((key, number(values[key]), _others(key, values, used, ""), ""))
     if rows:
       made.append({"title": title, "rows": rows})
