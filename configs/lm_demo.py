@@ -63,6 +63,7 @@ def get_config() -> ml_collections.ConfigDict:
   model.mlp_dim = 256
   model.num_encoder_layers = 3
   model.num_decoder_layers = 3
+  model.motion_context = 8  # tokens to each side that a motion token is read with
   model.dropout_rate = 0.0
   model.mlp_activation = "gated-gelu"  # or "relu", T5.0's
   model.logits_via_embedding = False

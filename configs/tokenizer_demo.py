@@ -37,6 +37,17 @@ def get_config() -> ml_collections.ConfigDict:
   model.num_vertices = 512  # of the face region, lips more often
   model.lip_weight = 3.0
 
+  # Motions changed at random, for real faces (tdmm_jax/data/augmentation.py).
+  config.augment = ml_collections.ConfigDict(
+    {
+      "rate": 0.0,
+      "offset": 1.5,
+      "movement": 1.5,
+      "head_degrees": 10.0,
+      "head_scale": 2.5,
+    }
+  )
+
   # Units: mm, mm/frame, degrees, degrees/frame.
   config.loss_weights = ml_collections.ConfigDict(
     {
@@ -48,7 +59,7 @@ def get_config() -> ml_collections.ConfigDict:
       "params_l1": 6.0,
       "head_deg": 1.5,
       "head_velocity_deg": 0.3,
-      "gaze_deg": 0.05,
+      "gaze_deg": 0.4,
     }
   )
   config.quantizer_loss_weight = 1.0  # VQ: commitment; FSQ: spread of the latents

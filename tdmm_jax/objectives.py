@@ -24,12 +24,15 @@ from tdmm_jax import (
 )
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import pipeline, records, tasks
+from tdmm_jax.data.augmentation import MotionAugmentation
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.models import t5
-from tdmm_jax.models.motion_tokenizer import context
+from tdmm_jax.models.layers import window
+from tdmm_jax.tokenised_corpus import tokenised_clips
 from tdmm_jax.vocab import UNK_ID
 
+_SEEN_CLIPS = 8_000  # changed ones, enough for means and spreads
 _CODEC_CLIPS = 600  # enough for the linear codec that training starts from
 
 
@@ -65,7 +68,12 @@ def tokenizer(
   model = motion_codec.build_model(config, face.num_expression)
   train = _motions(records.load_clips(config.records_dir, "train"))
   valid = _motions(records.load_clips(config.records_dir, "valid"))
-  stats = _normalisation(train, subset, config.model.num_features)
+  augment, seen = None, train
+  if config.augment.rate > 0:
+    augment = MotionAugmentation(train, **config.augment)
+    rng = np.random.default_rng(config.seed)
+    seen = [augment(motion, rng) for motion in train[:_SEEN_CLIPS]]
+  stats = _normalisation(seen, subset, config.model.num_features)
 
   def init(rng):
     params_rng, codebook_rng = jax.random.split(rng)
@@ -78,14 +86,14 @@ def tokenizer(
   start = sharding.unbox(jax.jit(init)(jax.random.key(config.seed)))
   linear = {}
   if config.model.network == "temporal":
-    linear = _linear_codec(model, subset, start, train)
+    linear = _linear_codec(model, subset, start, seen)
   init_fn = lambda rng: _replace_params(init(rng), linear)
 
   def loss_fn(params, collections, batch, rng):
     return tokenizer_loss(config, model, subset, params, collections, batch, rng)
 
   train_iter = pipeline.tokenizer_iterator(
-    train, config.window, config.batch_size, config.seed, rows
+    train, config.window, config.batch_size, config.seed, rows, augment
   )
   num_params = sum(x.size for x in jax.tree.leaves(start["params"]))
   return Objective(
@@ -133,7 +141,7 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
   variables = {**variables, "params": variables["params"] | linear}
   codes_BT = apply("encode", geometry_BTG, vectors_BTP, mask_BT)
   vectors_BTN = apply("code_vectors", codes_BT) * mask_BT[..., None]
-  inputs = context(vectors_BTN, model.num_phases)[mask_BT > 0]
+  inputs = window(vectors_BTN, model.num_phases)[mask_BT > 0]
   targets = apply("normalise", vectors_BTP)[mask_BT > 0]
   gram = inputs.T @ inputs + 1e-3 * len(inputs) * jnp.eye(inputs.shape[-1])
   return linear | {"linear_decoder": jnp.linalg.solve(gram, inputs.T @ targets)}
@@ -283,7 +291,7 @@ def language_model(
       start.pieces, start.num_rows, config.num_extra_ids, codec.num_codes
     )
   clips = {
-    split: _tokenised_clips(config.records_dir, split, codec)
+    split: tokenised_clips(config.records_dir, split, codec, config.tokenizer_dir)
     for split in ("train", "valid")
   }
   vocab = stored_vocabulary(
@@ -391,15 +399,6 @@ def _hide_motion(tokens_BL, vocab, most: float, rng):
   rate_B1 = jax.random.uniform(rate_rng, (tokens_BL.shape[0], 1)) * most
   hidden_BL = jax.random.uniform(token_rng, tokens_BL.shape) < rate_B1
   return jnp.where(hidden_BL & (tokens_BL >= vocab.motion_offset), UNK_ID, tokens_BL)
-
-
-def _tokenised_clips(records_dir, split: str, codec) -> list[dict]:
-  clips = records.load_clips(records_dir, split)
-  codes = codec.encode_vectors([clip["vectors"] for clip in clips])
-  return [
-    {key: clip[key] for key in ("prompt", "captions", "attributes")} | {"codes": c}
-    for clip, c in zip(clips, codes, strict=True)
-  ]
 
 
 def _new_vocabulary(config, clips, num_codes: int) -> vocab_lib.Vocab:

@@ -11,6 +11,7 @@ import grain
 import numpy as np
 
 from tdmm_jax.data import packing, tasks
+from tdmm_jax.data.augmentation import MotionAugmentation
 from tdmm_jax.vocab import Vocab
 
 
@@ -77,7 +78,12 @@ def motion_window(
 
 
 def tokenizer_iterator(
-  motions: Sequence[dict], window: int, batch_size: int, seed: int, rows=None
+  motions: Sequence[dict],
+  window: int,
+  batch_size: int,
+  seed: int,
+  rows=None,
+  augment: MotionAugmentation | None = None,
 ) -> Batches:
   """Endless batches of random windows: params float32[B, W, P], mask float32[B, W].
 
@@ -87,9 +93,12 @@ def tokenizer_iterator(
     batch_size: B, rows of a global batch.
     seed: decides order and windows.
     rows: this host's rows of each batch; all by default.
+    augment: changes motions before they are cut.
   """
 
   def crop(motion, rng: np.random.Generator):
+    if augment is not None:
+      motion = augment(motion, rng)
     latest = max(len(motion["vectors"]) - window, 0)
     return motion_window(motion, window, int(rng.integers(latest + 1)))
 

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import flax.linen as nn
 
 from tdmm_jax import sharding
-from tdmm_jax.models import quantizers
-from tdmm_jax.models.motion_tokenizer import MotionNetwork, context
+from tdmm_jax.models import layers, quantizers
+from tdmm_jax.models.motion_tokenizer import MotionNetwork
 
 _STAGES = 2  # theirs halve the frames twice
 
@@ -31,7 +31,7 @@ def _conv(x_BTN, mask_BT1, width: int, name: str, axes, taps: int = 3, dilation=
     kernel_init=sharding.partitioned(init, *axes),
     bias_init=sharding.partitioned(nn.initializers.zeros, axes[-1]),
   )
-  return dense(context(x_BTN, taps // 2, dilation)) * mask_BT1
+  return dense(layers.window(x_BTN, taps // 2, dilation)) * mask_BT1
 
 
 class _Residual(nn.Module):

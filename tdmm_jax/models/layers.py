@@ -92,6 +92,45 @@ class MlpBlock(nn.Module):
     return dense(x_BLD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(x_BLF)
 
 
+def window(x_BLN, radius: int, dilation: int = 1):
+  """float[B, L, (2 radius + 1) N]: each beside its neighbours, zeros outside."""
+  length, reach = x_BLN.shape[1], radius * dilation
+  padded = jnp.pad(x_BLN, ((0, 0), (reach, reach), (0, 0)))
+  copies = [padded[:, k * dilation :][:, :length] for k in range(2 * radius + 1)]
+  return jnp.concatenate(copies, axis=-1)
+
+
+class MotionContext(nn.Module):
+  """A convolution over motion tokens, added to them before a T5's first layer.
+
+  A frame's face is spread over the tokens around it: neighbours have different phases
+  (motion_tokenizer.py) and say different things. Attention looks at tokens one at a
+  time, each weighed by itself; this looks at a whole neighbourhood and can undo the
+  tokenizer. T5 has no such thing: off (radius 0) for its checkpoints.
+  """
+
+  radius: int  # tokens to each side
+  mlp_dim: int
+  dtype: Any = jnp.float32
+  token_dim: int = 32  # a token's width inside
+
+  @nn.compact
+  def __call__(self, x_BMD, is_motion_BM, segments_BM):
+    """x_BMD, changed where `is_motion_BM`; no other segment's tokens are looked at."""
+    y_BMD = RMSNorm(self.dtype, name="norm")(x_BMD) * is_motion_BM[..., None]
+    y_BMN = dense(self.token_dim, "token", "embed", "kv", dtype=self.dtype)(y_BMD)
+    around_BMK = window(segments_BM[..., None], self.radius)
+    same_BMK1 = (around_BMK == segments_BM[..., None])[..., None]
+    around_BMKN = window(y_BMN, self.radius).reshape(*same_BMK1.shape[:3], -1)
+    around_BMN = (around_BMKN * same_BMK1).reshape(*x_BMD.shape[:2], -1)
+    y_BMF = nn.gelu(
+      dense(self.mlp_dim, "wi", "kv", "mlp", dtype=self.dtype)(around_BMN)
+    )
+    y_BMF = sharding.constrain(y_BMF, "act_batch", "act_length", "act_mlp")
+    y_BMD = dense(x_BMD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(y_BMF)
+    return x_BMD + y_BMD * is_motion_BM[..., None]
+
+
 def pool_segments(encoded_BMD, tokens_BM, segments_BM, token: int):
   """The encodings, with one vector for each segment that has `token` in it.
 

@@ -50,14 +50,6 @@ def _norm(dtype):
   )
 
 
-def context(x_BTD, radius: int, dilation: int = 1):
-  """float[B, T, (2 radius + 1) D]: each frame beside its neighbours, zeros outside."""
-  length, reach = x_BTD.shape[1], radius * dilation
-  padded = jnp.pad(x_BTD, ((0, 0), (reach, reach), (0, 0)))
-  copies = [padded[:, k * dilation :][:, :length] for k in range(2 * radius + 1)]
-  return jnp.concatenate(copies, axis=-1)
-
-
 class TemporalBlock(nn.Module):
   """Residual dilated convolution of width 3 followed by an MLP.
 
@@ -73,7 +65,7 @@ class TemporalBlock(nn.Module):
   def __call__(self, x_BTD, mask_BT1):
     y_BTD = _norm(self.dtype)(x_BTD) * mask_BT1
     y_BTF = _dense(self.mlp_dim, "wi", "embed", "mlp", dtype=self.dtype)(
-      context(y_BTD, 1, self.dilation)
+      layers.window(y_BTD, 1, self.dilation)
     )
     y_BTF = sharding.constrain(nn.gelu(y_BTF), "act_batch", "act_length", "act_mlp")
     out = _dense(
@@ -242,7 +234,7 @@ class MotionTokenizer(MotionNetwork):
     phases = jnp.broadcast_to(self._phases(length), (batch, length, self.num_phases))
     latents = self.encoder(jnp.concatenate([features_BTN, phases], -1), mask_BT)
     masked_BTN = features_BTN * mask_BT[..., None]
-    window = context(masked_BTN, self.num_phases)
+    window = layers.window(masked_BTN, self.num_phases)
     latents += layers.flat_product(window, self.linear_encoder)
     return latents.reshape(batch, length, self.num_phases, -1)
 
@@ -282,7 +274,7 @@ class MotionTokenizer(MotionNetwork):
   def _decode(self, vectors_BTN, mask_BT):
     vectors_BTN = vectors_BTN * mask_BT[..., None]
     outputs_BTP = self.decoder(vectors_BTN, mask_BT)
-    window = context(vectors_BTN, self.num_phases)
+    window = layers.window(vectors_BTN, self.num_phases)
     outputs_BTP += layers.flat_product(window, self.linear_decoder)
     return self.denormalise(outputs_BTP)
 

@@ -303,6 +303,8 @@ class T5(nn.Module):
   fused_attention: bool = False  # scores are never written out; see fused_attention.py
   mlp_activation: str = "gated-gelu"  # or T5.0's: see MLP_ACTIVATIONS
   pooled_token: int = -1  # what has this token is heard as one vector; -1: nothing
+  motion_context: int = 0  # radius of layers.MotionContext, in tokens; 0: T5 as it is
+  motion_offset: int = 0  # the first motion token, where there is a motion_context
 
   def setup(self):
     if self.mlp_activation not in MLP_ACTIVATIONS:
@@ -327,6 +329,10 @@ class T5(nn.Module):
       ),
     )
     stack = (layer, self.scan_layers, self.remat, self.fused_attention)
+    if self.motion_context:
+      self.encoder_context = layers.MotionContext(
+        self.motion_context, self.mlp_dim, self.dtype
+      )
     self.encoder = Encoder(self.num_encoder_layers, *stack)
     self.decoder = Decoder(self.num_decoder_layers, *stack)
     if not self.logits_via_embedding:
@@ -378,7 +384,11 @@ class T5(nn.Module):
 
     But of segments with `pooled_token`, which have one vector in all.
     """
-    x_BMD = self.encoder(self._embed(tokens_BM), segment_ids_BM, deterministic)
+    x_BMD = self._embed(tokens_BM)
+    if self.motion_context:
+      is_motion_BM = tokens_BM >= self.motion_offset
+      x_BMD = self.encoder_context(x_BMD, is_motion_BM, segment_ids_BM)
+    x_BMD = self.encoder(x_BMD, segment_ids_BM, deterministic)
     if self.pooled_token < 0:
       return x_BMD
     return layers.pool_segments(x_BMD, tokens_BM, segment_ids_BM, self.pooled_token)
@@ -444,4 +454,4 @@ def build_t5(config, vocab) -> T5:
     raise UserError(
       f"config.conditioning: {config.conditioning!r}; choose 'words' or 'pooled'"
     )
-  return T5(vocab_size=vocab.table_size, **model)
+  return T5(vocab_size=vocab.table_size, motion_offset=vocab.motion_offset, **model)

@@ -1,0 +1,57 @@
+"""A corpus in a tokenizer's codes, encoded once: what language models train on."""
+
+import hashlib
+import os
+
+import numpy as np
+from etils import epath
+
+from tdmm_jax.data import records
+
+FOLDER = "codes"  # of a tokenizer's workdir
+
+
+def tokenised_clips(records_dir, split: str, codec, tokenizer_dir) -> list[dict]:
+  """The clips of a split: prompt, captions, attributes and codes int32[T] of each.
+
+  80 hours take minutes to encode. The codes are kept beside the tokenizer, under a name
+  that hashes it and the motions, and are read from there the next time; where they
+  cannot be written they are made again.
+
+  Raises:
+    UserError: no such records.
+  """
+  clips = records.load_clips(records_dir, split)
+  vectors = [clip["vectors"] for clip in clips]
+  path = epath.Path(tokenizer_dir) / FOLDER / f"{_key(codec.version, vectors)}.npy"
+  if path.exists():
+    with path.open("rb") as file:
+      flat = np.load(file, allow_pickle=False)
+  else:
+    flat = np.concatenate(codec.encode_vectors(vectors)).astype(np.int32)
+    _write(path, flat)
+  codes = np.split(flat, np.cumsum([len(v) for v in vectors])[:-1])
+  return [
+    {key: clip[key] for key in ("prompt", "captions", "attributes")} | {"codes": c}
+    for clip, c in zip(clips, codes, strict=True)
+  ]
+
+
+def _key(version: str, vectors: list[np.ndarray]) -> str:
+  """A name for what these motions are in the tokenizer of this version."""
+  digest = hashlib.blake2b(version.encode(), digest_size=10)
+  for vectors_TP in vectors:
+    digest.update(str(vectors_TP.shape).encode())
+    digest.update(np.ascontiguousarray(vectors_TP))
+  return digest.hexdigest()
+
+
+def _write(path, flat: np.ndarray) -> None:
+  temporary = path.parent / f".{path.name}.{os.getpid()}"
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary.open("wb") as file:
+      np.save(file, flat)
+    temporary.rename(path)
+  except OSError:  # a read-only folder: the codes are made again the next time
+    return
