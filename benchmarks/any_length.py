@@ -31,7 +31,7 @@ _FRAMES = (1_000, 15_000, 30_000)
 def boundary_distances(codec, vectors_BTP, mask_BT) -> np.ndarray:
   """How far each frame's latent is from the nearest boundary, in cells, float[B, T].
 
-  Of FSQ: the least over its dimensions.
+  Of FSQ: the least over its dimensions. Of base codes.
   """
 
   def distances(model, geometry_BTG, vectors_BTP, mask_BT):
@@ -40,7 +40,8 @@ def boundary_distances(codec, vectors_BTP, mask_BT) -> np.ndarray:
     own_BTC = jnp.take_along_axis(latents_BTPC, phase_T[None, :, None, None], 2)[
       :, :, 0
     ]
-    cells_BTC = model.quantize._bound(own_BTC)
+    base_BTC = own_BTC[..., : model.quantize.code_dim]
+    cells_BTC = model.quantize._bound(base_BTC)
     return jnp.abs(cells_BTC - jnp.floor(cells_BTC) - 0.5).min(-1)
 
   geometry_BTG = losses.geometry_of(codec.subset, vectors_BTP)

@@ -6,7 +6,9 @@
 `--rows`: a folder with one training run in `ROW/SEED`. For each: errors on the face and
 the head, and their shares of what the mean training frame alone would cost; the lips'
 errors in the three conventions; upper-face dynamics (FDD); jitter; use of the codes.
-Prints a table in markdown; `--json FILE` takes all numbers.
+A run with refinements has a second row, `ROW + refinement`: decoded from all codes of a
+frame; the codes counted there are the refinements. Prints a table in markdown;
+`--json FILE` takes all numbers.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from tdmm_jax.metrics import codebook, reconstruction
 
 _BATCH = 32
 _LENGTH_MULTIPLE = 64
+REFINED = " + refinement"  # names the row of all codes of a run
 
 # Key of the scores, heading, digits.
 COLUMNS = (
@@ -83,13 +86,30 @@ def in_batches(call, values, mask) -> np.ndarray:
   )
 
 
-def measure(workdir, clips: list[dict]) -> dict:
-  """All numbers of one training run."""
+def measure(workdir, clips: list[dict]) -> dict[str, dict]:
+  """All numbers of one training run, by what its row's name ends with."""
   start = time.perf_counter()
   codec = motion_codec.load(workdir)
   vectors, mask = padded(clips)
   codes = in_batches(codec.encode_window, vectors, mask)
   decoded = in_batches(codec.decode_window, codes, mask)
+  rows = {"": _scores(codec, clips, codes, codec.num_codes, decoded)}
+  if codec.num_refinements:
+    codes = in_batches(codec.encode_refined_window, vectors, mask)
+    decoded = in_batches(codec.decode_refined_window, codes, mask)
+    level = np.arange(codec.num_refinements) * codec.num_codes
+    num_codes = codec.num_refinements * codec.num_codes
+    rows[REFINED] = _scores(codec, clips, codes[..., 1:] + level, num_codes, decoded)
+  weights = jax.tree.leaves(codec.variables["params"])
+  for scores in rows.values():
+    scores["parameters_m"] = sum(x.size for x in weights) / 1e6
+    scores["steps"], _ = checkpoints.restore_item(workdir, "model")
+    scores["seconds"] = time.perf_counter() - start
+  return rows
+
+
+def _scores(codec, clips, codes, num_codes: int, decoded) -> dict:
+  """Errors of decoded vectors [N, T, P], and use of the codes [N, T, ...]."""
   lengths = [len(clip["vectors"]) for clip in clips]
   scores = reconstruction.errors(
     codec.face,
@@ -97,17 +117,13 @@ def measure(workdir, clips: list[dict]) -> dict:
     [x[:n] for x, n in zip(decoded, lengths)],
     codec.variables["stats"]["params_mean"],
   )
-  spoken = np.concatenate([x[:n] for x, n in zip(codes, lengths)])
-  scores |= codebook.usage(spoken, codec.num_codes)
+  spoken = np.concatenate([x[:n].ravel() for x, n in zip(codes, lengths)])
+  scores |= codebook.usage(spoken, num_codes)
   for part in ("face_error_mm", "head_error_deg"):
     name = part.split("_")[0]
     scores[f"{name}_share"] = scores[part] / scores[f"constant_{part}"]
-  scores["used_share"] = scores["codebook_used"] / codec.num_codes
-  scores["perplexity_share"] = scores["perplexity"] / codec.num_codes
-  weights = jax.tree.leaves(codec.variables["params"])
-  scores["parameters_m"] = sum(x.size for x in weights) / 1e6
-  scores["steps"], _ = checkpoints.restore_item(workdir, "model")
-  scores["seconds"] = time.perf_counter() - start
+  scores["used_share"] = scores["codebook_used"] / num_codes
+  scores["perplexity_share"] = scores["perplexity"] / num_codes
   return scores
 
 
@@ -153,8 +169,8 @@ def main() -> None:
   clips = load_clips(args)
   found: dict[str, dict[str, dict]] = {}
   for workdir in find_rows(args.rows):
-    scores = measure(workdir, clips)
-    found.setdefault(workdir.parent.name, {})[workdir.name] = scores
+    for suffix, scores in measure(workdir, clips).items():
+      found.setdefault(workdir.parent.name + suffix, {})[workdir.name] = scores
     print(f"{workdir}: {scores['seconds']:.1f} s", file=sys.stderr)
     write(args.json, {"split": args.split, "num_clips": len(clips), "rows": found})
   first = next(iter(next(iter(found.values())).values()))

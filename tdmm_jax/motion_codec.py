@@ -70,6 +70,8 @@ class MotionCodec:
     face: the full FaceModel the coefficients belong to.
     num_codes: codebook size; frame t's code lies in the share of phase
       t mod num_phases.
+    num_refinements: R, further codes of a frame beside its base code. All methods
+      but those of refined windows are about base codes alone.
     version: identifies the trained tokenizer; stored by language models.
   """
 
@@ -80,9 +82,16 @@ class MotionCodec:
     self.subset = face_lib.vertex_subset(face, ids)
     self.model = build_model(config, face.num_expression)
     self.num_phases = self.model.num_phases
+    self.num_refinements = self.model.num_refinements
     self.num_codes = self.model.num_codes
     self._encode = jax.jit(functools.partial(_encode, self.model))
+    self._encode_refined = jax.jit(
+      functools.partial(_encode, self.model, method="encode_refined")
+    )
     self._decode = jax.jit(functools.partial(_decode, self.model))
+    self._decode_refined = jax.jit(
+      functools.partial(_decode, self.model, method="decode_refined")
+    )
 
   @property
   def reach(self) -> int:
@@ -102,6 +111,16 @@ class MotionCodec:
     Exact where all of a frame's `reach` lies in the window or outside the motion.
     """
     return np.asarray(self._decode(self.variables, codes_BT, mask_BT))
+
+  def encode_refined_window(self, vectors_BTP, mask_BT) -> np.ndarray:
+    """`encode_window` with the refinements: int32[B, T, 1 + R], the base code first."""
+    return np.asarray(
+      self._encode_refined(self.variables, self.subset, vectors_BTP, mask_BT)
+    )
+
+  def decode_refined_window(self, codes_BTL, mask_BT) -> np.ndarray:
+    """`decode_window` of base codes and 0 to R refinements of each."""
+    return np.asarray(self._decode_refined(self.variables, codes_BTL, mask_BT))
 
   def encode(self, motions: Sequence[motion_lib.FaceMotion]) -> list[np.ndarray]:
     """Codes int32[T] of each motion.
@@ -169,13 +188,13 @@ class MotionCodec:
     ]
 
 
-def _encode(model, variables, subset, vectors_BTP, mask_BT):
+def _encode(model, variables, subset, vectors_BTP, mask_BT, method="encode"):
   geometry_BTG = geometry_of(subset, vectors_BTP)
-  return model.apply(variables, geometry_BTG, vectors_BTP, mask_BT, method="encode")
+  return model.apply(variables, geometry_BTG, vectors_BTP, mask_BT, method=method)
 
 
-def _decode(model, variables, codes_BT, mask_BT):
-  return model.apply(variables, codes_BT, mask_BT, method="decode")
+def _decode(model, variables, codes, mask_BT, method="decode"):
+  return model.apply(variables, codes, mask_BT, method=method)
 
 
 def _batched(call, items: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -1,13 +1,14 @@
 """A trained tokenizer: geometry decides the tokens, and lengths do not."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 import tiny
 from scipy.spatial.transform import Rotation
 
-from tdmm_jax import motion_codec
+from tdmm_jax import checkpoints, motion_codec
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model, motion_vector
@@ -101,6 +102,20 @@ def test_vectors_and_motions_are_inverse(tiny_run):
   vectors = motion_vector.from_motion(motion)
   back = motion_vector.to_motion(vectors, motion.face_model)
   np.testing.assert_allclose(motion_vector.from_motion(back), vectors, atol=1e-6)
+
+
+def test_a_tokenizer_older_than_refinements_loads_unchanged(
+  tiny_run, codec, vectors, tmp_path
+):
+  folder = tmp_path / "old"
+  shutil.copytree(tiny_run / "tokenizer", folder)
+  stored = checkpoints.read_json(folder / motion_codec.CONFIG_FILE)
+  assert stored["config"]["model"].pop("num_refinements") == 0
+  checkpoints.write_json(folder / motion_codec.CONFIG_FILE, stored)
+  old = motion_codec.load(folder)
+  assert old.num_refinements == 0
+  for one, other in zip(old.encode_vectors(vectors), codec.encode_vectors(vectors)):
+    np.testing.assert_array_equal(one, other)
 
 
 def test_a_folder_without_a_tokenizer_is_the_users_error(tmp_path):

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import tiny
 
 from benchmarks import real_tokens, token_flips, tokenizer_table
 from tdmm_jax import checkpoints, evaluate, motion_codec
@@ -43,6 +44,28 @@ def test_the_table_has_the_numbers_of_an_evaluation(
   assert (
     f"| one | 1 | {scores['parameters_m']:.1f} | 12 | 24 |" in capsys.readouterr().out
   )
+
+
+def test_a_run_with_refinements_has_a_row_of_all_its_codes(
+  tiny_run, clips, tmp_path, monkeypatch, capsys
+):
+  config = tiny.config_of("tokenizer_demo", tiny_run, total_steps=60, warmup_steps=10)
+  config.model.update({"num_phases": 8, "levels": (5, 5, 5), "num_refinements": 1})
+  config.update({"eval_every": 60, "save_every": 60})
+  tiny.train_on(config, tmp_path / "rows" / "two" / "0")
+  words = ["--rows", tmp_path / "rows", "--records", tiny_run / "records"]
+  words += ["--json", tmp_path / "scores.json"]
+  monkeypatch.setattr(sys, "argv", ["tokenizer_table", *map(str, words)])
+  tokenizer_table.main()
+  rows = checkpoints.read_json(tmp_path / "scores.json")["rows"]
+  assert [*rows] == ["two", "two + refinement"]
+  base, refined = (row["0"] for row in rows.values())
+  assert refined["head_error_deg"] < base["head_error_deg"]
+  assert refined["num_codes"] == base["num_codes"] == 1_000
+  assert "| two + refinement | 1 |" in capsys.readouterr().out
+  codec = motion_codec.load(tmp_path / "rows" / "two" / "0")
+  for key, value in evaluate.reconstruction(codec, clips).items():
+    assert np.isfinite(value), key
 
 
 def test_offsets_change_the_face_by_as_much_as_they_say(codec, clips):

@@ -87,7 +87,10 @@ def test_every_row_of_the_tokenizer_table_is_a_network_of_its_size():
 SMALL = {"emb_dim": 16, "num_features": 12, "num_vertices": 48}
 
 
-@pytest.mark.parametrize("row", ["t2m_gpt_params", "t2m_gpt_geometry", "fsq_params"])
+@pytest.mark.parametrize(
+  "row",
+  ["t2m_gpt_params", "t2m_gpt_geometry", "fsq_params", "fsq_phases_1k_refined"],
+)
 def test_the_tokenizer_tables_networks_train_and_load(row, tiny_run, tmp_path):
   config = tokenizer_table.get_config(row)
   config.update({"records_dir": str(tiny_run / "records"), "total_steps": 2})

@@ -44,9 +44,10 @@ def make(**changes):
   return model, variables | stirred | {"stats": jax.tree.map(jnp.float32, stats)}
 
 
-def run(model, variables, *arguments, method=None):
+def run(model, variables, *arguments, method=None, **more):
   """`model.apply`, compiled."""
-  return jax.jit(lambda v, *a: model.apply(v, *a, method=method))(variables, *arguments)
+  apply = lambda v, *a: model.apply(v, *a, method=method, **more)
+  return jax.jit(apply)(variables, *arguments)
 
 
 def inputs(seed, batch, frames):
@@ -128,7 +129,86 @@ def test_a_codes_phase_is_its_frames():
     np.testing.assert_array_equal(codes // per_phase, [np.arange(20) % 3] * 4)
 
 
-@pytest.mark.parametrize("change", [{"quantizer": "vq"}, {"space": "mesh"}])
+def test_a_frame_has_its_base_code_and_refinements_of_the_same_phase():
+  model, variables = make(num_phases=3, num_refinements=2)
+  arguments = inputs(6, 4, 20)
+  codes = np.asarray(run(model, variables, *arguments, method="encode_refined"))
+  assert codes.shape == (4, 20, 3) and codes.dtype == np.int32
+  np.testing.assert_array_equal(
+    codes // 12, np.tile(np.arange(20) % 3, (4, 3, 1)).swapaxes(1, 2)
+  )
+  base = run(model, variables, *arguments, method="encode")
+  np.testing.assert_array_equal(codes[..., 0], base)
+  decode = lambda levels: np.asarray(
+    run(model, variables, codes[..., :levels], arguments[2], method="decode_refined")
+  )
+  assert decode(3).shape == (4, 20, P)
+  assert np.abs(decode(2) - decode(1)).max() > 0.1 < np.abs(decode(3) - decode(2)).max()
+  alone = run(model, variables, base, arguments[2], method="decode")
+  np.testing.assert_array_equal(decode(1), alone)
+
+
+def without_refinements(params, levels: int, num_phases: int, width: int) -> dict:
+  """The parameters that the base code's path has: those of a plain tokenizer."""
+  columns = np.arange(num_phases * levels * width).reshape(num_phases, levels, width)
+  columns = columns[:, 0].ravel()
+  vector = num_phases * (width + 1)
+  params = jax.tree.map(np.asarray, params)
+  params["linear_encoder"] = params["linear_encoder"][:, columns]
+  for name, value in params["encoder"]["output"].items():
+    params["encoder"]["output"][name] = value[..., columns]
+  kernel = params["decoder"]["input"]["kernel"]
+  params["decoder"]["input"]["kernel"] = kernel[:vector]
+  linear = params["linear_decoder"].reshape(2 * num_phases + 1, levels, vector, -1)
+  params["linear_decoder"] = linear[:, 0].reshape(-1, linear.shape[-1])
+  return params
+
+
+def test_a_refined_tokenizer_without_its_refinements_is_a_plain_one():
+  """What is base alone, in tokens and in decoding, knows nothing of refinements."""
+  plain, plain_variables = make(num_phases=3)
+  refined, variables = make(num_phases=3, num_refinements=2)
+  rest = without_refinements(variables["params"], 3, 3, 2)
+  shapes = lambda params: jax.tree.map(jnp.shape, params)
+  assert (
+    shapes(rest) == shapes(plain_variables["params"]) != shapes(variables["params"])
+  )
+  arguments = inputs(7, 2, 16)
+  base, _, _ = run(refined, variables, *arguments)
+  variables = variables | {"params": rest}
+  np.testing.assert_allclose(run(plain, variables, *arguments)[0], base, atol=1e-5)
+
+
+def test_refinements_drop_out_in_training_only():
+  model, variables = make(num_refinements=1)
+  arguments = inputs(8, 32, 6)
+  codes = run(model, variables, *arguments, method="encode_refined")
+  with_all, base = (
+    np.asarray(
+      run(model, variables, codes[..., :n], arguments[2], method="decode_refined")
+    )
+    for n in (2, 1)
+  )
+  np.testing.assert_allclose(run(model, variables, *arguments)[0], base, atol=1e-4)
+  kept = []
+  near = lambda one, other: np.abs(one - other).max(axis=(1, 2)) < 1e-3
+  for seed in range(2):
+    rngs = {"dropout": jax.random.key(seed)}
+    trained = run(model, variables, *arguments, train=True, rngs=rngs)[0]
+    assert (near(trained, with_all) ^ near(trained, base)).all()
+    kept.append(near(trained, with_all))
+    assert 4 < kept[-1].sum() < 28
+  assert (kept[0] != kept[1]).any()
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    {"quantizer": "vq"},
+    {"space": "mesh"},
+    {"quantizer": "ema_vq", "num_refinements": 1},
+  ],
+)
 def test_unknown_choices_are_named(change):
   with pytest.raises(ValueError, match="choose '"):
     make(**change)
