@@ -251,7 +251,8 @@ def _normalisation(motions: list[dict], subset, num_features: int) -> dict:
   unit spread (with a floor, so that noise is not blown up).
   """
   vectors_NP = np.concatenate([m["vectors"][m["valid"]] for m in motions])
-  mean_P, std_P = vectors_NP.mean(0), vectors_NP.std(0) + 1e-4
+  # With a floor: an eye never rolls in simulation, and on real faces a little.
+  mean_P, std_P = vectors_NP.mean(0), np.maximum(vectors_NP.std(0), 0.02)
   stride = max(len(vectors_NP) // 20_000, 1)
   sample_NP = vectors_NP[::stride][:20_000]
   geometry = jax.jit(lambda v: losses.geometry_of(subset, v))

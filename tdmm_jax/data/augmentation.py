@@ -47,11 +47,9 @@ class MotionAugmentation:
     self._offset, self._movement = offset, movement
     self._head_radians, self._head_scale = np.deg2rad(head_degrees), head_scale
     spread_P = np.concatenate([m["vectors"] for m in motions[:2_000]]).std(0)
-    face_P = spread_P[:-NUM_HEAD]
+    spread_E = spread_P[: len(spread_P) - NUM_POSE]
     # Coefficients that simulated faces hardly use, real ones do.
-    expression = slice(len(spread_P) - NUM_POSE)
-    face_P[expression] = np.maximum(face_P[expression], face_P[expression].mean() / 2)
-    self._spread_E, self._spread_P = face_P[expression], face_P
+    self._spread_E = np.maximum(spread_E, spread_E.mean() / 2)
 
   def __call__(self, motion: dict, rng: np.random.Generator) -> dict:
     """The motion, or a changed copy; the rest of the dict is as it was."""
@@ -64,10 +62,15 @@ class MotionAugmentation:
     expression_TE += rng.random() * self._offset * self._spread_E * normal_E
     other = self._motions[rng.integers(len(self._motions))]["vectors"]
     order_E = rng.permutation(num_expression)
-    moved_TE = other[:, order_E] / self._spread_E[order_E] * self._spread_E
-    moved_TE = (moved_TE - moved_TE.mean(0)) * rng.choice((-1, 1), num_expression)
-    frames = np.minimum(np.arange(len(vectors_TP)), len(other) - 1)
-    expression_TE += rng.random() * self._movement * moved_TE[frames]
+    scale_E = self._spread_E / self._spread_E[order_E]
+    scale_E *= rng.integers(2, size=num_expression) * 2 - 1
+    moved_TE = other[: len(vectors_TP), order_E] * scale_E
+    moved_TE = np.pad(
+      moved_TE - moved_TE.mean(0),
+      ((0, len(vectors_TP) - len(moved_TE)), (0, 0)),
+      "edge",
+    )
+    expression_TE += rng.random() * self._movement * moved_TE
     scale = self._head_scale ** rng.uniform(-1, 1)
     head_T = Rotation.from_rotvec(vectors_TP[:, -NUM_HEAD:] * scale)
     rest = Rotation.from_rotvec(rng.standard_normal(NUM_HEAD) * self._head_radians)

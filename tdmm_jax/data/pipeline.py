@@ -93,14 +93,16 @@ def tokenizer_iterator(
     batch_size: B, rows of a global batch.
     seed: decides order and windows.
     rows: this host's rows of each batch; all by default.
-    augment: changes motions before they are cut.
+    augment: changes what was cut.
   """
 
   def crop(motion, rng: np.random.Generator):
-    if augment is not None:
-      motion = augment(motion, rng)
     latest = max(len(motion["vectors"]) - window, 0)
-    return motion_window(motion, window, int(rng.integers(latest + 1)))
+    start = int(rng.integers(latest + 1))
+    if augment is None:
+      return motion_window(motion, window, start)
+    cut = {key: motion[key][start : start + window] for key in ("vectors", "valid")}
+    return motion_window(augment(cut, rng), window, 0)
 
   dataset = grain.MapDataset.source(motions).seed(seed).shuffle().repeat()
   return Batches(dataset.random_map(crop), batch_size, rows)
