@@ -17,7 +17,9 @@ def get_config() -> ml_collections.ConfigDict:
   config = lm_demo.get_config()
   config.records_dir = "runs/full/records"
   config.tokenizer_dir = "runs/release/tokenizer"
-  config.total_steps = 5_500
+  config.batch_size = 112
+  config.total_steps = 4_000
+  config.warmup_steps = 200
   config.log_every = 50
   config.eval_every = 1_000
   config.save_every = 500
@@ -35,7 +37,11 @@ def get_config() -> ml_collections.ConfigDict:
   rates.unconditional = 0.03
 
   model = config.model
-  model.mlp_dim = 384
-  model.num_encoder_layers = 4
-  model.num_decoder_layers = 4
+  model.emb_dim = 256
+  model.num_heads = 4
+  model.head_dim = 64
+  model.mlp_dim = 512
+  model.num_encoder_layers = 5
+  model.num_decoder_layers = 5
+  model.dtype = "bfloat16"
   return config

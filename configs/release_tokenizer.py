@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = tokenizer_demo.get_config()
   config.records_dir = "runs/full/records"
   config.batch_size = 64
-  config.total_steps = 6_000
+  config.total_steps = 4_000
   config.warmup_steps = 200
   config.log_every = 50
   config.eval_every = 1_000

@@ -60,7 +60,7 @@ def get_config() -> ml_collections.ConfigDict:
       "params_l1": 6.0,
       "head_deg": 1.5,
       "head_velocity_deg": 0.3,
-      "gaze_deg": 0.4,
+      "gaze_deg": 0.05,
     }
   )
   config.quantizer_loss_weight = 1.0  # VQ: commitment; FSQ: spread of the latents
