@@ -163,7 +163,7 @@ def _pose(bench: Bench, fixed_identity: bool) -> dict:
 def _face_limit(bench: Bench, fixed_identity: bool, backward: bool) -> float:
   """Frames/s. A frame is a product with the bases and a turn of each vertex."""
   head = bench.head
-  rows = head.motion_basis.shape[0] + (0 if fixed_identity else head.num_shape)
+  rows = head.num_motion_rows + (0 if fixed_identity else head.num_shape)
   product, turn = 2 * rows * 3 * head.num_vertices, 138 * head.num_vertices
   flops = (product + turn) * (3 if backward else 1) - (product if backward else 0)
   batch = len(bench.given["pose"])

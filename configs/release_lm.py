@@ -17,12 +17,10 @@ def get_config() -> ml_collections.ConfigDict:
   config = lm_demo.get_config()
   config.records_dir = "runs/full/records"
   config.tokenizer_dir = "runs/release/tokenizer"
-  config.batch_size = 112
-  config.total_steps = 4_000
-  config.warmup_steps = 200
+  config.total_steps = 7_500
   config.log_every = 50
   config.eval_every = 1_000
-  config.save_every = 500
+  config.save_every = 250
 
   config.num_pieces = 2_000  # an upper limit: the corpus' texts fill about 1,450
   config.num_extra_ids = 100
@@ -37,11 +35,7 @@ def get_config() -> ml_collections.ConfigDict:
   rates.unconditional = 0.03
 
   model = config.model
-  model.emb_dim = 256
-  model.num_heads = 4
-  model.head_dim = 64
-  model.mlp_dim = 512
-  model.num_encoder_layers = 5
-  model.num_decoder_layers = 5
-  model.dtype = "bfloat16"
+  model.mlp_dim = 384
+  model.num_encoder_layers = 4
+  model.num_decoder_layers = 4
   return config

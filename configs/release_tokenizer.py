@@ -17,6 +17,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.records_dir = "runs/full/records"
   config.batch_size = 64
   config.total_steps = 4_000
+  config.augment.rate = 0.25  # of the motions, so that real faces have tokens, too
+  config.loss_weights.head_deg = 2.5
   config.warmup_steps = 200
   config.log_every = 50
   config.eval_every = 1_000

@@ -40,6 +40,7 @@ class _Static:
     "landmark_ids",
     "landmark_triangles",
     "landmark_barycentric",
+    "pose_features",
     "name",
     "version",
   )
@@ -60,8 +61,8 @@ class FaceModel:
   """A face model; arrays are pytree leaves, the rest is static under jit.
 
   Attributes:
-    basis: float32[1 + K + S, 3 * V], planar rows, m: the template, `motion_basis`,
-      `shape_basis`.
+    basis: float32[1 + E + 2 + P + S, 3 * V], planar rows, m: the template, expressions,
+      eyelids, correctives of the P `pose_features`, identities.
     lbs_weights: float32[V, 5], rows sum to 1.
     joint_template, joint_shapedirs, joint_exprdirs: float32[5, 3], [5, 3, S] and
       [5, 3, E]: the joint regressor already applied, so that a subset of vertices
@@ -72,6 +73,8 @@ class FaceModel:
     landmark_ids: int32[L], mediapipe's numbers, 0 .. 477.
     landmark_triangles: int32[L, 3], vertex ids.
     landmark_barycentric: float32[L, 3].
+    pose_features: int32[P], which of the 36 features of a pose (neck, jaw, left eye,
+      right eye: R - I, row-major) move a vertex; the default head has 2 such.
     name: the basis: default_v1, flame2020, flame2023.
     version: 12 hex digits, hash of the contents.
   """
@@ -87,6 +90,7 @@ class FaceModel:
   landmark_ids: np.ndarray
   landmark_triangles: np.ndarray
   landmark_barycentric: np.ndarray
+  pose_features: np.ndarray
   name: str
   version: str
 
@@ -108,15 +112,24 @@ class FaceModel:
     return self.basis[0].reshape(3, -1).T
 
   @property
+  def num_motion_rows(self) -> int:
+    """Rows of `basis` behind the template that a motion moves: E + 2 + P."""
+    return self.num_expression + 2 + len(self.pose_features)
+
+  @property
   def motion_basis(self):
     """float32[K, 3 * V], planar rows: E expressions, 2 eyelids (m at 1 = closed), 36
     pose correctives (neck, jaw, left eye, right eye: R - I, row-major)."""
-    return self.basis[1 : 1 + self.num_expression + 2 + NUM_POSE_FEATURES]
+    linear, moving = jnp.split(
+      self.basis[1 : 1 + self.num_motion_rows], [self.num_expression + 2]
+    )
+    all_rows = jnp.zeros((NUM_POSE_FEATURES, self.basis.shape[1]), self.basis.dtype)
+    return jnp.concatenate([linear, all_rows.at[self.pose_features].set(moving)])
 
   @property
   def shape_basis(self):
     """float32[S, 3 * V], planar; see `shapedirs`."""
-    return self.basis[1 + self.num_expression + 2 + NUM_POSE_FEATURES :]
+    return self.basis[1 + self.num_motion_rows :]
 
   @property
   def shapedirs(self):
@@ -126,13 +139,13 @@ class FaceModel:
   @property
   def exprdirs(self):
     """float32[V, 3, E], m per unit coefficient."""
-    return _interleave(self.motion_basis[: self.num_expression])
+    return _interleave(self.basis[1 : 1 + self.num_expression])
 
   @property
   def eyelid_dirs(self):
     """float32[V, 3, 2], m at 1 = closed; left, right."""
-    e = self.num_expression
-    return _interleave(self.motion_basis[e : e + 2])
+    e = 1 + self.num_expression
+    return _interleave(self.basis[e : e + 2])
 
   @property
   def posedirs(self):
@@ -240,8 +253,13 @@ def from_arrays(
     "name": name,
   }
   version = _hash(arrays, static)
-  rows = (arrays.pop("v_template").T.reshape(1, -1), arrays.pop("motion_basis"))
-  arrays["basis"] = np.concatenate([*rows, arrays.pop("shape_basis")])
+  motion, correctives = np.split(arrays.pop("motion_basis"), [-NUM_POSE_FEATURES])
+  static["pose_features"] = np.flatnonzero(correctives.any(axis=1)).astype(np.int32)
+  template = arrays.pop("v_template").T.reshape(1, -1)
+  correctives = correctives[static["pose_features"]]
+  arrays["basis"] = np.concatenate(
+    [template, motion, correctives, arrays.pop("shape_basis")]
+  )
   arrays = {key: jnp.asarray(value) for key, value in arrays.items()}
   return FaceModel(**arrays, **static, version=version)
 

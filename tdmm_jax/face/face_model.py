@@ -71,6 +71,7 @@ def _shaped(model, shape, expression, eyelids, pose_matrices):
   """
   _check(model, expression, shape)
   features = (pose_matrices - jnp.eye(3)).reshape(*pose_matrices.shape[:-3], -1)
+  features = features[..., model.pose_features]
   lead = jnp.broadcast_shapes(
     expression.shape[:-1], eyelids.shape[:-1], features.shape[:-1]
   )
@@ -219,7 +220,7 @@ def with_identity(model: FaceModel, shape) -> FaceModel:
   template = model.basis[:1] + precise(shape, model.shape_basis)
   return dataclasses.replace(
     model,
-    basis=jnp.concatenate([template, model.motion_basis]),
+    basis=jnp.concatenate([template, model.basis[1 : 1 + model.num_motion_rows]]),
     joint_template=model.joint_template + precise(model.joint_shapedirs, shape),
     joint_shapedirs=model.joint_shapedirs[..., :0],
   )

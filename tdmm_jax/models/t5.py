@@ -344,7 +344,10 @@ class T5(nn.Module):
     # The whole table on each device: looked up in shards, the result would be laid out
     # like the table, and moved to the batch's layout at the price of a full copy.
     table_VD = sharding.constrain(self.token_embedder.embedding, None, None)
-    x_BLD = jnp.take(table_VD.astype(self.dtype), tokens_BL, axis=0)
+    # Cast after the lookup, so that the table's gradient is summed in float32. bfloat16
+    # loses it where thousands of tokens are the same, and a GPU adds bfloat16 by
+    # compare-and-swap: padding alone took 107 of an update's 123 ms on an H200.
+    x_BLD = jnp.take(table_VD, tokens_BL, axis=0).astype(self.dtype)
     return sharding.constrain(x_BLD, "act_batch", "act_length", "act_embed")
 
   def _logits(self, x_BLD):
