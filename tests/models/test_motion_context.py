@@ -1,0 +1,72 @@
+"""MotionContext: motion tokens are read with their neighbours, and nothing else is."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from tdmm_jax.models import layers, t5
+
+VOCAB, OFFSET, RADIUS = 64, 40, 2
+# A text with a motion behind it; then a motion of another example; padding.
+TOKENS = np.array([[5, 9, 41, 42, 43, 44, 45, 50, 51, 52, 0, 0]], np.int32)
+SEGMENTS = np.array([[1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0]], np.int32)
+
+
+@pytest.fixture(scope="module")
+def context():
+  """The module's result for tokens, whose embeddings are drawn."""
+  table = jax.random.normal(jax.random.key(0), (VOCAB, 16))
+  module = layers.MotionContext(RADIUS, 24, token_dim=8)
+
+  def apply(variables, tokens):
+    return module.apply(variables, table[tokens], tokens >= OFFSET, SEGMENTS)
+
+  variables = module.init(
+    jax.random.key(1), table[TOKENS], TOKENS >= OFFSET, jnp.asarray(SEGMENTS)
+  )
+  apply = jax.jit(apply)
+  return lambda tokens: np.asarray(apply(nn.meta.unbox(variables), tokens))[0], table
+
+
+def test_text_and_padding_stay_as_they_are(context):
+  apply, table = context
+  still = TOKENS[0] < OFFSET
+  np.testing.assert_array_equal(apply(TOKENS)[still], table[TOKENS[0]][still])
+  assert (np.abs(apply(TOKENS) - table[TOKENS[0]])[~still].max(-1) > 1e-3).all()
+
+
+@pytest.mark.parametrize("changed", range(12))
+def test_a_token_is_heard_by_its_neighbours_of_the_same_example(context, changed):
+  apply, _ = context
+  tokens = TOKENS.copy()
+  tokens[0, changed] = 60 if TOKENS[0, changed] >= OFFSET else 7
+  moved = np.abs(apply(tokens) - apply(TOKENS)).max(-1) > 1e-6
+  near = np.abs(np.arange(12) - changed) <= RADIUS
+  same = SEGMENTS[0] == SEGMENTS[0, changed]
+  motion = TOKENS[0] >= OFFSET
+  heard = near & same & motion & motion[changed]
+  heard[changed] = True  # its own embedding
+  np.testing.assert_array_equal(moved, heard)
+
+
+def test_a_t5_without_it_has_the_same_parameters_as_ever():
+  ones = [jnp.ones((1, 4), jnp.int32)] * 4
+  sizes = (VOCAB, 16, 2, 8, 24, 1, 1)
+  shapes = lambda **kw: jax.eval_shape(
+    t5.T5(*sizes, **kw).init, jax.random.key(0), *ones
+  )
+  with_it = shapes(motion_context=RADIUS, motion_offset=OFFSET)["params"]
+  assert set(with_it) - set(shapes()["params"]) == {"encoder_context"}
+
+
+def test_prompts_of_text_are_encoded_as_without_it():
+  model = t5.T5(VOCAB, 16, 2, 8, 24, 1, 1, motion_context=RADIUS, motion_offset=OFFSET)
+  ones = [jnp.ones((1, 4), jnp.int32)] * 4
+  variables = nn.meta.unbox(model.init(jax.random.key(0), *ones))
+  encode = lambda m, tokens: m.apply(variables, tokens, SEGMENTS, method="encode")
+  text = np.minimum(TOKENS, OFFSET - 1)
+  plain = model.clone(motion_context=0)
+  np.testing.assert_array_equal(encode(model, text), encode(plain, text))
+  assert np.abs(encode(model, TOKENS) - encode(plain, TOKENS)).max() > 1e-3
