@@ -24,10 +24,15 @@ def _share(key, label, *beside):
   return Measure(key, label, "%", beside, "higher")
 
 
-_JUDGED = tuple(
-  Measure(key, f"{words}, judged 1 to 5", "", (), "higher")
-  for key, words in (("cor_e", "Emotion"), ("cor_m", "Motion"), ("cor_i", "Intensity"))
-)
+def _judged(by: str = "", suffix: str = ""):
+  aspects = (("cor_e", "Emotion"), ("cor_m", "Motion"), ("cor_i", "Intensity"))
+  return tuple(
+    Measure(key + suffix, f"{words}, judged 1 to 5{by}", "", (), "higher")
+    for key, words in aspects
+  )
+
+
+_JITTER = Measure("jitter_ratio", "Jitter, of the true motion's (1 is ideal)", "x")
 
 _CONSTANT = "constant_"  # the score of the mean training frame as output
 
@@ -78,9 +83,11 @@ TABLES = {
       Measure("fdd_abs_mm", "Upper-face dynamics (FDD, ARTalk)", "mm", (), "lower"),
       Measure("fve_mm", "Face error, not weighted", "mm", (), "lower"),
       Measure("mve_mm", "Error of all vertices", "mm", (), "lower"),
-      Measure("jitter_ratio", "Jitter, of the true motion's (1 is ideal)", "x"),
+      _JITTER,
       Measure("codebook_used", "Codes that occur", "%", (("num_codes", "codes"),)),
+      Measure("codebook_zeros_ratio", "Codes that never occur", "%"),
       Measure("perplexity", "Code perplexity", "", (("num_codes", "codes"),)),
+      Measure("num_frames", "Frames scored"),
     ),
   ),
   "m2l": (
@@ -92,9 +99,11 @@ TABLES = {
         ("ceiling.emotion_family_accuracy", "ceiling"),
         ("ceiling", "ceiling"),
         ("majority.emotion_family_accuracy", "majority"),
+        ("majority", "majority"),
         ("chance.emotion_family_accuracy", "chance"),
         ("chance", "chance"),
       ),
+      _share("emotion_label_accuracy", "Emotion label named right"),
       _share(
         "intensity_accuracy",
         "Intensity right (5 grades)",
@@ -116,7 +125,14 @@ TABLES = {
         ("majority.micro_action_f1", "majority"),
         ("chance.micro_action_f1", "chance"),
       ),
-      *_JUDGED,
+      _share("speaking_accuracy", "Voice right (silent, speaking, singing)"),
+      *_judged(),
+      Measure("bleu_1", "BLEU-1, 0 to 1", "", (), "higher"),
+      Measure("bleu_4", "BLEU-4, 0 to 1", "", (), "higher"),
+      Measure("rouge_l", "ROUGE-L, 0 to 1", "", (), "higher"),
+      Measure("cider", "CIDEr-D, 0 to 10", "", (), "higher"),
+      Measure("bertscore", "BERTScore, F", "", (), "higher"),
+      Measure("num_clips", "Clips described"),
     ),
   ),
   "l2m": (
@@ -131,7 +147,27 @@ TABLES = {
       ),
       _share("token_accuracy", "Tokens right, teacher-forced"),
       _share("loop_consistency", "Family kept from prompt to own caption"),
-      *_JUDGED,
+      *_judged(", by its own caption"),
+      *_judged(", by the classifier", "_classifier"),
+      _share("intensity_accuracy_classifier", "Intensity, seen by the classifier"),
+      _share("head_motion_accuracy_classifier", "Head motion, seen by the classifier"),
+      _share("micro_action_f1_classifier", "Micro-actions, F1, by the classifier"),
+      Measure("l2", "Squared error of parameters (L2)", "", (), "lower"),
+      Measure("fd", "Frechet distance of parameters (FD)", "", (), "lower"),
+      _JITTER,
+      Measure("fid", "Frechet distance of embedded motions (FID)", "", (), "lower"),
+      *(_share(f"text_top{k}", f"Prompt finds its motion, top {k}") for k in (1, 2, 3)),
+      *(
+        _share(f"motion_top{k}", f"Motion finds its prompt, top {k}") for k in (1, 2, 3)
+      ),
+      Measure("pool", "Candidates to find it among"),
+      Measure("mm_dist", "Prompt to motion, embedded (MM-dist)", "", (), "lower"),
+      Measure("diversity", "Between motions, embedded (Diversity)"),
+      Measure("multimodality", "Between motions of a prompt (MultiModality)"),
+      Measure("multimodality_prompts", "Prompts that it is measured on"),
+      Measure("multimodality_samples", "Motions of each of them"),
+      Measure("num_clips", "Prompts acted out"),
+      Measure("replications", "Seeds of the sampling"),
     ),
   ),
   "real": (
@@ -146,9 +182,22 @@ TABLES = {
         (("frozen_landmark_error", "with a frozen face"),),
         "lower",
       ),
+      Measure("num_landmarks", "Landmarks of a frame"),
     ),
   ),
-  "corpus": ("Corpus", (Measure("clips", "Clips"),)),
+  "corpus": (
+    "Corpus",
+    (
+      Measure("clips", "Clips"),
+      Measure("splits.train", "Training clips"),
+      Measure("splits.valid", "Validation clips"),
+      Measure("splits.test", "Test clips"),
+      Measure("hours", "Length", "h"),
+      Measure("versions.head", "Version of the head"),
+      Measure("versions.simulator", "Version of the simulator"),
+      Measure("versions.lexicon", "Version of the lexicon"),
+    ),
+  ),
   "seconds": (
     "Time on this machine",
     (
@@ -156,6 +205,9 @@ TABLES = {
       Measure("corpus", "Corpus", "s"),
       Measure("tokenizer", "Tokenizer training", "s"),
       Measure("lm", "Language model training", "s"),
+      Measure("evaluation", "Scoring", "s"),
+      Measure("real clips", "Fitting real clips", "s"),
+      Measure("pictures", "Pictures and videos", "s"),
       Measure("total", "All together", "s"),
     ),
   ),
@@ -228,9 +280,9 @@ def tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     title, measures = TABLES.get(name, (name, ()))
     rows, used = [], set()
     for measure in measures:
-      if measure.key not in values:
-        continue
       used.add(measure.key)
+      if values.get(measure.key) is None:  # not measured
+        continue
       beside = []
       for key, words in measure.beside:
         if key in values and not isinstance(values[key], Mapping):

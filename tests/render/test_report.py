@@ -1,6 +1,7 @@
 """The report: everything measured is on the page, nothing in it can run."""
 
 import html.parser
+import json
 import pathlib
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
@@ -8,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
+from tdmm_jax import runs
 from tdmm_jax.render import contact_sheet, report, report_tables, video
 
 SUMMARY = {
@@ -146,6 +148,25 @@ def test_every_summary_key_is_in_some_row():
     for _, _, beside, _ in table["rows"]:
       shown += 1 + len(beside)
   assert shown >= count(SUMMARY)
+
+
+def test_what_an_evaluation_measures_has_words_and_not_its_key():
+  scores = json.loads((runs.RELEASE_DIR / "scores.json").read_text())
+  summary = {name: scores[name] for name in ("tokenizer", "m2l", "l2m")}
+  summary["corpus"] = {
+    "clips": 3,
+    "splits": {"train": 1, "valid": 1, "test": 1},
+    "hours": 0.5,
+    "versions": {"head": "a", "simulator": "b", "lexicon": "c"},
+  }
+  summary["seconds"] = dict.fromkeys(("evaluation", "real clips", "pictures"), 1.5)
+  rows = [row for table in report_tables.tables(summary) for row in table["rows"]]
+  words = [row[0] for row in rows]
+  assert [text for text in words if not text[0].isupper() or "_" in text] == []
+  shown = {text: value for text, value, *_ in rows}
+  assert scores["m2l"]["bertscore"] is None and "BERTScore, F" not in shown
+  assert shown["Length"] == "0.5 h" and shown["Scoring"] == "1.5 s"
+  assert shown["Prompt finds its motion, top 3"].endswith(" %")
 
 
 def test_numbers_are_rounded_with_their_unit():
