@@ -150,17 +150,18 @@ def _about(found: dict[str, dict], trainings: dict) -> list[str]:
   return lines
 
 
-def rewritten(page: str, text: str, where) -> str:
+def rewritten(page: str, text: str, where, marks=(BEGIN, END)) -> str:
   """The page with the text between its marks.
 
   Raises:
     UserError: there are no marks.
   """
-  before, begin, rest = page.partition(BEGIN)
-  _, end, after = rest.partition(END)
-  if not begin or not end:
-    raise UserError(f"{where}: no '{BEGIN}' with '{END}' after it; put them in")
-  return f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}"
+  begin, end = marks
+  before, found_begin, rest = page.partition(begin)
+  _, found_end, after = rest.partition(end)
+  if not found_begin or not found_end:
+    raise UserError(f"{where}: no '{begin}' with '{end}' after it; put them in")
+  return f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}"
 
 
 def main(argv=None) -> int:
