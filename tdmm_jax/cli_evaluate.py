@@ -4,7 +4,7 @@ import json
 import pathlib
 import sys
 
-from tdmm_jax import runs
+from tdmm_jax import host_memory, runs
 from tdmm_jax.errors import UserError
 
 
@@ -67,6 +67,7 @@ def _evaluate(args) -> None:
       raise UserError(f"--{name} {value}: out of range; give {least} at least")
   if bool(args.pred) != bool(args.ref):
     raise UserError("--pred, --ref: give both, or none to score a run")
+  host_memory.keep_freed()
   if args.pred:
     scores, text = _score_files(args)
   else:

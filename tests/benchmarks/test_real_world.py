@@ -77,7 +77,8 @@ def test_the_page_shows_every_prompt_and_clip_and_keeps_the_prose(written):
       item = found[group][clip_id]
       assert f"{item['says']} | {item['cor_e']:.2f}{end}" in page
   assert "| `one` | sad (sadness) 1; speaking |" in page
-  assert "no training text has: zesty." in page
+  assert "zesty" in found["new_words"] and "speaks" not in found["new_words"]
+  assert all(word in page for word in found["new_words"])
   names = [row["name"] for row in found["motions"]]
   assert names[0] == "simulated" and len(names) == 5 and len(found["texts"]) == 3
 
