@@ -54,6 +54,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.history_dropout = 0.6
   config.prompt_dropout = 0.1  # for classifier-free guidance ...
   config.guidance = 4.0  # ... whose default scale this is
+  config.reword = 0.0  # share of L2M's prompts in words that captions do not use
   config.content_weight = 4.0  # of a caption's words that say something of the face
 
   model = config.model = ml_collections.ConfigDict()

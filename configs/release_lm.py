@@ -28,6 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.decoder_length = 192
   config.max_frames = 150  # clips of 6 s
   config.max_prompt_pieces = 128
+  config.reword = 0.3
   rates = config.task_rates
   rates.qa = 0.3
   rates.continuation = rates.inbetween = 0.1

@@ -325,6 +325,7 @@ def language_model(
       config.m2l_weight,
       config.prompt_dropout if split == "train" else 0.0,
       codec.num_phases,
+      config.reword if split == "train" else 0.0,
     )
     return pipeline.PackedTasks(
       vocab,

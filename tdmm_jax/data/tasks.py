@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import instructions, questions
+from tdmm_jax.language import instructions, questions, rewording
 from tdmm_jax.vocab import EOS_ID, TASKS, Vocab
 
 FPS = 25
@@ -195,6 +195,7 @@ class Mixture:
     prompt_dropout: share of L2M's prompts left empty, from which the model learns the
       motion of no prompt that guidance leads away from.
     num_phases: motions are cut where a frame of the tokenizer's first phase begins.
+    reword: share of L2M's prompts that say the same in other words (rewording.py).
   """
 
   rates: Mapping[str, float]
@@ -203,6 +204,7 @@ class Mixture:
   text_weight: float = 1.0
   prompt_dropout: float = 0.0
   num_phases: int = 1
+  reword: float = 0.0
 
   def __post_init__(self):
     for task, rate in self.rates.items():
@@ -246,6 +248,8 @@ class Mixture:
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
+      if self.reword and rng.random() < self.reword:
+        prompt = rewording.reworded(prompt, rng)
       return l2m_example(vocab, prompt, codes, template)
     if task == "m2l":
       return m2l_example(vocab, pick(texts), codes, template)

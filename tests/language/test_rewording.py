@@ -1,0 +1,68 @@
+"""Other words for the same thing, as the lexicon reads it."""
+
+import numpy as np
+import pytest
+
+from tdmm_jax.data import tasks
+from tdmm_jax.language import lexicon, rewording
+
+TEXTS = [
+  "A man looks slightly sad, raising his eyebrows and speaking slowly.",
+  "She goes from a subtle smile to intense fury. She nods.",
+  "An old woman gives off an amused look, then she is extremely angry.",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_meaning_stays_and_the_words_do_not(text):
+  rng = np.random.default_rng(0)
+  found = [rewording.reworded(text, rng) for _ in range(60)]
+  meaning = lambda text: lexicon.comparable(lexicon.parse(text))
+  assert {meaning(other) for other in found} == {meaning(text)}
+  assert len(set(found)) > 5
+  new = {word for other in found for word in other.lower().split()}
+  assert len(new - set(text.lower().split())) > 5
+
+
+def test_words_without_a_meaning_stay():
+  text = "The quick brown fox jumps over the lazy dog."
+  assert rewording.reworded(text, np.random.default_rng(0)) == text
+  assert rewording.reworded("", np.random.default_rng(0)) == ""
+
+
+def test_articles_and_capitals_follow_the_word():
+  rng = np.random.default_rng(0)
+  found = " ".join(
+    rewording.reworded("Angry, he has an angry look.", rng) for _ in "ab" * 9
+  )
+  assert "has a mad look" in found and "Mad, he" in found
+  assert " an mad" not in found and " a angry" not in found
+
+
+def test_only_a_share_of_prompts_to_motion_is_reworded():
+  class Vocab:  # keeps the texts
+    som_id, eom_id = 1, 2
+
+    def __init__(self):
+      self.said = []
+
+    def encode_text(self, text):
+      self.said.append(text)
+      return [5]
+
+    def task_id(self, task):
+      return 9
+
+    def motion_to_ids(self, codes):
+      return np.asarray(codes)
+
+  clip = {"codes": np.arange(9), "prompt": TEXTS[0], "captions": [], "attributes": {}}
+
+  def share(reword):
+    vocab = Vocab()
+    mixture = tasks.Mixture({"l2m": 1.0}, reword=reword)
+    mixture.draw(vocab, [clip] * 300, np.random.default_rng(0))
+    return np.mean([TEXTS[0].rstrip(".") not in text for text in vocab.said])
+
+  assert share(0.0) == 0.0
+  assert 0.3 < share(0.5) < 0.55
