@@ -12,7 +12,7 @@ from configs import release_tokenizer, tokenizer_table
 from tdmm_jax.errors import UserError
 
 
-def get_config(row: str = "t2m_gpt") -> ml_collections.ConfigDict:
+def get_config(row: str = "params") -> ml_collections.ConfigDict:
   """The config of a row.
 
   Raises:
