@@ -26,8 +26,8 @@ one token sequence for the encoder and one for the decoder. `config.task_rates` 
 many examples of each a clip gives in an epoch: 0.5 is one in every other epoch, 0 is
 never. `config.l2m_weight` and `config.m2l_weight` say how much a token counts in the
 loss, where motion is written and where text is. `config.prompt_dropout` is the share of
-l2m's prompts that are left empty, for guidance, `config.reword` that of prompts whose words
-are exchanged for others of the same meaning, which captions do not use.
+l2m's prompts that are left empty, for guidance, `config.reword` that of prompts whose
+words are exchanged for others of the same meaning, which captions do not use.
 
 | task | what it teaches | rate, demo | rate, base |
 |---|---|---|---|

@@ -166,12 +166,12 @@ class MotionTokenizer(MotionNetwork):
 
   With `num_refinements` R above 0 (FSQ only) a frame has R further codes beside its
   base code, which stays decodable alone and is the one that a language model speaks.
-  A refinement is no rounding of the base code's rounding error: the encoder gives it
-  latents of its own, held uncorrelated with the base's by the same loss. What one code
-  every `num_phases` frames loses of a movement is mostly what it never saw, and finer
-  steps of what it did see would not bring that back. In training each example is
-  decoded from its base and its first n refinements, n drawn from 0 to R (quantiser
-  dropout); absent ones are zeros to the decoder.
+  A refinement has latents of its own from the encoder, held uncorrelated with the
+  base's by the same loss: it may carry what the base code never saw. (Residual FSQ,
+  which codes the base's rounding error, starts from a better linear codec; the two were
+  not compared after training.) In training each example is decoded from its base and
+  its first n refinements, n drawn from 0 to R (quantiser dropout); absent ones are
+  zeros to the decoder.
   """
 
   emb_dim: int
