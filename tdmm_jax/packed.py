@@ -116,7 +116,7 @@ def write_tensors(path, model: dict) -> None:
   flat = {}
   parts = {name: model[name] for name in ("params", "collections")}
   for name, value in _flat(parts):
-    value = np.ascontiguousarray(value)
+    value = np.asarray(value, order="C")  # 0-d stays 0-d
     if value.dtype == np.float32 and not name.startswith(_KEPT):
       if np.abs(value).max() > np.finfo(np.float16).max:
         raise ValueError(f"{name}: {np.abs(value).max():g} is too large for float16")
@@ -141,6 +141,7 @@ def write_checksums(directory, steps: dict[str, int]) -> None:
     f"{folder}/{path.name}": _sha256(path)
     for folder in sorted(steps)
     for path in sorted((directory / folder).iterdir())
+    if not path.is_dir()  # of a tokenizer's: the codes of corpora
   }
   content = {"format_version": FORMAT_VERSION, "steps": steps, "sha256": digests}
   (directory / CHECKSUMS).write_text(json.dumps(content, indent=2) + "\n")

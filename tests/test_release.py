@@ -13,7 +13,7 @@ import tiny
 import yaml
 
 import tdmm_jax
-from tdmm_jax import pack_release, packed, runs
+from tdmm_jax import evaluator, pack_release, packed, runs
 
 RELEASED = (runs.RELEASE_DIR / packed.CHECKSUMS).exists()
 
@@ -62,6 +62,13 @@ def run(*words, **options) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not RELEASED, reason="no release in this checkout")
+def test_the_evaluator_network_is_in_working_order():
+  network = evaluator.load(runs.RELEASE_DIR / runs.EVALUATOR)
+  rows = network.embed_texts(["A man smiles.", "She is furious."])
+  assert rows.shape[0] == 2 and not (rows[0] == rows[1]).all()
+
+
 def test_the_wheel_generates_and_describes_right_after_installation(tmp_path, tiny_run):
   (tmp_path / "source").mkdir()
   source = copy_of_the_source(tmp_path / "source")
