@@ -3,9 +3,9 @@
 Run: python -m tdmm_jax.train --config configs/release_lm.py --workdir runs/release/lm
      python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
 Data: the `full` corpus, 57,600 clips, 80 hours, and configs/release_tokenizer.py's
-tokens. 2.6 million parameters.
-Seen: 32 minutes on two CPU cores that did other work beside it. The released one's
-first 2,197 updates followed a schedule of 8,000 steps, the others this one.
+tokens. 2.9 million parameters.
+Seen: 44 minutes on one CPU core, codes made before. The released one's first 4,084
+updates followed a schedule of 7,500 steps, and its first 3,801 had no reworded prompts.
 """
 
 import ml_collections

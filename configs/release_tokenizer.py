@@ -4,7 +4,7 @@ Run: python -m data_prep.build --corpus full --out runs/full/records
      python -m tdmm_jax.train --config configs/release_tokenizer.py \\
        --workdir runs/release/tokenizer
 Data: the `full` corpus, 57,600 clips, 80 hours. 5.4 million parameters.
-Seen: 119 s on an H100 that five other trainings shared.
+Seen: 203 s on an H200 that 14 other trainings shared.
 """
 
 import ml_collections
