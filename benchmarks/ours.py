@@ -176,7 +176,8 @@ def face_forward(bench: Bench, fixed_identity: bool = False) -> Job:
   pose, head = _pose(bench, fixed_identity), bench.head
   if fixed_identity:  # once per clip, so it is not timed
     head = face_model.with_identity(head, bench.given["betas"][0, : head.num_shape])
-  call = lambda: face_model.frame_vertices(head, pose).block_until_ready()
+  forward = jax.jit(lambda head, pose: face_model.posed_vertices(head, **pose))
+  call = lambda: forward(head, pose).block_until_ready()
   limit = _face_limit(bench, fixed_identity, backward=False)
   return Job(call, len(bench.given["pose"]), limit)
 

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tdmm_jax import sharding
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import rotations
 from tdmm_jax.face.face_arrays import (
@@ -35,7 +34,6 @@ __all__ = [  # the whole of a face model is had from here
   "NUM_POSE_FEATURES",
   "PARENTS",
   "FaceModel",
-  "frame_vertices",
   "from_arrays",
   "head_fixed_vertices",
   "landmarks",
@@ -299,39 +297,12 @@ def posed_vertices(
   return _interleaved(skin(vertices, model.lbs_weights, rotation, offset))
 
 
-def _posed(model, tracks, head_fixed):
-  if head_fixed:
-    names = ("expression", "jaw_pose", "eyelids", "eye_pose", "shape")
-    return head_fixed_vertices(model, **{n: tracks[n] for n in names if n in tracks})
-  return posed_vertices(model, **tracks)
-
-
-_posed_here = jax.jit(_posed, static_argnames="head_fixed")
-
-
 @functools.partial(jax.jit, static_argnames="head_fixed")
-def _posed_shared(model, tracks, head_fixed):
-  names = sorted(tracks)
-
-  def mine(model, *rows):
-    return _posed(model, dict(zip(names, rows, strict=True)), head_fixed)
-
-  return sharding.share_rows(mine, (model,), [tracks[name] for name in names])
-
-
-def frame_vertices(model: FaceModel, tracks: dict, head_fixed=False) -> jax.Array:
-  """`posed_vertices` or `head_fixed_vertices`, every device its share of the frames.
-
-  Args:
-    model: FaceModel.
-    tracks: what these take, by name, each with the frames as its first axis.
-    head_fixed: which of the two.
-
-  Returns:
-    float32[T, V, 3], m.
-  """
-  share = sharding.can_share_rows(len(tracks["expression"]), model)
-  return (_posed_shared if share else _posed_here)(model, tracks, head_fixed)
+def _vertices_chunk(model, tracks, head_fixed):
+  if head_fixed:
+    names = ("expression", "jaw_pose", "eyelids", "eye_pose")
+    return head_fixed_vertices(model, **{n: tracks[n] for n in names})
+  return posed_vertices(model, **tracks)
 
 
 _with_identity = jax.jit(with_identity)
@@ -372,7 +343,7 @@ def motion_vertices(
     length = len(chunk["expression"])
     pad = ((0, _CHUNK - length), (0, 0))
     chunk = {name: np.pad(track, pad) for name, track in chunk.items()}
-    result = frame_vertices(model, chunk, head_fixed)
+    result = _vertices_chunk(model, chunk, head_fixed)
     vertices[start : start + length] = np.asarray(result)[:length]
   return vertices
 

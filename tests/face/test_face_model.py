@@ -3,7 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import random_head
-import tiny
 from scipy.spatial.transform import Rotation
 
 from tdmm_jax.errors import UserError
@@ -251,41 +250,3 @@ def test_the_derivative_of_skinning_is_that_of_its_formula():
   for mode in (jax.jacrev, jax.jacfwd):
     for ours, wanted in zip(mode(face_model.skin, every)(*arguments), expected):
       np.testing.assert_allclose(ours, wanted, atol=1e-5)
-
-
-SHARED = """
-import jax
-import numpy as np
-from tdmm_jax.face import face_model
-
-head = face_model.load_face_model("default_v1")
-rng = np.random.default_rng(0)
-sizes = {"expression": 50, "jaw_pose": 3, "eyelids": 2, "eye_pose": 6, "neck_pose": 3}
-sizes |= {"head_pose": 3, "shape": head.num_shape}
-for frames, shared in ((6, True), (5, False)):
-  draw = lambda width: (rng.normal(size=(frames, width)) * 0.2).astype(np.float32)
-  tracks = {name: draw(width) for name, width in sizes.items()}
-  made = face_model.frame_vertices(head, tracks)
-  assert (len(made.sharding.device_set) == 2) == shared
-  true = jax.jit(lambda tracks: face_model.posed_vertices(head, **tracks))(tracks)
-  np.testing.assert_allclose(made, true, atol=1e-7)
-  names = ("expression", "jaw_pose", "eyelids", "eye_pose", "shape")
-  true = face_model.head_fixed_vertices(head, **{n: tracks[n] for n in names})
-  made = face_model.frame_vertices(head, tracks, head_fixed=True)
-  np.testing.assert_allclose(made, true, atol=1e-7)
-"""
-
-
-def test_devices_that_share_the_frames_make_the_same_vertices():
-  tiny.run_python(SHARED, devices=2)
-
-
-def test_correctives_that_move_nothing_have_no_row():
-  head = face_model.load_face_model("default_v1")
-  assert 0 < len(head.pose_features) < face_model.NUM_POSE_FEATURES
-  kept = np.asarray(head.posedirs)[head.pose_features]
-  assert (np.abs(kept).max((1, 2)) > 0).all()
-  others = np.delete(np.asarray(head.posedirs), head.pose_features, axis=0)
-  assert not others.any()
-  rows = 1 + head.num_motion_rows + head.num_shape
-  assert head.basis.shape[0] == rows and head.motion_basis.shape[0] == 50 + 2 + 36
