@@ -250,3 +250,14 @@ def test_the_derivative_of_skinning_is_that_of_its_formula():
   for mode in (jax.jacrev, jax.jacfwd):
     for ours, wanted in zip(mode(face_model.skin, every)(*arguments), expected):
       np.testing.assert_allclose(ours, wanted, atol=1e-5)
+
+
+def test_correctives_that_move_nothing_have_no_row():
+  head = face_model.load_face_model("default_v1")
+  assert 0 < len(head.pose_features) < face_model.NUM_POSE_FEATURES
+  kept = np.asarray(head.posedirs)[head.pose_features]
+  assert (np.abs(kept).max((1, 2)) > 0).all()
+  others = np.delete(np.asarray(head.posedirs), head.pose_features, axis=0)
+  assert not others.any()
+  rows = 1 + head.num_motion_rows + head.num_shape
+  assert head.basis.shape[0] == rows and head.motion_basis.shape[0] == 50 + 2 + 36
