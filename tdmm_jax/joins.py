@@ -22,8 +22,8 @@ from tdmm_jax.face import motion_vector
 
 MOST_KEPT = 3  # kept frames that tell the speed at a join
 SMEAR = 5  # frames to each side of a change of codes that the decoder blurs
-# Frames in which a lack decays: the least, for the tokenizer's error is one, the most
-# where nothing else limits it, and those of a difference of speed.
+# Frames in which a lack decays, at least (the tokenizer's error is one) and at most,
+# and in which a difference of speed does.
 _SHORTEST, _LONGEST, _SPEED_LENGTH = 8.0, 50.0, 5.0
 
 
@@ -84,37 +84,54 @@ class _Lean(NamedTuple):
     return fading + self.speed_D * (short * q * (1.0 - q) ** 2)
 
 
-def lean(kept_KP, drawn_TP, std_P, smear: int, room: float = _LONGEST) -> list[_Lean]:
+def limits(std_P, motions: Sequence[np.ndarray] = ()) -> list[float]:
+  """What a join may move each track in a frame.
+
+  Args:
+    std_P: standard deviations of the motion vector.
+    motions: float[T, P] each; what moves fast in these may do so at a join, too.
+  """
+  found = []
+  for track in _tracks(len(std_P)):
+    tracks = [motion[:, track.part] for motion in motions if len(motion) > 1]
+    usual = 1e-6  # where all stand still
+    if tracks:
+      sizes = [_sizes(x, track) for x in tracks]
+      usual = max(usual, float(np.percentile(np.concatenate(sizes), 95)))
+    found.append(max(usual, track.limit * float(np.linalg.norm(std_P[track.part]))))
+  return found
+
+
+def lean(
+  kept_KP, drawn_TP, most: Sequence[float], smear: int, room: float = np.inf
+) -> list[_Lean]:
   """How each track leans to the frames before a join.
 
   Args:
     kept_KP: the last frames before the join, 1 to MOST_KEPT.
     drawn_TP: what the decoder makes of the same K frames, and of those that follow:
       `smear` or more, or all there are.
-    std_P: standard deviations of the motion vector, the unit of its speed.
+    most: see `limits`.
     smear: frames after the last kept one that a change of codes may blur.
     room: frames until which all has decayed.
   """
   kept_KP, drawn_TP = (np.asarray(x, np.float64) for x in (kept_KP, drawn_TP))
   now = len(kept_KP) - 1
   found = []
-  for track in _tracks(drawn_TP.shape[1]):
+  for track, limit in zip(_tracks(drawn_TP.shape[1]), most, strict=True):
     kept, drawn = kept_KP[:, track.part], drawn_TP[:, track.part]
-    limit = track.limit * max(float(np.linalg.norm(std_P[track.part])), 1e-6)
     near = drawn[now : now + 1 + smear]
     skip = 0.0
     if not track.jumps and len(near) > 1:
-      steps = np.linalg.norm(_minus(near[1:], near[:-1], track), axis=-1)
       # By degrees, so that a rounding error never decides.
-      skip = np.clip(2.0 * (steps.max() / limit - 1.0), 0.0, 1.0)
+      skip = np.clip(2.0 * (_sizes(near, track).max() / limit - 1.0), 0.0, 1.0)
       skip *= min(smear, room / 4)
-    speed = lambda x: _minus(x[now:], x[:1], track)[0] / max(now, 1)  # noqa: B023
     rate = 1.0 - min(skip, 1.0)
-    speed_D = speed(kept) - rate * speed(drawn[: now + 1])
+    speed_D = _speed(kept, track) - rate * _speed(drawn[: now + 1], track)
     shown = _at(drawn, np.array([now + skip]), track)
     lack_D = _minus(kept[now:], shown, track)[0]
     length = 1.5 * float(np.linalg.norm(lack_D)) / limit  # the cubic's fastest is 1.5
-    length = float(np.clip(length, min(_SHORTEST, room), room))
+    length = float(np.clip(length, min(_SHORTEST, room), min(_LONGEST, room)))
     found.append(_Lean(float(skip), lack_D, speed_D, length))
   return found
 
@@ -125,18 +142,21 @@ def between(kept_TP, drawn_TP, start: int, stop: int, std_P) -> np.ndarray:
   Args:
     kept_TP: the motion.
     drawn_TP: what the decoder makes of it, with the new frames.
+    std_P: see `limits`.
   """
   room = stop - start + 1.0
   times_N = np.arange(1.0, room)
   before = slice(max(start - MOST_KEPT, 0), start)
   after = slice(stop, min(stop + MOST_KEPT, len(kept_TP)))
+  new = drawn_TP[start + SMEAR : max(stop - SMEAR, 0)]
+  most = limits(std_P, (kept_TP[:start], kept_TP[stop:], new))
   ends = []
   if start > 0:
     drawn = drawn_TP[before.start : stop]
-    ends.append((lean(kept_TP[before], drawn, std_P, SMEAR, room), False))
+    ends.append((lean(kept_TP[before], drawn, most, SMEAR, room), False))
   if stop < len(kept_TP):  # backwards in time
     drawn = drawn_TP[start : after.stop][::-1]
-    ends.append((lean(kept_TP[after][::-1], drawn, std_P, SMEAR, room), True))
+    ends.append((lean(kept_TP[after][::-1], drawn, most, SMEAR, room), True))
   made_NP = np.empty((len(times_N), drawn_TP.shape[1]))
   for i, track in enumerate(_tracks(drawn_TP.shape[1])):
     at_N, offsets = times_N, []
@@ -165,6 +185,7 @@ def follow(
   Args:
     pieces: float32[n, P], one after another.
     starts: rising frames at which the codes change what they do, from 1 on.
+    std_P: see `limits`.
 
   Yields:
     float32[n, P]; as many frames in all as came.
@@ -172,7 +193,7 @@ def follow(
   begins = []
   for start in starts:
     begins.append(max(start - SMEAR, begins[-1] + 1 if begins else 1))
-  held, leans, end = _Held(), None, 0
+  held, leans, end, most = _Held(), None, 0, limits(std_P)
   for piece in itertools.chain(pieces, [None]):
     if piece is not None:
       held.add(piece)
@@ -182,7 +203,7 @@ def follow(
       if begins and held.done == begins[0]:
         if clear <= held.done:
           break
-        leans, origin = lean(held.kept, held.drawn, std_P, 2 * SMEAR), held.done - 1
+        leans, origin = lean(held.kept, held.drawn, most, 2 * SMEAR), held.done - 1
         end = origin + 1 + int(max(max(x.length, 2 * x.skip + 2) for x in leans))
         begins.pop(0)
       if held.done >= end:
@@ -247,6 +268,16 @@ def _minus(a_ND, b_ND, track: _Track) -> np.ndarray:
   if not track.turning:
     return np.asarray(a_ND, np.float64) - b_ND
   return (Rotation.from_rotvec(a_ND) * Rotation.from_rotvec(b_ND).inv()).as_rotvec()
+
+
+def _speed(track_KD, track: _Track) -> np.ndarray:
+  """float64[D], a frame, on average; 0 of a single frame."""
+  return _minus(track_KD[-1:], track_KD[:1], track)[0] / max(len(track_KD) - 1, 1)
+
+
+def _sizes(track_TD, track: _Track) -> np.ndarray:
+  """float64[T - 1]: of its steps."""
+  return np.linalg.norm(_minus(track_TD[1:], track_TD[:-1], track), axis=-1)
 
 
 def _plus(offset_ND, x_ND, track: _Track) -> np.ndarray:

@@ -119,6 +119,15 @@ def test_what_the_tokenizer_loses_nowhere_is_copied():
   np.testing.assert_allclose(made, kept[20:60], atol=1e-6)
 
 
+def test_who_always_moves_fast_may_do_so_at_joins():
+  times = np.arange(80)[:, None]
+  kept = np.zeros((80, WIDTH), np.float32)
+  kept[:, HEAD] = 0.3 * np.sin(0.5 * times + np.arange(3))
+  assert steps(kept, HEAD)[0].max() > 2 * 0.25 * np.linalg.norm(STD[HEAD])
+  made = joins.between(kept, kept, 20, 60, STD)
+  np.testing.assert_allclose(made, kept[20:60], atol=0.02)
+
+
 def led(vectors, starts, cuts=()):
   return np.concatenate(list(joins.follow(np.split(vectors, cuts), starts, STD)))
 
