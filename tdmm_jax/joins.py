@@ -47,7 +47,7 @@ def _tracks(width: int) -> list[_Track]:
   e = width - motion_vector.NUM_POSE
   return [
     _Track(slice(0, e), False, 0.25, False),  # expression
-    _Track(slice(e, e + 3), True, 0.5, False),  # jaw
+    _Track(slice(e, e + 3), True, 0.4, False),  # jaw
     _Track(slice(e + 3, e + 5), False, 0.5, True),  # lids
     _Track(slice(e + 5, e + 8), True, 0.25, True),  # left eye
     _Track(slice(e + 8, e + 11), True, 0.25, True),  # right eye
