@@ -20,6 +20,7 @@ import numpy as np
 from tdmm_jax import (
   checkpoints,
   editing,
+  joins,
   long_motion,
   motion_codec,
   runs,
@@ -148,7 +149,9 @@ class Face:
     Raises:
       UserError: a timeline with gaps, overlaps or that runs backwards.
     """
-    return self.decode(self.timeline_codes(segments, seed, **sampling))
+    spans = long_motion.spans_of(segments, self.check_request)
+    codes = self.timeline_codes(segments, seed, **sampling)
+    return self.decode(codes, long_motion.changes(spans))
 
   def stream(
     self, prompt: str, seconds: float | None = 4.0, seed: int = 0, **sampling
@@ -170,7 +173,8 @@ class Face:
     key = sample.row_keys(jax.random.key(seed), 1)[0]
     known, sampling = long_motion.free(spans[-1].stop), self.sampling(**sampling)
     codes = long_motion.stream_codes(self, known, spans, key, sampling)
-    for vectors in streaming.frame_stream(self.codec, codes, long_motion.PIECE):
+    frames = streaming.frame_stream(self.codec, codes, long_motion.PIECE)
+    for vectors in joins.follow(frames, long_motion.changes(spans), self.codec.std_P):
       yield motion_vector.to_motion(vectors, self.codec.face.name)
 
   def edit(
@@ -230,7 +234,8 @@ class Face:
     key = sample.row_keys(jax.random.key(seed), 1)[0]
     codes = long_motion.fill(self, codes, spans, key, self.sampling(**sampling))
     span = spans[0]
-    return editing.splice(motion, self.decode(codes), span.start, span.stop)
+    decoded = self.decode(codes)
+    return editing.splice(motion, decoded, span.start, span.stop, self.codec.std_P)
 
   def describe(
     self, motion: FaceMotion, question: str | None = None, num_beams: int = 1
@@ -254,9 +259,15 @@ class Face:
     """
     return self.codec.encode([motion])[0]
 
-  def decode(self, codes: np.ndarray) -> FaceMotion:
-    """The motion of tokens int[T]; neutral identity."""
-    return self.codec.decode([codes])[0]
+  def decode(self, codes: np.ndarray, changes: Sequence[int] = ()) -> FaceMotion:
+    """The motion of tokens int[T]; neutral identity.
+
+    Args:
+      changes: frames at which another prompt begins; see joins.follow.
+    """
+    (vectors,) = self.codec.decode_vectors([codes])
+    led = list(joins.follow([vectors], changes, self.codec.std_P))
+    return motion_vector.to_motion(np.concatenate(led), self.codec.face.name)
 
   def check_request(self, prompt: str, seconds: float) -> int:
     """Frames of a request.

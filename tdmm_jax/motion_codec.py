@@ -98,6 +98,11 @@ class MotionCodec:
     """How many frames to each side a decoded frame depends on."""
     return self.model.reach
 
+  @property
+  def std_P(self) -> np.ndarray:
+    """Standard deviations of the training set's motion vectors, float32[P]."""
+    return np.asarray(self.variables["stats"]["params_std"])
+
   def encode_window(self, vectors_BTP, mask_BT) -> np.ndarray:
     """Codes int32[B, T]; mask 0 = outside the motion. Frame 0 is of phase 0.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from tdmm_jax import editing, long_motion
+from tdmm_jax import joins, long_motion
 from tdmm_jax.decoding import sample, streaming
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion as motion_lib
@@ -110,8 +110,8 @@ def test_a_timeline_is_one_motion_and_streams(loaded_run):
   assert motion.num_frames == 100 and np.isfinite(motion.expression).all()
   assert_same(motion, joined(list(loaded_run.stream(LINE, None, seed=2))))
   other = loaded_run.timeline(LINE.replace("frown", "grin"), seed=2)
-  # What is said of the end changes nothing before the tokenizer's reach of it.
-  same = 60 - loaded_run.codec.reach
+  # What is said of the end changes nothing before what decoder and join see of it.
+  same = 60 - max(loaded_run.codec.reach, joins.SMEAR)
   np.testing.assert_allclose(
     motion.expression[:same], other.expression[:same], atol=2e-5
   )
@@ -157,29 +157,6 @@ def test_an_edit_copies_all_other_frames(loaded_run, start, stop):
   assert edited.valid[start:stop].all()
   for name in ("shape", "translation", "camera", "neck_pose"):
     np.testing.assert_array_equal(getattr(edited, name), getattr(motion, name))
-
-
-def test_a_splice_meets_the_copied_frames_as_smoothly_as_the_decoded_ones():
-  motion, rng = performance(), np.random.default_rng(1)
-  # A tokenizer that is off by a constant everywhere: the blend must take it all away
-  # at the joins.
-  decoded = motion.replace(
-    neck_pose=np.zeros_like(motion.neck_pose),
-    head_pose=motion_lib.world_head_rotation(motion) + 0.05,
-    expression=motion.expression + rng.normal(size=50).astype(np.float32),
-    jaw_pose=motion.jaw_pose + np.float32(0.03),
-    eyelids=np.clip(motion.eyelids + 0.2, 0, 1),
-  )
-  spliced = editing.splice(motion, decoded, 20, 45)
-  world = motion_lib.world_head_rotation
-  for track in (lambda m: m.expression, lambda m: m.jaw_pose, world):
-    step = np.abs(np.diff(track(motion), axis=0)).max()
-    hard = np.abs(track(decoded)[20] - track(motion)[19]).max()
-    for join in (19, 44):
-      jump = np.abs(track(spliced)[join + 1] - track(spliced)[join]).max()
-      assert jump < step + 0.15 * (hard - step if hard > step else 0) + 1e-3
-    middle = track(spliced)[32] - track(decoded)[32]
-    assert np.abs(middle).max() < 1e-4  # the inside is the decoded motion's
 
 
 def test_a_continuation_copies_what_is_there(loaded_run, tiny_run):

@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from tdmm_jax import editing, inference
+from tdmm_jax import inference, joins
 from tdmm_jax.decoding import constraints, sample
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import motion_sets
-from tdmm_jax.face import motion_vector
 from tdmm_jax.metrics import reconstruction, retrieval
 
 _BATCH = 16
@@ -113,13 +112,10 @@ def draw(
 
 def _spliced(run, truth, codes, spans) -> list[np.ndarray]:
   """Motion vectors: the true frames, and in each span what the codes say."""
-  decoded = run.codec.decode_vectors(codes)
-  name, made = run.codec.face.name, []
+  decoded, std_P, made = run.codec.decode_vectors(codes), run.codec.std_P, []
   for own, theirs, (start, stop) in zip(truth.vectors, decoded, spans):
-    pair = [motion_vector.to_motion(vectors, name) for vectors in (own, theirs)]
-    joined = motion_vector.from_motion(editing.splice(*pair, start, stop))
-    # What is kept is kept to the bit: `to_motion` clips lids.
-    made.append(np.concatenate([own[:start], joined[start:stop], own[stop:]]))
+    new = joins.between(own, theirs, start, stop, std_P).astype(np.float32)
+    made.append(np.concatenate([own[:start], new, own[stop:]]))
   return made
 
 

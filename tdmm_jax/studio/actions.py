@@ -4,6 +4,7 @@ import pathlib
 import zipfile
 from collections.abc import Callable
 
+from tdmm_jax.data import tasks
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import fit_files, io
@@ -90,9 +91,9 @@ class Actions:
       guidance=_choice(GUIDANCE, "guidance", guidance),
     )
     say(0.6, "Moving the face")
-    motion = self.face.decode(codes)
+    stops = [round(segment.stop_s * tasks.FPS) for segment in segments]
+    motion = self.face.decode(codes, stops[:-1])
     say(0.7, "Reading the motion back")
-    stops = [round(segment.stop_s * motion.fps) for segment in segments]
     caption = self._describe(motion, stops)
     title = " · ".join(f"{s.start_s:g}-{s.stop_s:g}: {s.prompt}" for s in segments)
     return [self.shelf.put(motion, title, caption, codes)]
