@@ -124,7 +124,7 @@ class MotionContext(nn.Module):
     around_BMKN = window(y_BMN, self.radius).reshape(*same_BMK1.shape[:3], -1)
     around_BMN = (around_BMKN * same_BMK1).reshape(*x_BMD.shape[:2], -1)
     y_BMF = nn.gelu(
-      dense(self.mlp_dim, "wi", "kv", "mlp", dtype=self.dtype)(around_BMN)
+      dense(self.mlp_dim, "wi", "embed", "mlp", dtype=self.dtype)(around_BMN)
     )
     y_BMF = sharding.constrain(y_BMF, "act_batch", "act_length", "act_mlp")
     y_BMD = dense(x_BMD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(y_BMF)
