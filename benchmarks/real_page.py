@@ -146,7 +146,7 @@ def markdown(found: Mapping, folder: str) -> str:
     "Forms that the lexicon reads and some training text has: "
     + ", ".join(
       f"{_KINDS[kind]} {seen:,} of {read:,}"
-      for kind, (seen, read) in found["forms_seen"].items()
+      for kind, (seen, read) in sorted(found["forms_seen"].items())
     )
     + ".",
     "",
