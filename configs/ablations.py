@@ -8,12 +8,12 @@ Run: python -m data_prep.build --corpus small --out runs/small/records
      python -m data_prep.build --corpus small --labels lab --out runs/small_lab/records
      python -m tdmm_jax.train --config configs/ablations.py:reference \\
        --workdir runs/ablations/reference/lm
-     ln -s ../../tokenizers/fsq_phases_1k/0 runs/ablations/reference/tokenizer
+     ln -s ../../release/tokenizer runs/ablations/reference/tokenizer
      ln -s ../../release/evaluator runs/ablations/reference/evaluator
      tdmm evaluate --run runs/ablations/reference --records runs/small/records
 Sweep: every row of ROWS; its tokenizer/ is a link to its tokenizer_dir.
-Data: the `small` corpus, 10,000 clips, 14 hours, in tokens of rows of
-configs/tokenizer_table.py.
+Data: the `small` corpus, 10,000 clips, 14 hours, in the released tokenizer's tokens or
+in those of configs/ablation_tokenizers.py.
 Expect: not run yet.
 """
 
@@ -29,14 +29,14 @@ ROWS = {
   # ... and the tokens are its own.
   "t2m_gpt": {
     "conditioning": "pooled",
-    "tokenizer_dir": "runs/tokenizers/t2m_gpt_params/0",
+    "tokenizer_dir": "runs/ablations/tokenizers/t2m_gpt",
   },
   # Tokens of coefficients instead of geometry.
-  "params_tokens": {"tokenizer_dir": "runs/tokenizers/fsq_phases_1k_params/0"},
+  "params_tokens": {"tokenizer_dir": "runs/ablations/tokenizers/params"},
   # Labels as web video has them, and as a laboratory has them.
   "web": {"records_dir": "runs/small_web/records"},
   "lab": {"records_dir": "runs/small_lab/records"},
-  # The reference has 2.8 million parameters.
+  # The reference has 2.9 million parameters.
   "small": {  # 0.9 million
     "model.emb_dim": 64,
     "model.num_heads": 2,
@@ -60,7 +60,6 @@ def get_config(row: str = "reference") -> ml_collections.ConfigDict:
     raise UserError(f"configs/ablations.py:{row}: no such row; choose {[*ROWS]}")
   config = release_lm.get_config()
   config.records_dir = "runs/small/records"
-  config.tokenizer_dir = "runs/tokenizers/fsq_phases_1k/0"
   config.total_steps = 1_500
   config.warmup_steps = 100
   model = config.model

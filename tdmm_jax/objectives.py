@@ -178,9 +178,9 @@ def _slots(num_features: int, num_slots: int, num_phases: int, num_levels: int =
     for slot in range(width // num_levels):
       picks.append(head[slot % 3] if fast else others[0])
       others = others if fast else others[1:] + others[:1]
-      window = np.hanning((radius // 2 * 2 if fast else 2 * radius) + 3)[1:-1]
-      pad = (2 * radius + 1 - len(window)) // 2
-      taps.append(np.pad(window / window.sum(), pad))
+      hann = np.hanning((radius // 2 * 2 if fast else 2 * radius) + 3)[1:-1]
+      pad = (2 * radius + 1 - len(hann)) // 2
+      taps.append(np.pad(hann / hann.sum(), pad))
   by_phase = np.arange(num_slots).reshape(num_levels, num_phases, -1)
   by_phase = by_phase.swapaxes(0, 1).ravel()
   return np.array(picks)[by_phase], np.stack(taps, axis=-1)[:, by_phase]

@@ -6,7 +6,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import ablations, release_lm, release_tokenizer, tokenizer_table
+from configs import (
+  ablation_tokenizers,
+  ablations,
+  release_lm,
+  release_tokenizer,
+)
 from tdmm_jax import motion_codec
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5
@@ -54,11 +59,24 @@ def test_a_row_differs_in_what_the_table_says(row):
   assert changed == {key.split(".")[0] for key in ablations.ROWS[row]}
 
 
-def test_every_row_has_a_tokenizer_of_the_table():
+def test_every_row_has_a_tokenizer_that_a_config_makes():
+  released = pathlib.PurePath(release_lm.get_config().tokenizer_dir)
   for row in ablations.ROWS:
     folder = pathlib.PurePath(ablations.get_config(row).tokenizer_dir)
-    assert folder.parts[:2] == ("runs", "tokenizers") and folder.name == "0"
-    assert folder.parent.name in tokenizer_table.ROWS
+    assert folder == released or (
+      folder.parts[:3] == ("runs", "ablations", "tokenizers")
+      and folder.name in ablation_tokenizers.ROWS
+    )
+
+
+@pytest.mark.parametrize("row", ablation_tokenizers.ROWS)
+def test_other_tokenizers_have_the_releases_updates_and_size(row):
+  config, released = ablation_tokenizers.get_config(row), release_tokenizer.get_config()
+  for key in ("records_dir", "total_steps", "batch_size", "window"):
+    assert config[key] == released[key]
+  assert config.augment.rate == 0.0 and config.model.emb_dim == released.model.emb_dim
+  with pytest.raises(UserError, match=r"ablation_tokenizers.py:gone: no such row"):
+    ablation_tokenizers.get_config("gone")
 
 
 def test_a_row_that_is_not_there_names_those_that_are():
