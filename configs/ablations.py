@@ -26,10 +26,12 @@ ROWS = {
   "reference": {},
   # T2M-GPT (arXiv:2301.06052): the prompt is one vector ...
   "t2m_gpt_our_tokens": {"conditioning": "pooled"},
-  # ... and the tokens are its own.
+  # ... the tokens are its own, and each is read and written by itself.
   "t2m_gpt": {
     "conditioning": "pooled",
     "tokenizer_dir": "runs/ablations/tokenizers/t2m_gpt",
+    "model.motion_context": 0,
+    "model.motion_history": 0,
   },
   # Tokens of coefficients instead of geometry.
   "params_tokens": {"tokenizer_dir": "runs/ablations/tokenizers/params"},

@@ -42,7 +42,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.num_heads = 12
   model.head_dim = 64
   model.mlp_dim = 2_048
-  model.motion_context = 0  # T5 as it is, so that its checkpoints fit
+  # T5 as it is, so that its checkpoints fit.
+  model.motion_context = model.motion_history = 0
   model.num_encoder_layers = 12
   model.num_decoder_layers = 12
   model.dropout_rate = 0.0  # as T5.1.1 in pre-training; 0.1 to fine-tune

@@ -55,6 +55,9 @@ def get_config() -> ml_collections.ConfigDict:
   config.prompt_dropout = 0.1  # for classifier-free guidance ...
   config.guidance = 4.0  # ... whose default scale this is
   config.reword = 0.0  # share of L2M's prompts in words that captions do not use
+  # Share of L2M's prompts with changes to the words that say nothing of the face, so
+  # that a turn of phrase that is not in the corpus leads nobody astray.
+  config.disturb = 0.5
   config.content_weight = 4.0  # of a caption's words that say something of the face
 
   model = config.model = ml_collections.ConfigDict()
@@ -64,7 +67,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.mlp_dim = 256
   model.num_encoder_layers = 3
   model.num_decoder_layers = 3
-  model.motion_context = 8  # tokens to each side that a motion token is read with
+  model.motion_context = 8  # tokens to each side that a motion token is read with ...
+  model.motion_history = 8  # ... and tokens before that one is written after
   model.dropout_rate = 0.0
   model.mlp_activation = "gated-gelu"  # or "relu", T5.0's
   model.logits_via_embedding = False

@@ -17,7 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = lm_demo.get_config()
   config.records_dir = "runs/full/records"
   config.tokenizer_dir = "runs/release/tokenizer"
-  config.total_steps = 6_500
+  config.total_steps = 12_000
   config.log_every = 50
   config.eval_every = 1_000
   config.save_every = 250

@@ -27,7 +27,8 @@ many examples of each a clip gives in an epoch: 0.5 is one in every other epoch,
 never. `config.l2m_weight` and `config.m2l_weight` say how much a token counts in the
 loss, where motion is written and where text is. `config.prompt_dropout` is the share of
 l2m's prompts that are left empty, for guidance, `config.reword` that of prompts whose
-words are exchanged for others of the same meaning, which captions do not use.
+words are exchanged for others of the same meaning, which captions do not use,
+`config.disturb` that of prompts with changes to the words that say nothing of the face.
 
 | task | what it teaches | rate, demo | rate, base |
 |---|---|---|---|

@@ -28,12 +28,13 @@ def export(run: inference.Face, directory) -> None:
       f"{run.name}: config.conditioning is 'pooled', which transformers' T5 is not; "
       "export a run that was trained with 'words'"
     )
-  if run.model.motion_context:
-    raise UserError(
-      f"{run.name}: config.model.motion_context is {run.model.motion_context}, which "
-      "transformers' T5 has not; export a run trained with "
-      "--config.model.motion_context=0"
-    )
+  for name in ("motion_context", "motion_history"):
+    if getattr(run.model, name):
+      raise UserError(
+        f"{run.name}: config.model.{name} is {getattr(run.model, name)}, which "
+        "transformers' T5 has not; export a run trained with --config.model."
+        "motion_context=0 --config.model.motion_history=0"
+      )
   pretrained.write(
     directory, run.model, run.params, vocab.model_proto, vocab.num_extra_ids
   )

@@ -326,6 +326,7 @@ def language_model(
       config.prompt_dropout if split == "train" else 0.0,
       codec.num_phases,
       config.reword if split == "train" else 0.0,
+      config.disturb if split == "train" else 0.0,
     )
     return pipeline.PackedTasks(
       vocab,

@@ -83,7 +83,7 @@ def find(directory) -> Pretrained:
   fields, num_rows = model_fields(stored, str(directory / "config.json"))
   tied = bool(stored.get("tie_word_embeddings", True))
   scaled = bool(stored.get("scale_decoder_outputs", tied))
-  fields["motion_context"] = 0  # ours alone
+  fields["motion_context"] = fields["motion_history"] = 0  # ours alone
   shapes = _without_copies(_shapes(directory))
   # transformers 5 says "tied" of every T5: whether there is a second table tells.
   fields["logits_via_embedding"] = tied and scaled and _HEAD not in shapes

@@ -55,6 +55,7 @@ def test_what_is_written_is_read(written, kind):
     "mlp_activation": activation,
     "logits_via_embedding": tied,
     "motion_context": 0,
+    "motion_history": 0,
   }
   assert found.num_rows == t5_folders.ROWS and found.pieces == t5_folders.pieces()
   assert_equal(found.params(), params)

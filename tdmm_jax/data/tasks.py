@@ -196,6 +196,7 @@ class Mixture:
       motion of no prompt that guidance leads away from.
     num_phases: motions are cut where a frame of the tokenizer's first phase begins.
     reword: share of L2M's prompts that say the same in other words (rewording.py).
+    disturb: share of them whose other words, which say nothing, are changed.
   """
 
   rates: Mapping[str, float]
@@ -205,6 +206,7 @@ class Mixture:
   prompt_dropout: float = 0.0
   num_phases: int = 1
   reword: float = 0.0
+  disturb: float = 0.0
 
   def __post_init__(self):
     for task, rate in self.rates.items():
@@ -250,6 +252,8 @@ class Mixture:
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
       if self.reword and rng.random() < self.reword:
         prompt = rewording.reworded(prompt, rng)
+      if self.disturb and rng.random() < self.disturb:
+        prompt = rewording.disturbed(prompt, rng)
       return l2m_example(vocab, prompt, codes, template)
     if task == "m2l":
       return m2l_example(vocab, pick(texts), codes, template)

@@ -35,6 +35,7 @@ __all__ = [
   "make_attributes",
   "nearest_words",
   "parse",
+  "passed_over",
   "structure",
 ]
 
@@ -60,9 +61,14 @@ _CONTENT = frozenset(("emotion", "head", "micro", "speaking", "manner"))
 _FOLLOWING = frozenset(("hard", "somewhat", "a little", "a bit"))
 
 
+def _token_matches(text: str) -> list[re.Match]:
+  """Words and stops, in lower case; places are those in the text."""
+  text = text.lower().replace("’", "'").replace("'s", "  ").replace("-", " ")
+  return list(_TOKEN.finditer(text))
+
+
 def _tokens(text: str) -> list[str]:
-  text = text.lower().replace("’", "'").replace("'s", "").replace("-", " ")
-  return _TOKEN.findall(text)
+  return [match[0] for match in _token_matches(text)]
 
 
 def _entries():
@@ -293,6 +299,18 @@ def parse(text: str, duration_s: float = 4.0) -> dict:
 def known_word(text: str) -> bool:
   """Whether the text has at least one word about a face's emotion or motion."""
   return any(kind in _CONTENT for kind, *_ in _read(text))
+
+
+def passed_over(text: str) -> list[tuple[int, int]]:
+  """The words that say nothing of the face: (start, stop) in the text, ascending."""
+  matches = _token_matches(text)
+  read = {
+    i
+    for kind, _, start, stop in _read(text)
+    if kind != "framing"
+    for i in range(start, stop)
+  }
+  return [m.span() for i, m in enumerate(matches) if i not in read]
 
 
 @functools.cache

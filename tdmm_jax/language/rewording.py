@@ -1,7 +1,9 @@
-"""Other words for the same thing: what people's prompts have and captions lack.
+"""The same thing in other words: how people ask, and captions do not.
 
-Captions are written with half of the words that the lexicon reads. A model that was
-trained on them alone does not know the others, though its judge does.
+Captions are written with half of the words that the lexicon reads, and around them in a
+few turns of phrase. A model that was trained on them alone does not know the other
+words, though its judge does (`reworded`), and is led astray by a turn of phrase that it
+has never seen (`disturbed`).
 """
 
 import functools
@@ -14,7 +16,11 @@ from tdmm_jax.language import lexicon
 _WORD = re.compile(r"[A-Za-z]+")
 _ENDINGS = ("ly", "ing", "ed", "s")  # words of one ending are of one kind
 _SHARE = 0.5  # of the words that have others
+_DISTURBED = 0.3  # of the words that the lexicon passes over
 _TRIES = 3
+_ONSETS = (*"bcdfghjklmnprstvwyz", "ch", "gr", "pl", "sh", "st", "th", "tr", "")
+_VOWELS = (*"aeiou", "ea", "oo", "ou")
+_CODAS = (*"dgklmnprst", "nd", "ng", "st", "", "")
 
 
 def reworded(text: str, rng: np.random.Generator) -> str:
@@ -30,6 +36,50 @@ def reworded(text: str, rng: np.random.Generator) -> str:
     if found == text or lexicon.comparable(lexicon.parse(found)) == wanted:
       return found
   return text
+
+
+def disturbed(text: str, rng: np.random.Generator) -> str:
+  """The text with some words that say nothing left out, exchanged, or others put in.
+
+  These are the words that the lexicon passes over. What comes in are words made of
+  random syllables, to the model any word that it has not seen; and words that say
+  something with others alone, as "off" does in "put off" but not in "gives off". The
+  lexicon reads the same attributes in both texts.
+  """
+  wanted = lexicon.comparable(lexicon.parse(text))
+  for _ in range(_TRIES):
+    found = text
+    for start, stop in reversed(lexicon.passed_over(text)):
+      if rng.random() < _DISTURBED:
+        found = found[:start] + _instead(found[start:stop], rng) + found[stop:]
+    found = re.sub(r"\s+(?=[,.;]|$)|(?<=\s)\s+|^\s+", "", found)
+    if found and lexicon.comparable(lexicon.parse(found)) == wanted:
+      return found
+  return text
+
+
+def _instead(word: str, rng) -> str:
+  """Nothing, another word, or one more."""
+  new = _made_up(rng) if rng.random() < 0.5 else _pick(_lone_words(), rng)
+  return ("", new, f"{new} {word}", f"{word} {new}")[int(rng.integers(4))]
+
+
+def _pick(options, rng):
+  return options[int(rng.integers(len(options)))]
+
+
+def _made_up(rng) -> str:
+  parts = (_ONSETS, _VOWELS, _CODAS) * (1 + int(rng.integers(2)))
+  return "".join(_pick(part, rng) for part in parts)
+
+
+@functools.cache
+def _lone_words() -> tuple[str, ...]:
+  """Words of the lexicon's forms that it passes over where they stand alone."""
+  words = {word for form, _ in lexicon.concepts() for word in form.split()}
+  return tuple(
+    sorted(w for w in words if _WORD.fullmatch(w) and lexicon.passed_over(w))
+  )
 
 
 def _exchanged(text: str, rng) -> str:

@@ -92,11 +92,17 @@ class MlpBlock(nn.Module):
     return dense(x_BLD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(x_BLF)
 
 
-def window(x_BLN, radius: int, dilation: int = 1):
-  """float[B, L, (2 radius + 1) N]: each beside its neighbours, zeros outside."""
-  length, reach = x_BLN.shape[1], radius * dilation
-  padded = jnp.pad(x_BLN, ((0, 0), (reach, reach), (0, 0)))
-  copies = [padded[:, k * dilation :][:, :length] for k in range(2 * radius + 1)]
+def window(x_BLN, radius: int, dilation: int = 1, after: int | None = None):
+  """float[B, L, K N]: each beside its neighbours, zeros outside.
+
+  Args:
+    radius: neighbours before.
+    after: neighbours after; default: as many. K is the sum of both and 1.
+  """
+  after = radius if after is None else after
+  length = x_BLN.shape[1]
+  padded = jnp.pad(x_BLN, ((0, 0), (radius * dilation, after * dilation), (0, 0)))
+  copies = [padded[:, k * dilation :][:, :length] for k in range(radius + after + 1)]
   return jnp.concatenate(copies, axis=-1)
 
 
@@ -107,28 +113,55 @@ class MotionContext(nn.Module):
   (motion_tokenizer.py) and say different things. Attention looks at tokens one at a
   time, each weighed by itself; this looks at a whole neighbourhood and can undo the
   tokenizer. T5 has no such thing: off (radius 0) for its checkpoints.
+
+  A causal one, for a decoder, looks back only, and tells what is no motion token (a
+  hidden one) of those before it, too.
   """
 
   radius: int  # tokens to each side
   mlp_dim: int
   dtype: Any = jnp.float32
   token_dim: int = 32  # a token's width inside
+  causal: bool = False
 
   @nn.compact
-  def __call__(self, x_BMD, is_motion_BM, segments_BM):
-    """x_BMD, changed where `is_motion_BM`; no other segment's tokens are looked at."""
+  def __call__(self, x_BMD, is_motion_BM, segments_BM, history_BRN=None):
+    """x_BMD, changed; no other segment's tokens are looked at.
+
+    Args:
+      history_BRN: of a causal one, what the last call returned, or `init_history`:
+        the tokens before these, which are then as many as `x_BMD` has.
+
+    Returns:
+      x_BMD; with history_BRN, (x_BMD, the next history).
+    """
     y_BMD = RMSNorm(self.dtype, name="norm")(x_BMD) * is_motion_BM[..., None]
     y_BMN = dense(self.token_dim, "token", "embed", "kv", dtype=self.dtype)(y_BMD)
-    around_BMK = window(segments_BM[..., None], self.radius)
-    same_BMK1 = (around_BMK == segments_BM[..., None])[..., None]
-    around_BMKN = window(y_BMN, self.radius).reshape(*same_BMK1.shape[:3], -1)
-    around_BMN = (around_BMKN * same_BMK1).reshape(*x_BMD.shape[:2], -1)
+    if history_BRN is not None:
+      y_BMN = jnp.concatenate([history_BRN, y_BMN], axis=1)
+      around_BMN = y_BMN.reshape(y_BMN.shape[0], 1, -1)
+    else:
+      after = 0 if self.causal else self.radius
+      around_BMK = window(segments_BM[..., None], self.radius, after=after)
+      same_BMK1 = (around_BMK == segments_BM[..., None])[..., None]
+      around_BMN = window(y_BMN, self.radius, after=after)
+      around_BMKN = around_BMN.reshape(*same_BMK1.shape[:3], -1)
+      around_BMN = (around_BMKN * same_BMK1).reshape(*x_BMD.shape[:2], -1)
     y_BMF = nn.gelu(
       dense(self.mlp_dim, "wi", "embed", "mlp", dtype=self.dtype)(around_BMN)
     )
     y_BMF = sharding.constrain(y_BMF, "act_batch", "act_length", "act_mlp")
+    # No layer has a bias: what has no motion around it is left as it is.
     y_BMD = dense(x_BMD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(y_BMF)
-    return x_BMD + y_BMD * is_motion_BM[..., None]
+    if not self.causal:
+      y_BMD = y_BMD * is_motion_BM[..., None]
+    if history_BRN is not None:
+      return x_BMD + y_BMD, y_BMN[:, 1:]
+    return x_BMD + y_BMD
+
+  def init_history(self, batch_size: int):
+    """The history before the first token."""
+    return jnp.zeros((batch_size, self.radius, self.token_dim), self.dtype)
 
 
 def pool_segments(encoded_BMD, tokens_BM, segments_BM, token: int):

@@ -303,8 +303,10 @@ class T5(nn.Module):
   fused_attention: bool = False  # scores are never written out; see fused_attention.py
   mlp_activation: str = "gated-gelu"  # or T5.0's: see MLP_ACTIVATIONS
   pooled_token: int = -1  # what has this token is heard as one vector; -1: nothing
-  motion_context: int = 0  # radius of layers.MotionContext, in tokens; 0: T5 as it is
-  motion_offset: int = 0  # the first motion token, where there is a motion_context
+  # Radius of layers.MotionContext, in tokens; 0: T5 as it is. The encoder's, ...
+  motion_context: int = 0
+  motion_history: int = 0  # ... the decoder's, which looks back only
+  motion_offset: int = 0  # the first motion token, where there is one of these
 
   def setup(self):
     if self.mlp_activation not in MLP_ACTIVATIONS:
@@ -332,6 +334,10 @@ class T5(nn.Module):
     if self.motion_context:
       self.encoder_context = layers.MotionContext(
         self.motion_context, self.mlp_dim, self.dtype
+      )
+    if self.motion_history:
+      self.decoder_context = layers.MotionContext(
+        self.motion_history, self.mlp_dim, self.dtype, causal=True
       )
     self.encoder = Encoder(self.num_encoder_layers, *stack)
     self.decoder = Decoder(self.num_decoder_layers, *stack)
@@ -373,6 +379,9 @@ class T5(nn.Module):
       encoder_input_tokens_BM, encoder_segment_ids_BM, deterministic
     )
     x_BLD = self._embed(decoder_input_tokens_BL)
+    if self.motion_history:
+      is_motion_BL = decoder_input_tokens_BL >= self.motion_offset
+      x_BLD = self.decoder_context(x_BLD, is_motion_BL, decoder_segment_ids_BL)
     x_BLD = self.decoder(
       x_BLD,
       decoder_segment_ids_BL,
@@ -397,14 +406,26 @@ class T5(nn.Module):
     return layers.pool_segments(x_BMD, tokens_BM, segment_ids_BM, self.pooled_token)
 
   def init_cache(self, encoded_BMD, max_decode_length: int):
-    return self.decoder.init_cache(encoded_BMD, max_decode_length)
+    cache = self.decoder.init_cache(encoded_BMD, max_decode_length)
+    if self.motion_history:
+      history_BRN = self.decoder_context.init_history(encoded_BMD.shape[0])
+      cache["cached_history"] = history_BRN[:, None]  # an axis for heads, as the others
+    return cache
 
   def decode_step(self, tokens_B, cache, encoder_segment_ids_BM):
     """Logits float32[B, V] of the next token and the cache moved on by one."""
     ones_B1 = jnp.ones_like(tokens_B)[:, None]
     cross_bias = segment_bias(ones_B1, (encoder_segment_ids_BM > 0).astype(jnp.int32))
-    x_B1D, cache = self.decoder.step(self._embed(tokens_B[:, None]), cache, cross_bias)
-    return self._logits(x_B1D)[:, 0], cache
+    x_B1D = self._embed(tokens_B[:, None])
+    history = {}
+    if self.motion_history:
+      is_motion_B1 = tokens_B[:, None] >= self.motion_offset
+      x_B1D, history_BRN = self.decoder_context(
+        x_B1D, is_motion_B1, ones_B1, cache["cached_history"][:, 0]
+      )
+      history = {"cached_history": history_BRN[:, None]}
+    x_B1D, cache = self.decoder.step(x_B1D, cache, cross_bias)
+    return self._logits(x_B1D)[:, 0], cache | history
 
 
 def stack_layers(params: dict) -> dict:

@@ -39,7 +39,31 @@ def test_articles_and_capitals_follow_the_word():
   assert " an mad" not in found and " a angry" not in found
 
 
-def test_only_a_share_of_prompts_to_motion_is_reworded():
+@pytest.mark.parametrize("text", [*TEXTS, "She puts on a sad look.", ""])
+def test_what_says_nothing_is_disturbed_and_the_meaning_stays(text):
+  rng = np.random.default_rng(0)
+  found = [rewording.disturbed(text, rng) for _ in range(60)]
+  meaning = lambda text: lexicon.comparable(lexicon.parse(text))
+  assert {meaning(other) for other in found} == {meaning(text)}
+  assert len(set(found)) > (20 if text else 0)
+  assert not any("  " in other or " ." in other for other in found)
+
+
+def test_words_that_are_read_are_never_disturbed():
+  rng = np.random.default_rng(0)
+  for _ in range(60):
+    found = rewording.disturbed("A man looks slightly sad, raising his eyebrows.", rng)
+    assert "slightly sad" in found and "raising his eyebrows" in found
+
+
+def test_words_that_are_passed_over_have_their_places():
+  text = "He’s an old-fashioned man: slightly sad."
+  spans = lexicon.passed_over(text)
+  assert [text[a:b] for a, b in spans] == ["He", "an", "old", "fashioned", "man"]
+
+
+@pytest.mark.parametrize("option", ["reword", "disturb"])
+def test_only_a_share_of_prompts_to_motion_is_changed(option):
   class Vocab:  # keeps the texts
     som_id, eom_id = 1, 2
 
@@ -58,9 +82,9 @@ def test_only_a_share_of_prompts_to_motion_is_reworded():
 
   clip = {"codes": np.arange(9), "prompt": TEXTS[0], "captions": [], "attributes": {}}
 
-  def share(reword):
+  def share(rate):
     vocab = Vocab()
-    mixture = tasks.Mixture({"l2m": 1.0}, reword=reword)
+    mixture = tasks.Mixture({"l2m": 1.0}, **{option: rate})
     mixture.draw(vocab, [clip] * 300, np.random.default_rng(0))
     return np.mean([TEXTS[0].rstrip(".") not in text for text in vocab.said])
 

@@ -70,3 +70,64 @@ def test_prompts_of_text_are_encoded_as_without_it():
   plain = model.clone(motion_context=0)
   np.testing.assert_array_equal(encode(model, text), encode(plain, text))
   assert np.abs(encode(model, TOKENS) - encode(plain, TOKENS)).max() > 1e-3
+
+
+@pytest.fixture(scope="module")
+def history():
+  """A model with both, its variables, and tokens to write."""
+  model = t5.T5(
+    VOCAB, 16, 2, 8, 24, 1, 2, motion_context=RADIUS, motion_history=3, motion_offset=40
+  )
+  drawn = jax.random.randint(jax.random.key(2), (2, 12), 1, VOCAB).at[:, 0].set(0)
+  ones = jnp.ones_like(drawn)
+  variables = nn.meta.unbox(model.init(jax.random.key(0), drawn, drawn, ones, ones))
+  return model, variables, drawn
+
+
+def test_tokens_written_one_at_a_time_have_the_logits_of_all_at_once(history):
+  model, variables, written_BL = history
+  ones = jnp.ones_like(written_BL)
+  prompt = jnp.full((2, 5), 7).at[1, 3:].set(0)
+  segments = (prompt > 0).astype(jnp.int32)
+  all_BLV = model.apply(variables, prompt, written_BL, segments, ones)
+  encoded = model.apply(variables, prompt, segments, method="encode")
+  cache = model.apply(variables, encoded, 12, method="init_cache")
+  step = jax.jit(
+    lambda token_B, cache: model.apply(
+      variables, token_B, cache, segments, method="decode_step"
+    )
+  )
+  for i in range(12):
+    logits_BV, cache = step(written_BL[:, i], cache)
+    np.testing.assert_allclose(logits_BV, all_BLV[:, i], atol=1e-5)
+
+
+@pytest.mark.parametrize("changed", [3, 6, 9])
+def test_what_is_written_hears_what_came_before_and_only_of_its_example(changed):
+  module = layers.MotionContext(3, 24, token_dim=8, causal=True)
+  table = jax.random.normal(jax.random.key(0), (VOCAB, 16))
+  segments = jnp.asarray([[1] * 7 + [2] * 5])
+  tokens = jnp.asarray([[0, 41, 42, 43, 6, 44, 45, 46, 47, 48, 49, 50]])
+  apply = lambda variables, tokens: module.apply(
+    variables, table[tokens], tokens >= OFFSET, segments
+  )
+  variables = nn.meta.unbox(
+    module.init(jax.random.key(1), table[tokens], tokens >= OFFSET, segments)
+  )
+  difference = apply(variables, tokens.at[0, changed].set(60)) - apply(
+    variables, tokens
+  )
+  moved = np.asarray(jnp.abs(difference).max(-1)[0] > 1e-6)
+  after = np.arange(12) - changed
+  same = np.asarray(segments[0] == segments[0, changed])
+  np.testing.assert_array_equal(moved, (after >= 0) & (after <= 3) & same)
+
+
+def test_text_is_written_as_without_a_history(history):
+  model, variables, written_BL = history
+  ones = jnp.ones_like(written_BL)
+  plain = model.clone(motion_history=0)
+  score = lambda m, tokens: m.apply(variables, ones * 7, tokens, ones, ones)
+  text = jnp.minimum(written_BL, OFFSET - 1)
+  np.testing.assert_array_equal(score(model, text), score(plain, text))
+  assert np.abs(score(model, written_BL) - score(plain, written_BL)).max() > 1e-3
