@@ -3,9 +3,10 @@
 Run: python -m tdmm_jax.train --config configs/release_lm.py --workdir runs/release/lm
      python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
 Data: the `full` corpus, 57,600 clips, 80 hours, and configs/release_tokenizer.py's
-tokens. 2.9 million parameters.
-Seen: 44 minutes on one CPU core, codes made before. The released one's first 4,084
-updates followed a schedule of 7,500 steps, and its first 3,801 had no reworded prompts.
+tokens. 3.1 million parameters.
+Seen: 82 minutes on one CPU core, codes made before. The released one's first 6,500
+updates followed shorter schedules, without a motion_history and undisturbed, its first
+3,801 without reworded prompts; then it went on from there as this config has it.
 """
 
 import ml_collections
@@ -29,6 +30,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.max_frames = 150  # clips of 6 s
   config.max_prompt_pieces = 128
   config.reword = 0.3
+  config.guidance = 2.0  # chosen on valid prompts: more shakes, and says no more
   rates = config.task_rates
   rates.qa = 0.3
   rates.continuation = rates.inbetween = 0.1
