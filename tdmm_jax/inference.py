@@ -32,7 +32,7 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import instructions, timeline
-from tdmm_jax.models import t5
+from tdmm_jax.models import t5, t5_layouts
 
 _BATCH = 16
 _ENCODER_MULTIPLE = 32
@@ -72,7 +72,7 @@ class Face:
       )
     self.vocab = vocab_lib.load(workdir)
     restored = checkpoints.restore_model(workdir)
-    self.model, self.params = t5.unscanned(
+    self.model, self.params = t5_layouts.unscanned(
       t5.build_t5(self.config, self.vocab), restored["params"]
     )
     identity = json.dumps([stored, restored["step"]], sort_keys=True)
@@ -84,7 +84,7 @@ class Face:
     face = cls.__new__(cls)
     face.name = face.version = "training"
     face.config, face.codec, face.vocab = config, codec, vocab
-    face.model, face.params = t5.unscanned(model, params)
+    face.model, face.params = t5_layouts.unscanned(model, params)
     return face
 
   @property

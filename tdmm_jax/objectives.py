@@ -28,7 +28,7 @@ from tdmm_jax.data import pipeline, records, tasks
 from tdmm_jax.data.augmentation import MotionAugmentation
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.models import t5
+from tdmm_jax.models import t5, t5_layouts
 from tdmm_jax.models.layers import window
 from tdmm_jax.tokenised_corpus import tokenised_clips
 from tdmm_jax.vocab import UNK_ID
@@ -351,7 +351,7 @@ def language_model(
     params = embedding_init.with_new_rows(
       start.params(), vocab.table_size, [motion_rows], config.seed
     )
-    return t5.stack_layers(params) if config.model.scan_layers else params
+    return t5_layouts.stack_layers(params) if config.model.scan_layers else params
 
   def loss_fn(params, collections, batch, rng):
     return lm_loss(

@@ -113,6 +113,17 @@ def share_rows(fn, whole: Sequence[Any], rows: Sequence[jax.Array]):
   return shared(*whole, *rows)
 
 
+def on_every_device(tree):
+  """The tree on each device of this process; CPU devices all read the same memory.
+
+  A host's cores share a cache, and a copy for each would fill it.
+  """
+  mesh = jax.make_mesh((jax.local_device_count(),), ("rows",))
+  if jax.default_backend() == "cpu":
+    tree = jax.tree.map(np.asarray, tree)  # no copy, nor does device_put make one
+  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+
+
 def gathered(kernel: jax.Array, *names: str) -> jax.Array:
   """A kernel as a matrix product takes it: whole along fsdp, split along tensor.
 

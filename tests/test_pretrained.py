@@ -22,7 +22,7 @@ from tdmm_jax import (
 )
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.errors import UserError
-from tdmm_jax.models import t5
+from tdmm_jax.models import t5, t5_layouts
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +259,7 @@ def test_old_rows_stay_and_new_rows_are_like_them(start, written, tmp_path):
   assert_equal(rest(params), rest(old))
   scanned_config, scanned = start(True, tmp_path / "scanned")
   assert scanned_config.model.scan_layers
-  assert_equal(t5.unstack_layers(scanned), params)
+  assert_equal(t5_layouts.unstack_layers(scanned), params)
 
 
 @pytest.mark.slow

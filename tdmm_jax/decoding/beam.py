@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from tdmm_jax.decoding import sample
+from tdmm_jax.models import t5_layouts
 from tdmm_jax.vocab import EOS_ID, PAD_ID
 
 _WORST = -1e30  # of a beam that does not exist yet; finite, so that no NaN is born
@@ -61,6 +62,7 @@ def decode(
   batch, length = low_BL.shape
   encoder_NM = jnp.repeat(encoder_input_tokens_BM, num_beams, axis=0)
   low_NL, high_NL = (jnp.repeat(x, num_beams, axis=0) for x in (low_BL, high_BL))
+  model, params = t5_layouts.untied(model, params)
   segments_NM = (encoder_NM > 0).astype(jnp.int32)
   apply = functools.partial(model.apply, {"params": params})
   encoded_NMD = apply(encoder_NM, segments_NM, method="encode")

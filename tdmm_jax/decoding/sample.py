@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from tdmm_jax import sharding
 from tdmm_jax.decoding import guidance as guidance_lib
 from tdmm_jax.errors import UserError
+from tdmm_jax.models import t5_layouts
 from tdmm_jax.vocab import EOS_ID, PAD_ID
 
 _NEVER = -jnp.inf
@@ -101,14 +102,26 @@ def allow(logits_BV, low_B, high_B):
   return jnp.where(allowed_BV, logits_BV, _NEVER)
 
 
+def likeliest(logits_BV):
+  """int32[B]: the id of the largest logit, the first of several.
+
+  As argmax, which XLA compiles for CPUs to a scalar loop: ten times as slow.
+  """
+  ids_V = jnp.arange(logits_BV.shape[-1], dtype=jnp.int32)
+  largest_B1 = logits_BV.max(axis=-1, keepdims=True)
+  return jnp.where(logits_BV == largest_B1, ids_V, ids_V[-1]).min(axis=-1)
+
+
 def _next_token(logits_BV, keys_B, sampling: Sampling):
   if sampling.temperature < _COLDEST:
-    return jnp.argmax(logits_BV, axis=-1)
+    return likeliest(logits_BV)
   logits_BV = logits_BV / sampling.temperature
   logits_BV = top_k_filter(logits_BV, sampling.top_k)
   if sampling.top_p < 1.0:
     logits_BV = top_p_filter(logits_BV, sampling.top_p)
-  return jax.vmap(jax.random.categorical)(keys_B, logits_BV)
+  # A draw from the distribution, as `jax.random.categorical` makes it.
+  noise_BV = jax.vmap(lambda key: jax.random.gumbel(key, logits_BV.shape[1:]))(keys_B)
+  return likeliest(logits_BV + noise_BV)
 
 
 def row_keys(rng, batch_size: int):
@@ -159,6 +172,7 @@ def advance(
     keys_B: a PRNG key a row, so that a row does not depend on its neighbours.
     stop: int, at most L; not part of the program, so any value runs the same one.
   """
+  model, params = t5_layouts.untied(model, params)
   segments_BM = (encoder_input_tokens_BM > 0).astype(jnp.int32)
   apply = functools.partial(model.apply, {"params": params})
   rows_B = jnp.arange(low_BL.shape[0])
@@ -219,6 +233,7 @@ def decode(
     fed = guidance_lib.num_fed(sampling.guidance)
     tokens_BGM = jnp.reshape(encoder_input_tokens_BM, (fed, batch_size, -1))
     tokens_BGM = jnp.swapaxes(tokens_BGM, 0, 1)
+    params = sharding.on_every_device(params)
     return _decode_shared(model, params, tokens_BGM, *inputs, stop, sampling=sampling)
   return _decode(
     model, params, encoder_input_tokens_BM, *inputs, stop, sampling=sampling

@@ -7,13 +7,11 @@ Source: Raffel et al. 2020, arXiv:1910.10683; T5.1.1 differences: gated GELU, un
 logits, no dropout in pre-training.
 """
 
-import operator
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from tdmm_jax import sharding
 from tdmm_jax.errors import UserError
@@ -250,7 +248,7 @@ class Decoder(nn.Module):
   def init_cache(self, encoded_BMD, max_decode_length: int):
     """An empty cache; the cross-attention's keys and values are made here, once."""
     if self.scan_layers:
-      raise ValueError("scanned layers do not decode; see t5.unscanned")
+      raise ValueError("scanned layers do not decode; see t5_layouts.unscanned")
     shape = (
       encoded_BMD.shape[0],
       self.layer["num_heads"],
@@ -426,42 +424,6 @@ class T5(nn.Module):
       history = {"cached_history": history_BRN[:, None]}
     x_B1D, cache = self.decoder.step(x_B1D, cache, cross_bias)
     return self._logits(x_B1D)[:, 0], cache | history
-
-
-def stack_layers(params: dict) -> dict:
-  """Parameters of separate layers (`layers_i`) as those of scanned ones (`layers`)."""
-  stacked = dict(params)
-  for name in ("encoder", "decoder"):
-    stack = dict(params[name])
-    indices = sorted(int(k[7:]) for k in stack if k.startswith("layers_"))
-    each = [stack.pop(f"layers_{i}") for i in indices]
-    stack["layers"] = jax.tree.map(_stacked, *each)
-    stacked[name] = stack
-  return stacked
-
-
-def _stacked(*arrays):
-  """Numpy stays numpy: it may be more than a device holds."""
-  return (np if isinstance(arrays[0], np.ndarray) else jnp).stack(arrays)
-
-
-def unstack_layers(params: dict) -> dict:
-  """The inverse of `stack_layers`."""
-  separate = dict(params)
-  for name in ("encoder", "decoder"):
-    stack = dict(params[name])
-    layers_N = stack.pop("layers")
-    for i in range(len(jax.tree.leaves(layers_N)[0])):
-      stack[f"layers_{i}"] = jax.tree.map(operator.itemgetter(i), layers_N)
-    separate[name] = stack
-  return separate
-
-
-def unscanned(model: T5, params: dict) -> tuple[T5, dict]:
-  """The same model with separate layers, which decodes; a no-op where they are."""
-  if not model.scan_layers:
-    return model, params
-  return model.clone(scan_layers=False, remat="none"), unstack_layers(params)
 
 
 def build_t5(config, vocab) -> T5:

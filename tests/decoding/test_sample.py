@@ -12,6 +12,7 @@ from flax import linen as nn
 
 from tdmm_jax.decoding import constraints, sample, streaming
 from tdmm_jax.errors import UserError
+from tdmm_jax.models import t5_layouts
 from tdmm_jax.models.t5 import T5
 from tdmm_jax.vocab import EOS_ID
 
@@ -188,6 +189,30 @@ def test_guidance_moves_away_from_no_prompt(guidance):
     np.testing.assert_array_equal(tokens[row, : frames + 3], best)
 
 
+def test_the_likeliest_is_argmax_and_the_first_of_several():
+  rng = np.random.default_rng(0)
+  logits = rng.integers(0, 4, (50, 9)).astype(np.float32)
+  logits[0], logits[1, :5] = -np.inf, -np.inf
+  found = sample.likeliest(jnp.asarray(logits))
+  np.testing.assert_array_equal(found, logits.argmax(-1))
+
+
+def test_an_untied_model_has_the_same_logits():
+  tied = MODEL.clone(logits_via_embedding=True)
+  params = {k: v for k, v in parameters().items() if k != "logits_dense"}
+  untied, more = t5_layouts.untied(tied, params)
+  tokens = prompts(3)
+  ones = np.ones_like(tokens)
+  logits = [
+    jax.jit(model.apply)({"params": p}, tokens, tokens, ones, ones)
+    for model, p in ((tied, params), (untied, more))
+  ]
+  assert not untied.logits_via_embedding
+  np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)
+  assert np.std(logits[0]) > 0.1
+  assert t5_layouts.untied(untied, more) == (untied, more)
+
+
 def test_top_k_by_hand():
   logits = np.array([[1.0, 5.0, 2.0, 4.0, 3.0], [2.0, 2.0, 1.0, 2.0, 0.0]])
   kept = lambda k: np.isfinite(np.asarray(sample.top_k_filter(jnp.asarray(logits), k)))
@@ -299,6 +324,12 @@ for guidance in (1.0, 2.0):
   np.testing.assert_array_equal(shared, alone)
   sharding.can_share_rows = can_share
 assert len({row.tobytes() for row in shared[0]}) == 4
+
+# CPU devices read the same memory.
+big = jax.random.normal(jax.random.key(0), (64, 64))
+pointers = {s.data.unsafe_buffer_pointer()
+            for s in sharding.on_every_device({"w": big})["w"].addressable_shards}
+assert pointers == {big.unsafe_buffer_pointer()}
 """
 
 

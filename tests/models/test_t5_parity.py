@@ -17,7 +17,7 @@ import t5_folders
 
 from tdmm_jax import pretrained
 from tdmm_jax.decoding import sample
-from tdmm_jax.models import t5
+from tdmm_jax.models import t5, t5_layouts
 
 PEER = pathlib.Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 NEW_TOKENS = 12
@@ -99,7 +99,7 @@ def loaded(path, scan_layers=False):
   params = found.params()
   fields = found.fields | {"scan_layers": scan_layers}
   model = t5.T5(found.num_rows, **fields)
-  return model, t5.stack_layers(params) if scan_layers else params
+  return model, t5_layouts.stack_layers(params) if scan_layers else params
 
 
 THEIRS = [f"theirs_{kind}" for kind in t5_folders.KINDS]

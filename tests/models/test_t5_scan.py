@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from tdmm_jax.models import t5
+from tdmm_jax.models import t5, t5_layouts
 
 SIZES = {
   "vocab_size": 64,
@@ -55,7 +55,7 @@ def test_same_loss_and_gradients(plain, scan_layers, remat):
   params, loss, grads = plain
   model = t5.T5(**SIZES, scan_layers=scan_layers, remat=remat)
   if scan_layers:
-    params, grads = t5.stack_layers(params), t5.stack_layers(grads)
+    params, grads = t5_layouts.stack_layers(params), t5_layouts.stack_layers(grads)
   other_loss, other_grads = loss_and_grads(model, params)
   np.testing.assert_allclose(other_loss, loss, rtol=1e-6)
   assert jax.tree.structure(other_grads) == jax.tree.structure(grads)
@@ -67,12 +67,12 @@ def test_same_loss_and_gradients(plain, scan_layers, remat):
 
 def test_parameters_convert_both_ways(plain):
   params = plain[0]
-  stacked = t5.stack_layers(params)
+  stacked = t5_layouts.stack_layers(params)
   wi = stacked["encoder"]["layers"]["mlp"]["wi_0"]["kernel"]
   np.testing.assert_array_equal(
     wi[2], params["encoder"]["layers_2"]["mlp"]["wi_0"]["kernel"]
   )
-  back = t5.unstack_layers(stacked)
+  back = t5_layouts.unstack_layers(stacked)
   assert jax.tree.structure(back) == jax.tree.structure(params)
   jax.tree.map(np.testing.assert_array_equal, back, params)
 
@@ -93,8 +93,10 @@ def test_a_scanned_model_decodes_after_conversion_only(plain):
   scanned = t5.T5(**SIZES, scan_layers=True, remat="full")
   encoded = jnp.zeros((1, 3, 16))
   with pytest.raises(ValueError, match="unscanned"):
-    scanned.apply({"params": t5.stack_layers(params)}, encoded, 4, method="init_cache")
-  model, separate = t5.unscanned(scanned, t5.stack_layers(params))
+    scanned.apply(
+      {"params": t5_layouts.stack_layers(params)}, encoded, 4, method="init_cache"
+    )
+  model, separate = t5_layouts.unscanned(scanned, t5_layouts.stack_layers(params))
   assert model == t5.T5(**SIZES)
   jax.tree.map(np.testing.assert_array_equal, separate, params)
 

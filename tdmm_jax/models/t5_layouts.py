@@ -1,0 +1,57 @@
+"""A T5's parameters laid out for another use: the same numbers, the same logits."""
+
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def stack_layers(params: dict) -> dict:
+  """Parameters of separate layers (`layers_i`) as those of scanned ones (`layers`)."""
+  stacked = dict(params)
+  for name in ("encoder", "decoder"):
+    stack = dict(params[name])
+    indices = sorted(int(k[7:]) for k in stack if k.startswith("layers_"))
+    each = [stack.pop(f"layers_{i}") for i in indices]
+    stack["layers"] = jax.tree.map(_stacked, *each)
+    stacked[name] = stack
+  return stacked
+
+
+def _stacked(*arrays):
+  """Numpy stays numpy: it may be more than a device holds."""
+  return (np if isinstance(arrays[0], np.ndarray) else jnp).stack(arrays)
+
+
+def unstack_layers(params: dict) -> dict:
+  """The inverse of `stack_layers`."""
+  separate = dict(params)
+  for name in ("encoder", "decoder"):
+    stack = dict(params[name])
+    layers_N = stack.pop("layers")
+    for i in range(len(jax.tree.leaves(layers_N)[0])):
+      stack[f"layers_{i}"] = jax.tree.map(operator.itemgetter(i), layers_N)
+    separate[name] = stack
+  return separate
+
+
+def unscanned(model, params: dict) -> tuple:
+  """The same model with separate layers, which decodes; a no-op where they are."""
+  if not model.scan_layers:
+    return model, params
+  return model.clone(scan_layers=False, remat="none"), unstack_layers(params)
+
+
+def untied(model, params: dict) -> tuple:
+  """The same model with logits that are a layer of their own; a no-op where they are.
+
+  For decoding: a product with the table turned over takes twice as long on a CPU, at
+  every token.
+  """
+  if not model.logits_via_embedding:
+    return model, params
+  table_VD = params["token_embedder"]["embedding"]
+  kernel_DV = table_VD.astype(jnp.float32).T * model.emb_dim**-0.5
+  params = {**params, "logits_dense": {"kernel": kernel_DV}}
+  return model.clone(logits_via_embedding=False), params
