@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.optimizer = "adamw"
   config.learning_rate = 5e-4
   rates = config.task_rates
-  rates.qa = 1.0
+  rates.m2l = rates.qa = 1.0
   rates.continuation = rates.inbetween = rates.denoising = 0.25
   rates.unconditional, rates.span_corruption = 0.1, 0.25
   config.history_dropout = 0.3
@@ -44,6 +44,7 @@ def get_config() -> ml_collections.ConfigDict:
   model.mlp_dim = 2_048
   # T5 as it is, so that its checkpoints fit.
   model.motion_context = model.motion_history = 0
+  model.motion_reading = False
   model.num_encoder_layers = 12
   model.num_decoder_layers = 12
   model.dropout_rate = 0.0  # as T5.1.1 in pre-training; 0.1 to fine-tune

@@ -39,7 +39,7 @@ def get_config() -> ml_collections.ConfigDict:
   # Examples of each clip in an epoch, by task (tdmm_jax/data/tasks.py, docs/tasks.md).
   rates = config.task_rates = ml_collections.ConfigDict()
   rates.l2m = 1.0
-  rates.m2l = 1.0
+  rates.m2l = 1.5  # of which a row holds more than one, where it holds one of l2m
   rates.qa = 0.15  # questions, for `tdmm describe --question`
   rates.continuation = 0.0
   rates.inbetween = 0.0
@@ -69,6 +69,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.num_decoder_layers = 3
   model.motion_context = 8  # tokens to each side that a motion token is read with ...
   model.motion_history = 8  # ... and tokens before that one is written after
+  # Both are told what the tokens around decode to (tdmm_jax/motion_reading.py).
+  model.motion_reading = True
   model.dropout_rate = 0.0
   model.mlp_activation = "gated-gelu"  # or "relu", T5.0's
   model.logits_via_embedding = False

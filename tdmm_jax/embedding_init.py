@@ -14,18 +14,22 @@ import numpy as np
 
 from tdmm_jax.language import lexicon
 
-_NOISE = 0.4  # share of a row that is its own
+_NOISE = 0.4  # share of a row that is its own, of a piece of text ...
+_MOTION_NOISE = 0.1  # ... and of a motion token, of which the tokenizer knows all
 
 
-def row_features(vocab, codec) -> list[tuple[np.ndarray, np.ndarray]]:
-  """(ids int[V], features float[V, N]) of the text pieces and of the motion tokens.
+def row_features(vocab, codec) -> list[tuple[np.ndarray, np.ndarray, float]]:
+  """(ids int[V], features float[V, N], noise) of text pieces and of motion tokens.
 
   Args:
     vocab: the Vocab.
     codec: the MotionCodec whose codes the motion tokens are.
   """
   motion_ids = vocab.motion_offset + np.arange(codec.num_codes)
-  return [_text_features(vocab), (motion_ids, _motion_features(codec))]
+  return [
+    (*_text_features(vocab), _NOISE),
+    (motion_ids, _motion_features(codec), _MOTION_NOISE),
+  ]
 
 
 def content_weights(vocab, weight: float):
@@ -52,8 +56,8 @@ def start_embeddings(variables: dict, groups: list, rng_seed: int) -> dict:
   def rewrite(boxed, axis: int, seed: int):
     table = boxed.unbox()
     rng = np.random.default_rng(seed)
-    for ids, features_VN in groups:
-      rows_VD = _project(features_VN, table.shape[1 - axis], rng) * table.std()
+    for ids, features_VN, noise in groups:
+      rows_VD = _project(features_VN, noise, table.shape[1 - axis], rng) * table.std()
       where = (ids, slice(None)) if axis == 0 else (slice(None), ids)
       table = table.at[where].set(rows_VD if axis == 0 else rows_VD.T)
     return boxed.replace_boxed(table)
@@ -83,8 +87,9 @@ def with_new_rows(params: dict, num_rows: int, groups: list, rng_seed: int) -> d
     rng = np.random.default_rng(seed)
     count = num_rows - len(old_VD)
     new_VD = rng.normal(size=(count, old_VD.shape[1]))
-    for ids, features_VN in groups:
-      new_VD[ids - len(old_VD)] = _project(features_VN, old_VD.shape[1], rng)
+    for ids, features_VN, noise in groups:
+      new_rows_VD = _project(features_VN, noise, old_VD.shape[1], rng)
+      new_VD[ids - len(old_VD)] = new_rows_VD
     new_VD = old_VD.mean(0) + old_VD.std(0) * new_VD
     return np.concatenate([old_VD, new_VD.astype(np.float32)])
 
@@ -96,12 +101,12 @@ def with_new_rows(params: dict, num_rows: int, groups: list, rng_seed: int) -> d
   return params
 
 
-def _project(features_VN: np.ndarray, width: int, rng) -> np.ndarray:
-  """Random projection to unit variance, with the row's own noise in it."""
+def _project(features_VN: np.ndarray, noise: float, width: int, rng) -> np.ndarray:
+  """Random projection to unit variance, with so much of the row's own in it."""
   rows_VD = features_VN @ rng.normal(size=(features_VN.shape[1], width))
   rows_VD /= rows_VD.std() + 1e-9
   noise_VD = rng.normal(size=rows_VD.shape)
-  mixed_VD = np.sqrt(1 - _NOISE**2) * rows_VD + _NOISE * noise_VD
+  mixed_VD = np.sqrt(1 - noise**2) * rows_VD + noise * noise_VD
   return jnp.asarray(mixed_VD, jnp.float32)
 
 
@@ -129,9 +134,6 @@ def _text_features(vocab) -> tuple[np.ndarray, np.ndarray]:
 
 def _motion_features(codec) -> np.ndarray:
   """float[K, N]: what the tokenizer's decoder is given for a code, and waves of it."""
-  x_KN = codec.model.apply(
-    codec.variables, jnp.arange(codec.num_codes), method="code_vectors"
-  )
-  x_KN = np.asarray(x_KN)
+  x_KN = codec.code_vectors()
   used_KN = x_KN != 0  # latents of other phases stay silent
   return np.concatenate([x_KN, np.sin(3 * x_KN), np.cos(3 * x_KN) * used_KN], axis=-1)

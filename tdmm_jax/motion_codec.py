@@ -103,6 +103,12 @@ class MotionCodec:
     """Standard deviations of the training set's motion vectors, float32[P]."""
     return np.asarray(self.variables["stats"]["params_std"])
 
+  def code_vectors(self) -> np.ndarray:
+    """float32[K, N]: what the decoder is given for each code."""
+    codes_K = jnp.arange(self.num_codes)
+    vectors_KN = self.model.apply(self.variables, codes_K, method="code_vectors")
+    return np.asarray(vectors_KN)
+
   def encode_window(self, vectors_BTP, mask_BT) -> np.ndarray:
     """Codes int32[B, T]; mask 0 = outside the motion. Frame 0 is of phase 0.
 

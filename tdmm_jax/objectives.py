@@ -19,6 +19,7 @@ from tdmm_jax import (
   embedding_init,
   losses,
   motion_codec,
+  motion_reading,
   pretrained,
   sharding,
   speed,
@@ -34,7 +35,7 @@ from tdmm_jax.tokenised_corpus import tokenised_clips
 from tdmm_jax.vocab import UNK_ID
 
 _SEEN_CLIPS = 8_000  # changed ones, enough for means and spreads
-_CODEC_CLIPS = 600  # enough for the linear codec that training starts from
+_CODEC_CLIPS = 600  # enough for least squares: a linear codec, a motion reading
 
 
 class Objective(NamedTuple):
@@ -341,11 +342,15 @@ def language_model(
   text_rows, motion_rows = embedding_init.row_features(vocab, codec)
   content_weight_V = embedding_init.content_weights(vocab, config.content_weight)
 
+  groups = [text_rows, motion_rows]
+  codes = [clip["codes"] for clip in clips["train"][:_CODEC_CLIPS]]
+  readings = motion_reading.readings(model, codec, codes, config.seed)
+
   def init_fn(rng):
     tokens = jnp.ones((1, 8), jnp.int32)
     variables = model.init(rng, tokens, tokens, tokens, tokens)
-    groups = [text_rows, motion_rows]
-    return embedding_init.start_embeddings(variables, groups, config.seed)
+    variables = embedding_init.start_embeddings(variables, groups, config.seed)
+    return motion_reading.given(variables, readings)
 
   def start_params():
     params = embedding_init.with_new_rows(

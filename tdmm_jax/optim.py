@@ -6,6 +6,7 @@ import optax
 
 from tdmm_jax import muon
 from tdmm_jax.errors import UserError
+from tdmm_jax.models import layers
 
 
 def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
@@ -31,12 +32,13 @@ def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
 def _decays(params):
   """Weight decay for matrices only, not for scales, biases and tables of one axis.
 
-  The leading axis of scanned layers (under the key `layers`) makes no matrix.
+  Nor for what training does not change (layers.FIXED). The leading axis of scanned
+  layers (under the key `layers`) makes no matrix.
   """
 
   def decays(path, param):
-    scanned = any(getattr(key, "key", None) == "layers" for key in path)
-    return param.ndim - scanned > 1
+    names = {getattr(key, "key", None) for key in path}
+    return param.ndim - ("layers" in names) > 1 and names.isdisjoint(layers.FIXED)
 
   return jax.tree_util.tree_map_with_path(decays, params)
 

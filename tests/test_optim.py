@@ -10,6 +10,7 @@ import pytest
 from configs import common
 from tdmm_jax import optim
 from tdmm_jax.errors import UserError
+from tdmm_jax.models import layers
 
 
 def make_config(**changes):
@@ -37,6 +38,17 @@ def test_matrices_decay_scales_do_not():
   updates, _ = tx.update(zero, tx.init(params), params)
   np.testing.assert_allclose(updates["kernel"], -0.5e-2, rtol=1e-5)
   np.testing.assert_array_equal(updates["scale"], 0)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "muon"])
+def test_what_training_does_not_change_stays(name):
+  tx = optim.optimizer(make_config(optimizer=name, weight_decay=0.5, warmup_steps=0))
+  params = {"context": {key: jnp.ones((4, 4)) for key in (*layers.FIXED, "other")}}
+  params["context"]["wi"] = {"kernel": jnp.ones((4, 4))}
+  zero = jax.tree.map(jnp.zeros_like, params)
+  updates, _ = tx.update(zero, tx.init(params), params)
+  for key in layers.FIXED:
+    np.testing.assert_array_equal(updates["context"][key], 0)
 
 
 def test_a_huge_gradient_is_clipped():

@@ -17,6 +17,7 @@ from tdmm_jax import sharding
 from tdmm_jax.models import fused_attention
 
 NEG_INF = -1e9  # finite, so that a fully masked (padding) row stays NaN free
+FIXED = ("vectors", "reading")  # parameters that training does not change
 ATTENDED = "attended"  # what a remat policy calls attention's result
 
 
@@ -114,54 +115,84 @@ class MotionContext(nn.Module):
   time, each weighed by itself; this looks at a whole neighbourhood and can undo the
   tokenizer. T5 has no such thing: off (radius 0) for its checkpoints.
 
+  Beside what it learns it may be given a reading of the tokens that training leaves as
+  it is: the parameters named FIXED, zero here (motion_reading.py finds them).
+
   A causal one, for a decoder, looks back only, and tells what is no motion token (a
   hidden one) of those before it, too.
   """
 
   radius: int  # tokens to each side
   mlp_dim: int
+  num_codes: int = 0  # that it is given a reading of; 0: it has none
   dtype: Any = jnp.float32
   token_dim: int = 32  # a token's width inside
   causal: bool = False
 
   @nn.compact
-  def __call__(self, x_BMD, is_motion_BM, segments_BM, history_BRN=None):
+  def __call__(self, x_BMD, codes_BM, segments_BM, history_BRN=None):
     """x_BMD, changed; no other segment's tokens are looked at.
 
     Args:
+      codes_BM: int32, below 0 where there is no motion token.
       history_BRN: of a causal one, what the last call returned, or `init_history`:
         the tokens before these, which are then as many as `x_BMD` has.
 
     Returns:
       x_BMD; with history_BRN, (x_BMD, the next history).
     """
-    y_BMD = RMSNorm(self.dtype, name="norm")(x_BMD) * is_motion_BM[..., None]
+    is_motion_BM1 = (codes_BM >= 0)[..., None]
+    y_BMD = RMSNorm(self.dtype, name="norm")(x_BMD) * is_motion_BM1
     y_BMN = dense(self.token_dim, "token", "embed", "kv", dtype=self.dtype)(y_BMD)
+    parts = [y_BMN]
+    if self.num_codes:
+      vectors_KN = self._fixed("vectors", (self.num_codes, self.token_dim))
+      parts.append(vectors_KN[jnp.maximum(codes_BM, 0)] * is_motion_BM1)
     if history_BRN is not None:
-      y_BMN = jnp.concatenate([history_BRN, y_BMN], axis=1)
-      around_BMN = y_BMN.reshape(y_BMN.shape[0], 1, -1)
+      joined_BMN = jnp.concatenate(parts, axis=-1)
+      joined_BMN = jnp.concatenate([history_BRN, joined_BMN], axis=1)
+      history_BRN = joined_BMN[:, 1:]
+      parts = jnp.split(joined_BMN, len(parts), axis=-1)
+      around = lambda each_BMN: each_BMN.reshape(len(each_BMN), 1, -1)
     else:
-      after = 0 if self.causal else self.radius
-      around_BMK = window(segments_BM[..., None], self.radius, after=after)
-      same_BMK1 = (around_BMK == segments_BM[..., None])[..., None]
-      around_BMN = window(y_BMN, self.radius, after=after)
-      around_BMKN = around_BMN.reshape(*same_BMK1.shape[:3], -1)
-      around_BMN = (around_BMKN * same_BMK1).reshape(*x_BMD.shape[:2], -1)
-    y_BMF = nn.gelu(
-      dense(self.mlp_dim, "wi", "embed", "mlp", dtype=self.dtype)(around_BMN)
-    )
+      around = self._neighbourhoods(segments_BM)
+    wide = dense(self.mlp_dim, "wi", "embed", "mlp", dtype=self.dtype)
+    y_BMF = wide(around(parts[0]))
+    if self.num_codes:
+      read_BMN = around(parts[1])
+      reading_NF = self._fixed("reading", (read_BMN.shape[-1], self.mlp_dim))
+      y_BMF = jnp.concatenate([y_BMF, flat_product(read_BMN, reading_NF)], axis=-1)
+    y_BMF = nn.gelu(y_BMF)
     y_BMF = sharding.constrain(y_BMF, "act_batch", "act_length", "act_mlp")
     # No layer has a bias: what has no motion around it is left as it is.
     y_BMD = dense(x_BMD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(y_BMF)
     if not self.causal:
-      y_BMD = y_BMD * is_motion_BM[..., None]
+      y_BMD = y_BMD * is_motion_BM1
     if history_BRN is not None:
-      return x_BMD + y_BMD, y_BMN[:, 1:]
+      return x_BMD + y_BMD, history_BRN
     return x_BMD + y_BMD
+
+  def _neighbourhoods(self, segments_BM):
+    """A function: float[B, M, N], each beside its segment's neighbours: [B, M, K N]."""
+    after = 0 if self.causal else self.radius
+    around_BMK = window(segments_BM[..., None], self.radius, after=after)
+    same_BMK1 = (around_BMK == segments_BM[..., None])[..., None]
+
+    def around(each_BMN):
+      around_BMKN = window(each_BMN, self.radius, after=after)
+      around_BMKN = around_BMKN.reshape(*same_BMK1.shape[:3], -1) * same_BMK1
+      return around_BMKN.reshape(*segments_BM.shape, -1)
+
+    return around
+
+  def _fixed(self, name: str, shape):
+    init = sharding.partitioned(nn.initializers.zeros, "codes", "features")
+    return jax.lax.stop_gradient(self.param(name, init, shape).astype(self.dtype))
 
   def init_history(self, batch_size: int):
     """The history before the first token."""
-    return jnp.zeros((batch_size, self.radius, self.token_dim), self.dtype)
+    width = self.token_dim * (2 if self.num_codes else 1)
+    return jnp.zeros((batch_size, self.radius, width), self.dtype)
 
 
 def pool_segments(encoded_BMD, tokens_BM, segments_BM, token: int):

@@ -304,6 +304,7 @@ class T5(nn.Module):
   # Radius of layers.MotionContext, in tokens; 0: T5 as it is. The encoder's, ...
   motion_context: int = 0
   motion_history: int = 0  # ... the decoder's, which looks back only
+  motion_reading: bool = False  # both are given one: see motion_reading.py
   motion_offset: int = 0  # the first motion token, where there is one of these
 
   def setup(self):
@@ -329,13 +330,14 @@ class T5(nn.Module):
       ),
     )
     stack = (layer, self.scan_layers, self.remat, self.fused_attention)
+    num_codes = self.vocab_size - self.motion_offset if self.motion_reading else 0
     if self.motion_context:
       self.encoder_context = layers.MotionContext(
-        self.motion_context, self.mlp_dim, self.dtype
+        self.motion_context, self.mlp_dim, num_codes, self.dtype
       )
     if self.motion_history:
       self.decoder_context = layers.MotionContext(
-        self.motion_history, self.mlp_dim, self.dtype, causal=True
+        self.motion_history, self.mlp_dim, num_codes, self.dtype, causal=True
       )
     self.encoder = Encoder(self.num_encoder_layers, *stack)
     self.decoder = Decoder(self.num_decoder_layers, *stack)
@@ -378,8 +380,8 @@ class T5(nn.Module):
     )
     x_BLD = self._embed(decoder_input_tokens_BL)
     if self.motion_history:
-      is_motion_BL = decoder_input_tokens_BL >= self.motion_offset
-      x_BLD = self.decoder_context(x_BLD, is_motion_BL, decoder_segment_ids_BL)
+      codes_BL = decoder_input_tokens_BL - self.motion_offset
+      x_BLD = self.decoder_context(x_BLD, codes_BL, decoder_segment_ids_BL)
     x_BLD = self.decoder(
       x_BLD,
       decoder_segment_ids_BL,
@@ -396,8 +398,8 @@ class T5(nn.Module):
     """
     x_BMD = self._embed(tokens_BM)
     if self.motion_context:
-      is_motion_BM = tokens_BM >= self.motion_offset
-      x_BMD = self.encoder_context(x_BMD, is_motion_BM, segment_ids_BM)
+      codes_BM = tokens_BM - self.motion_offset
+      x_BMD = self.encoder_context(x_BMD, codes_BM, segment_ids_BM)
     x_BMD = self.encoder(x_BMD, segment_ids_BM, deterministic)
     if self.pooled_token < 0:
       return x_BMD
@@ -417,9 +419,9 @@ class T5(nn.Module):
     x_B1D = self._embed(tokens_B[:, None])
     history = {}
     if self.motion_history:
-      is_motion_B1 = tokens_B[:, None] >= self.motion_offset
+      codes_B1 = tokens_B[:, None] - self.motion_offset
       x_B1D, history_BRN = self.decoder_context(
-        x_B1D, is_motion_B1, ones_B1, cache["cached_history"][:, 0]
+        x_B1D, codes_B1, ones_B1, cache["cached_history"][:, 0]
       )
       history = {"cached_history": history_BRN[:, None]}
     x_B1D, cache = self.decoder.step(x_B1D, cache, cross_bias)

@@ -107,5 +107,6 @@ def test_the_tokenizer_tables_networks_train_and_load(row, tiny_run, tmp_path):
   assert len(codes) == motion.num_frames and codes.max() < codec.num_codes
   (decoded,) = codec.decode([codes])
   assert np.isfinite(decoded.expression).all()
-  _, features = embedding_init.row_features(vocab_lib.load(tiny_run / "lm"), codec)[1]
+  rows = embedding_init.row_features(vocab_lib.load(tiny_run / "lm"), codec)
+  _, features, _ = rows[1]
   assert len(features) == codec.num_codes and np.isfinite(features).all()

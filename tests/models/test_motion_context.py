@@ -14,20 +14,31 @@ TOKENS = np.array([[5, 9, 41, 42, 43, 44, 45, 50, 51, 52, 0, 0]], np.int32)
 SEGMENTS = np.array([[1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 0, 0]], np.int32)
 
 
-@pytest.fixture(scope="module")
-def context():
+def with_readings(variables):
+  """What a tokenizer would tell, drawn: left at zero it would hide mistakes."""
+
+  def drawn(path, value):
+    if path[-1].key not in layers.FIXED:
+      return value
+    return jax.random.normal(jax.random.key(len(path)), value.shape)
+
+  return jax.tree_util.tree_map_with_path(drawn, nn.meta.unbox(variables))
+
+
+@pytest.fixture(scope="module", params=[0, VOCAB - OFFSET], ids=["plain", "reading"])
+def context(request):
   """The module's result for tokens, whose embeddings are drawn."""
   table = jax.random.normal(jax.random.key(0), (VOCAB, 16))
-  module = layers.MotionContext(RADIUS, 24, token_dim=8)
+  module = layers.MotionContext(RADIUS, 24, request.param, token_dim=8)
 
   def apply(variables, tokens):
-    return module.apply(variables, table[tokens], tokens >= OFFSET, SEGMENTS)
+    return module.apply(variables, table[tokens], tokens - OFFSET, SEGMENTS)
 
   variables = module.init(
-    jax.random.key(1), table[TOKENS], TOKENS >= OFFSET, jnp.asarray(SEGMENTS)
+    jax.random.key(1), table[TOKENS], TOKENS - OFFSET, jnp.asarray(SEGMENTS)
   )
   apply = jax.jit(apply)
-  return lambda tokens: np.asarray(apply(nn.meta.unbox(variables), tokens))[0], table
+  return lambda tokens: np.asarray(apply(with_readings(variables), tokens))[0], table
 
 
 def test_text_and_padding_stay_as_they_are(context):
@@ -64,7 +75,7 @@ def test_a_t5_without_it_has_the_same_parameters_as_ever():
 def test_prompts_of_text_are_encoded_as_without_it():
   model = t5.T5(VOCAB, 16, 2, 8, 24, 1, 1, motion_context=RADIUS, motion_offset=OFFSET)
   ones = [jnp.ones((1, 4), jnp.int32)] * 4
-  variables = nn.meta.unbox(model.init(jax.random.key(0), *ones))
+  variables = with_readings(model.init(jax.random.key(0), *ones))
   encode = lambda m, tokens: m.apply(variables, tokens, SEGMENTS, method="encode")
   text = np.minimum(TOKENS, OFFSET - 1)
   plain = model.clone(motion_context=0)
@@ -72,15 +83,15 @@ def test_prompts_of_text_are_encoded_as_without_it():
   assert np.abs(encode(model, TOKENS) - encode(plain, TOKENS)).max() > 1e-3
 
 
-@pytest.fixture(scope="module")
-def history():
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "reading"])
+def history(request):
   """A model with both, its variables, and tokens to write."""
-  model = t5.T5(
-    VOCAB, 16, 2, 8, 24, 1, 2, motion_context=RADIUS, motion_history=3, motion_offset=40
-  )
+  contexts = {"motion_context": RADIUS, "motion_history": 3, "motion_offset": OFFSET}
+  contexts["motion_reading"] = request.param
+  model = t5.T5(VOCAB, 16, 2, 8, 24, 1, 2, **contexts)
   drawn = jax.random.randint(jax.random.key(2), (2, 12), 1, VOCAB).at[:, 0].set(0)
   ones = jnp.ones_like(drawn)
-  variables = nn.meta.unbox(model.init(jax.random.key(0), drawn, drawn, ones, ones))
+  variables = with_readings(model.init(jax.random.key(0), drawn, drawn, ones, ones))
   return model, variables, drawn
 
 
@@ -104,15 +115,15 @@ def test_tokens_written_one_at_a_time_have_the_logits_of_all_at_once(history):
 
 @pytest.mark.parametrize("changed", [3, 6, 9])
 def test_what_is_written_hears_what_came_before_and_only_of_its_example(changed):
-  module = layers.MotionContext(3, 24, token_dim=8, causal=True)
+  module = layers.MotionContext(3, 24, VOCAB - OFFSET, token_dim=8, causal=True)
   table = jax.random.normal(jax.random.key(0), (VOCAB, 16))
   segments = jnp.asarray([[1] * 7 + [2] * 5])
   tokens = jnp.asarray([[0, 41, 42, 43, 6, 44, 45, 46, 47, 48, 49, 50]])
   apply = lambda variables, tokens: module.apply(
-    variables, table[tokens], tokens >= OFFSET, segments
+    variables, table[tokens], tokens - OFFSET, segments
   )
-  variables = nn.meta.unbox(
-    module.init(jax.random.key(1), table[tokens], tokens >= OFFSET, segments)
+  variables = with_readings(
+    module.init(jax.random.key(1), table[tokens], tokens - OFFSET, segments)
   )
   difference = apply(variables, tokens.at[0, changed].set(60)) - apply(
     variables, tokens
