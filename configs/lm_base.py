@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.optimizer = "adamw"
   config.learning_rate = 5e-4
   rates = config.task_rates
-  rates.m2l = rates.qa = 1.0
+  rates.qa = 1.0
   rates.continuation = rates.inbetween = rates.denoising = 0.25
   rates.unconditional, rates.span_corruption = 0.1, 0.25
   config.history_dropout = 0.3

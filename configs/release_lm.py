@@ -34,7 +34,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.reword = 0.3
   config.guidance = 2.0  # chosen on valid prompts: more shakes, and says no more
   rates = config.task_rates
-  rates.m2l, rates.qa = 1.0, 0.3
+  rates.qa = 0.3
   rates.continuation = rates.inbetween = 0.1
   rates.denoising = rates.span_corruption = 0.05
   rates.unconditional = 0.03
