@@ -13,6 +13,7 @@ os.dup2(log.fileno(), 2)  # the compiler's warnings
 import configs.lm_demo, configs.tokenizer_demo
 from launch import compile_check_programs as programs
 from tdmm_jax import sharding
+from tdmm_jax.models import layers
 jax.config.update("jax_disable_most_optimizations", True)
 rng = np.random.default_rng(0)
 
@@ -54,7 +55,9 @@ params = variables.pop("params")
 run = lambda fn: lambda p, b: jax.value_and_grad(
   lambda p: fn(p, variables, b, None)[0])(p)
 loss, grads = jax.jit(run(alone))(params, batch)
-assert all(np.linalg.norm(x) > 0 for x in jax.tree.leaves(grads))
+is_fixed = lambda path: path[-1].key in layers.FIXED
+assert all((np.linalg.norm(x) > 0) != is_fixed(path)
+           for path, x in jax.tree_util.tree_leaves_with_path(grads))
 worst, replicated = {}, {}
 for sizes in ((8, 1, 1), (1, 8, 1), (2, 4, 1), (4, 1, 2), (2, 2, 2), (1, 4, 2),
               (1, 2, 4)):
@@ -64,15 +67,16 @@ for sizes in ((8, 1, 1), (1, 8, 1), (2, 4, 1), (4, 1, 2), (2, 2, 2), (1, 4, 2),
   with jax.set_mesh(mesh):
     step = jax.jit(run(loss_fn), out_shardings=(None, places))
     other_loss, other = step(placed, sharding.to_global(batch, mesh))
-  error = jax.tree.map(
-    lambda a, b: float(np.linalg.norm(np.asarray(a) - b) / np.linalg.norm(b)),
+  error = jax.tree_util.tree_map_with_path(
+    lambda path, a, b: float(
+      np.linalg.norm(np.asarray(a) - b) / (1 if is_fixed(path) else np.linalg.norm(b))),
     other, grads)
   worst[str(sizes)] = (abs(float(other_loss) / float(loss) - 1),
                        max(jax.tree.leaves(error)))
   replicated[str(sizes)] = [
     jax.tree_util.keystr(path)
     for path, x in jax.tree_util.tree_leaves_with_path(placed)
-    if x.sharding.is_fully_replicated]
+    if x.sharding.is_fully_replicated and not is_fixed(path)]
 log.seek(0)
 print(json.dumps([worst, replicated, log.read().decode(errors="replace")]))
 """

@@ -186,6 +186,7 @@ class MotionContext(nn.Module):
     return around
 
   def _fixed(self, name: str, shape):
+    # Whole on each device: they are small and have no gradient to share out.
     init = sharding.partitioned(nn.initializers.zeros, "codes", "features")
     return jax.lax.stop_gradient(self.param(name, init, shape).astype(self.dtype))
 
