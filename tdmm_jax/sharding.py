@@ -103,9 +103,7 @@ def share_rows(fn, whole: Sequence[Any], rows: Sequence[jax.Array]):
     whole: trees of arrays that every device is given.
     rows: arrays whose first axis is shared out; so is the result's.
   """
-  mesh = jax.make_mesh(
-    (jax.local_device_count(),), ("rows",), axis_types=(AxisType.Auto,)
-  )
+  mesh = _mesh_of_rows()
   specs = (PartitionSpec(),) * len(whole) + (PartitionSpec("rows"),) * len(rows)
   shared = jax.shard_map(
     fn, mesh=mesh, in_specs=specs, out_specs=PartitionSpec("rows"), check_vma=False
@@ -118,10 +116,14 @@ def on_every_device(tree):
 
   A host's cores share a cache, and a copy for each would fill it.
   """
-  mesh = jax.make_mesh((jax.local_device_count(),), ("rows",))
   if jax.default_backend() == "cpu":
     tree = jax.tree.map(np.asarray, tree)  # no copy, nor does device_put make one
-  return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+  return jax.device_put(tree, NamedSharding(_mesh_of_rows(), PartitionSpec()))
+
+
+def _mesh_of_rows() -> Mesh:
+  devices = (jax.local_device_count(),)
+  return jax.make_mesh(devices, ("rows",), axis_types=(AxisType.Auto,))
 
 
 def gathered(kernel: jax.Array, *names: str) -> jax.Array:
