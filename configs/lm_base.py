@@ -43,8 +43,8 @@ def get_config() -> ml_collections.ConfigDict:
   model.head_dim = 64
   model.mlp_dim = 2_048
   # T5 as it is, so that its checkpoints fit.
-  model.motion_context = model.motion_history = 0
-  model.motion_reading = False
+  model.text_context = model.motion_context = model.motion_history = 0
+  model.motion_reading = model.motion_places = False
   model.num_encoder_layers = 12
   model.num_decoder_layers = 12
   model.dropout_rate = 0.0  # as T5.1.1 in pre-training; 0.1 to fine-tune

@@ -68,10 +68,12 @@ def get_config() -> ml_collections.ConfigDict:
   model.mlp_dim = 256
   model.num_encoder_layers = 3
   model.num_decoder_layers = 3
-  model.motion_context = 8  # tokens to each side that a motion token is read with ...
+  model.text_context = 4  # tokens to each side that a piece of text is read with ...
+  model.motion_context = 8  # ... and that a motion token is read with ...
   model.motion_history = 8  # ... and tokens before that one is written after
-  # Both are told what the tokens around decode to (tdmm_jax/motion_reading.py).
+  # Both are told what the tokens around decode to (tdmm_jax/motion_reading.py), ...
   model.motion_reading = True
+  model.motion_places = True  # ... and where in its motion a token is
   model.dropout_rate = 0.0
   model.mlp_activation = "gated-gelu"  # or "relu", T5.0's
   model.logits_via_embedding = False

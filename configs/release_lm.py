@@ -40,7 +40,6 @@ def get_config() -> ml_collections.ConfigDict:
   rates.unconditional = 0.03
 
   model = config.model
-  model.motion_reading = False  # as released; the demo starts with one
   model.mlp_dim = 384
   model.num_encoder_layers = 4
   model.num_decoder_layers = 4

@@ -28,12 +28,12 @@ def export(run: inference.Face, directory) -> None:
       f"{run.name}: config.conditioning is 'pooled', which transformers' T5 is not; "
       "export a run that was trained with 'words'"
     )
-  for name in ("motion_context", "motion_history"):
+  for name in pretrained.OURS:
     if getattr(run.model, name):
+      flags = " ".join(f"--config.model.{ours}=0" for ours in pretrained.OURS)
       raise UserError(
         f"{run.name}: config.model.{name} is {getattr(run.model, name)}, which "
-        "transformers' T5 has not; export a run trained with --config.model."
-        "motion_context=0 --config.model.motion_history=0"
+        f"transformers' T5 has not; export a run trained with {flags}"
       )
   pretrained.write(
     directory, run.model, run.params, vocab.model_proto, vocab.num_extra_ids

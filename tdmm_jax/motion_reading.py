@@ -1,4 +1,4 @@
-"""What a language model is told of its motion tokens (layers.MotionContext).
+"""What a language model is told of its motion tokens (layers.TokenContext).
 
 Around a frame the tokens decode to a motion, nearly linearly in the vectors that the
 tokenizer's decoder is given. That map, found by least squares, stays as it is while the
@@ -40,7 +40,7 @@ def readings(model, codec, codes: list[np.ndarray], rng_seed: int) -> dict:
   reach = {name: ends for name, ends in reach.items() if given_one(ends)}
   if not reach:
     return {}
-  vectors_KC = _main_directions(codec.code_vectors(), layers.MotionContext.token_dim)
+  vectors_KC = _main_directions(codec.code_vectors(), layers.TokenContext.token_dim)
   motions_TP = np.concatenate(codec.decode_vectors(codes))
   motions_TP = (motions_TP - motions_TP.mean(0)) / (motions_TP.std(0) + 1e-3)
   features_PF = _features(motions_TP.shape[1], model.mlp_dim, rng_seed)

@@ -19,6 +19,7 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5
 
 _TENSORS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+OURS = ("text_context", "motion_context", "motion_history")  # a T5 has these at 0
 _DTYPES = {
   "F64": np.float64,
   "F32": np.float32,
@@ -83,7 +84,8 @@ def find(directory) -> Pretrained:
   fields, num_rows = model_fields(stored, str(directory / "config.json"))
   tied = bool(stored.get("tie_word_embeddings", True))
   scaled = bool(stored.get("scale_decoder_outputs", tied))
-  fields["motion_context"] = fields["motion_history"] = 0  # ours alone
+  for name in OURS:
+    fields[name] = 0
   shapes = _without_copies(_shapes(directory))
   # transformers 5 says "tied" of every T5: whether there is a second table tells.
   fields["logits_via_embedding"] = tied and scaled and _HEAD not in shapes

@@ -54,8 +54,7 @@ def test_what_is_written_is_read(written, kind):
   assert found.fields == t5_folders.SIZES | {
     "mlp_activation": activation,
     "logits_via_embedding": tied,
-    "motion_context": 0,
-    "motion_history": 0,
+    **dict.fromkeys(pretrained.OURS, 0),
   }
   assert found.num_rows == t5_folders.ROWS and found.pieces == t5_folders.pieces()
   assert_equal(found.params(), params)

@@ -95,11 +95,15 @@ def penalize(logits_BV, seen_BV, penalty: float):
   return jnp.where(seen_BV, lower_BV, logits_BV)
 
 
+def _allowed(num_ids: int, low_B, high_B):
+  """bool[B, V]: the ids in [low, high)."""
+  ids_V = jnp.arange(num_ids)
+  return (ids_V >= low_B[:, None]) & (ids_V < high_B[:, None])
+
+
 def allow(logits_BV, low_B, high_B):
   """-inf for ids outside [low, high)."""
-  ids_V = jnp.arange(logits_BV.shape[-1])
-  allowed_BV = (ids_V >= low_B[:, None]) & (ids_V < high_B[:, None])
-  return jnp.where(allowed_BV, logits_BV, _NEVER)
+  return jnp.where(_allowed(logits_BV.shape[-1], low_B, high_B), logits_BV, _NEVER)
 
 
 def likeliest(logits_BV):
@@ -184,10 +188,11 @@ def advance(
     index, seen_BV = state.index, state.seen_BV
     fed_B = jnp.tile(state.token_B, guidance_lib.num_fed(sampling.guidance))
     logits_BV, cache = apply(fed_B, state.cache, segments_BM, method="decode_step")
-    logits_BV = guidance_lib.combine(logits_BV, sampling.guidance)
+    allowed_BV = _allowed(logits_BV.shape[-1], low_BL[:, index], high_BL[:, index])
+    logits_BV = guidance_lib.combine(logits_BV, sampling.guidance, allowed_BV)
     if seen_BV is not None:
       logits_BV = penalize(logits_BV, seen_BV, sampling.repetition_penalty)
-    logits_BV = allow(logits_BV, low_BL[:, index], high_BL[:, index])
+    logits_BV = jnp.where(allowed_BV, logits_BV, _NEVER)
     step_keys_B = jax.vmap(jax.random.fold_in, (0, None))(keys_B, index)
     token_B = _next_token(logits_BV, step_keys_B, sampling)
     token_B = jnp.where(state.done_B, PAD_ID, token_B).astype(jnp.int32)

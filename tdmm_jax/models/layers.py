@@ -18,6 +18,7 @@ from tdmm_jax.models import fused_attention
 
 NEG_INF = -1e9  # finite, so that a fully masked (padding) row stays NaN free
 FIXED = ("vectors", "reading")  # parameters that training does not change
+_PERIODS = (8, 16, 32, 64, 128, 256, 512)  # of a decoder's places, in tokens
 ATTENDED = "attended"  # what a remat policy calls attention's result
 
 
@@ -107,19 +108,22 @@ def window(x_BLN, radius: int, dilation: int = 1, after: int | None = None):
   return jnp.concatenate(copies, axis=-1)
 
 
-class MotionContext(nn.Module):
-  """A convolution over motion tokens, added to them before a T5's first layer.
+class TokenContext(nn.Module):
+  """A convolution over tokens of one kind, added to them before a T5's first layer.
 
-  A frame's face is spread over the tokens around it: neighbours have different phases
-  (motion_tokenizer.py) and say different things. Attention looks at tokens one at a
-  time, each weighed by itself; this looks at a whole neighbourhood and can undo the
-  tokenizer. T5 has no such thing: off (radius 0) for its checkpoints.
+  Over motion tokens: a frame's face is spread over the tokens around it; neighbours
+  have different phases (motion_tokenizer.py) and say different things. Attention looks
+  at tokens one at a time, each weighed by itself; this looks at a whole neighbourhood
+  and can undo the tokenizer. Over text: "a smile, then a frown" is not the same words
+  in another order, and relative positions alone teach a small model nothing of it. T5
+  has no such thing: off (radius 0) for its checkpoints.
 
   Beside what it learns it may be given a reading of the tokens that training leaves as
-  it is: the parameters named FIXED, zero here (motion_reading.py finds them).
+  it is: the parameters named FIXED, zero here (motion_reading.py finds them); and where
+  in its motion a token is.
 
-  A causal one, for a decoder, looks back only, and tells what is no motion token (a
-  hidden one) of those before it, too.
+  A causal one, for a decoder, looks back only, and tells what is not of its kind (a
+  hidden token) of those before it, too.
   """
 
   radius: int  # tokens to each side
@@ -128,26 +132,28 @@ class MotionContext(nn.Module):
   dtype: Any = jnp.float32
   token_dim: int = 32  # a token's width inside
   causal: bool = False
+  places: bool = False  # whether it tells a token where it is, see `_places`
 
   @nn.compact
-  def __call__(self, x_BMD, codes_BM, segments_BM, history_BRN=None):
+  def __call__(self, x_BMD, codes_BM, segments_BM, history_BRN=None, index=None):
     """x_BMD, changed; no other segment's tokens are looked at.
 
     Args:
-      codes_BM: int32, below 0 where there is no motion token.
+      codes_BM: int32, below 0 where there is no token of its kind.
       history_BRN: of a causal one, what the last call returned, or `init_history`:
         the tokens before these, which are then as many as `x_BMD` has.
+      index: int32[], with history_BRN: the token's place in its segment.
 
     Returns:
       x_BMD; with history_BRN, (x_BMD, the next history).
     """
-    is_motion_BM1 = (codes_BM >= 0)[..., None]
-    y_BMD = RMSNorm(self.dtype, name="norm")(x_BMD) * is_motion_BM1
+    is_mine_BM1 = (codes_BM >= 0)[..., None]
+    y_BMD = RMSNorm(self.dtype, name="norm")(x_BMD) * is_mine_BM1
     y_BMN = dense(self.token_dim, "token", "embed", "kv", dtype=self.dtype)(y_BMD)
     parts = [y_BMN]
     if self.num_codes:
       vectors_KN = self._fixed("vectors", (self.num_codes, self.token_dim))
-      parts.append(vectors_KN[jnp.maximum(codes_BM, 0)] * is_motion_BM1)
+      parts.append(vectors_KN[jnp.maximum(codes_BM, 0)] * is_mine_BM1)
     if history_BRN is not None:
       joined_BMN = jnp.concatenate(parts, axis=-1)
       joined_BMN = jnp.concatenate([history_BRN, joined_BMN], axis=1)
@@ -164,10 +170,13 @@ class MotionContext(nn.Module):
       y_BMF = jnp.concatenate([y_BMF, flat_product(read_BMN, reading_NF)], axis=-1)
     y_BMF = nn.gelu(y_BMF)
     y_BMF = sharding.constrain(y_BMF, "act_batch", "act_length", "act_mlp")
-    # No layer has a bias: what has no motion around it is left as it is.
+    # No layer has a bias: what has none of its kind around it is left as it is.
     y_BMD = dense(x_BMD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(y_BMF)
+    if self.places:
+      place = dense(x_BMD.shape[-1], "place", "features", "embed", dtype=self.dtype)
+      y_BMD += place(self._places(codes_BM, segments_BM, index))
     if not self.causal:
-      y_BMD = y_BMD * is_motion_BM1
+      y_BMD = y_BMD * is_mine_BM1
     if history_BRN is not None:
       return x_BMD + y_BMD, history_BRN
     return x_BMD + y_BMD
@@ -184,6 +193,31 @@ class MotionContext(nn.Module):
       return around_BMKN.reshape(*segments_BM.shape, -1)
 
     return around
+
+  def _places(self, codes_BM, segments_BM, index):
+    """Waves float[B, M, N] of where a token is: of the whole motion's length, ...
+
+    ... or, where that is not known yet (causal), of _PERIODS tokens.
+    """
+    if self.causal:
+      if index is None:
+        starts_BM = segments_BM[:, 1:] != segments_BM[:, :-1]
+        starts_BM = jnp.pad(starts_BM, ((0, 0), (1, 0)))
+        index_M = jnp.arange(segments_BM.shape[1])
+        index = index_M - jax.lax.cummax(jnp.where(starts_BM, index_M, 0), axis=1)
+      index_BM = jnp.broadcast_to(index, segments_BM.shape)
+      angle_BMN = index_BM[..., None] * (2 * np.pi / np.float32(_PERIODS))
+      waves = (jnp.sin(angle_BMN), jnp.cos(angle_BMN))
+      return jnp.concatenate(waves, axis=-1).astype(self.dtype)
+    # Counted in matrix products: a token's own kind, in its segment, before it.
+    is_mine_BM = (codes_BM >= 0).astype(jnp.float32)
+    same_BMM = segments_BM[:, :, None] == segments_BM[:, None, :]
+    same_BMM = same_BMM.astype(jnp.float32)
+    all_BM = jnp.einsum("bmn,bn->bm", same_BMM, is_mine_BM)
+    before_BM = jnp.einsum("bmn,bn->bm", jnp.tril(same_BMM, -1), is_mine_BM)
+    part_BM = (before_BM + 0.5) / jnp.maximum(all_BM, 1.0)
+    angle_BMN = np.pi * part_BM[..., None] * np.arange(1, 9)
+    return jnp.cos(angle_BMN).astype(self.dtype)
 
   def _fixed(self, name: str, shape):
     # Whole on each device: they are small and have no gradient to share out.

@@ -7,6 +7,7 @@ Source: Raffel et al. 2020, arXiv:1910.10683; T5.1.1 differences: gated GELU, un
 logits, no dropout in pre-training.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -301,10 +302,12 @@ class T5(nn.Module):
   fused_attention: bool = False  # scores are never written out; see fused_attention.py
   mlp_activation: str = "gated-gelu"  # or T5.0's: see MLP_ACTIVATIONS
   pooled_token: int = -1  # what has this token is heard as one vector; -1: nothing
-  # Radius of layers.MotionContext, in tokens; 0: T5 as it is. The encoder's, ...
-  motion_context: int = 0
+  # Radius of layers.TokenContext, in tokens; 0: T5 as it is. The encoder's for text ...
+  text_context: int = 0
+  motion_context: int = 0  # ... and for motion; ...
   motion_history: int = 0  # ... the decoder's, which looks back only
-  motion_reading: bool = False  # both are given one: see motion_reading.py
+  motion_reading: bool = False  # motion's are given one: see motion_reading.py ...
+  motion_places: bool = False  # ... and where in its motion a token is
   motion_offset: int = 0  # the first motion token, where there is one of these
 
   def setup(self):
@@ -331,14 +334,16 @@ class T5(nn.Module):
     )
     stack = (layer, self.scan_layers, self.remat, self.fused_attention)
     num_codes = self.vocab_size - self.motion_offset if self.motion_reading else 0
+    context = functools.partial(
+      layers.TokenContext, mlp_dim=self.mlp_dim, dtype=self.dtype
+    )
+    motion = {"num_codes": num_codes, "places": self.motion_places}
+    if self.text_context:
+      self.words_context = context(self.text_context)
     if self.motion_context:
-      self.encoder_context = layers.MotionContext(
-        self.motion_context, self.mlp_dim, num_codes, self.dtype
-      )
+      self.encoder_context = context(self.motion_context, **motion)
     if self.motion_history:
-      self.decoder_context = layers.MotionContext(
-        self.motion_history, self.mlp_dim, num_codes, self.dtype, causal=True
-      )
+      self.decoder_context = context(self.motion_history, **motion, causal=True)
     self.encoder = Encoder(self.num_encoder_layers, *stack)
     self.decoder = Decoder(self.num_decoder_layers, *stack)
     if not self.logits_via_embedding:
@@ -400,6 +405,10 @@ class T5(nn.Module):
     if self.motion_context:
       codes_BM = tokens_BM - self.motion_offset
       x_BMD = self.encoder_context(x_BMD, codes_BM, segment_ids_BM)
+    if self.text_context:
+      is_text_BM = tokens_BM < self.motion_offset
+      text_BM = jnp.where(is_text_BM, 0, -1)
+      x_BMD = self.words_context(x_BMD, text_BM, segment_ids_BM)
     x_BMD = self.encoder(x_BMD, segment_ids_BM, deterministic)
     if self.pooled_token < 0:
       return x_BMD
@@ -421,7 +430,7 @@ class T5(nn.Module):
     if self.motion_history:
       codes_B1 = tokens_B[:, None] - self.motion_offset
       x_B1D, history_BRN = self.decoder_context(
-        x_B1D, codes_B1, ones_B1, cache["cached_history"][:, 0]
+        x_B1D, codes_B1, ones_B1, cache["cached_history"][:, 0], cache["cache_index"]
       )
       history = {"cached_history": history_BRN[:, None]}
     x_B1D, cache = self.decoder.step(x_B1D, cache, cross_bias)

@@ -183,7 +183,13 @@ def test_guidance_moves_away_from_no_prompt(guidance):
   with_prompt, without = log_probs(prompted), log_probs(unprompted)
   scores = without + guidance * (with_prompt - without)
   ids = np.arange(VOCAB)
-  scores[(ids < low[..., None]) | (ids >= high[..., None])] = -np.inf
+  forbidden = (ids < low[..., None]) | (ids >= high[..., None])
+  scores[forbidden] = -np.inf
+  if guidance > 1:  # only what the prompt makes a tenth as likely as the likeliest
+    likeliest = np.where(forbidden, -np.inf, with_prompt).max(-1, keepdims=True)
+    unlikely = np.exp(with_prompt - likeliest) < 0.1
+    assert (scores.argmax(-1) != np.where(unlikely, -np.inf, scores).argmax(-1)).any()
+    scores[unlikely] = -np.inf
   for row, frames in enumerate(FRAMES):
     best = scores[row].argmax(-1)[: frames + 3]
     np.testing.assert_array_equal(tokens[row, : frames + 3], best)

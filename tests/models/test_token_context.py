@@ -1,4 +1,4 @@
-"""MotionContext: motion tokens are read with their neighbours, and nothing else is."""
+"""TokenContext: tokens hear their neighbours of one kind, and know their place."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ def with_readings(variables):
 def context(request):
   """The module's result for tokens, whose embeddings are drawn."""
   table = jax.random.normal(jax.random.key(0), (VOCAB, 16))
-  module = layers.MotionContext(RADIUS, 24, request.param, token_dim=8)
+  module = layers.TokenContext(RADIUS, 24, request.param, token_dim=8)
 
   def apply(variables, tokens):
     return module.apply(variables, table[tokens], tokens - OFFSET, SEGMENTS)
@@ -83,11 +83,63 @@ def test_prompts_of_text_are_encoded_as_without_it():
   assert np.abs(encode(model, TOKENS) - encode(plain, TOKENS)).max() > 1e-3
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["plain", "reading"])
+def test_the_order_of_words_is_heard_without_relative_positions():
+  model = t5.T5(VOCAB, 16, 2, 8, 24, 1, 1, text_context=RADIUS, motion_offset=OFFSET)
+  words = np.array([[5, 9, 7, 11, 13]], np.int32)
+  ones = np.ones_like(words)
+  params = nn.meta.unbox(model.init(jax.random.key(0), words, words, ones, ones))
+  params = params["params"]
+  table = params["encoder"]["relpos_bias"]["rel_embedding"]
+  params["encoder"]["relpos_bias"]["rel_embedding"] = jnp.zeros_like(table)
+
+  def difference(model):
+    encode = lambda w: model.apply({"params": params}, w, ones, method="encode")
+    return np.abs(encode(words[:, ::-1])[:, ::-1] - encode(words)).max()
+
+  assert difference(model.clone(text_context=0)) < 1e-5  # a bag of words
+  assert difference(model) > 1e-2
+
+
+def test_a_motion_beside_words_is_read_as_without_their_context():
+  model = t5.T5(VOCAB, 16, 2, 8, 24, 1, 1, text_context=RADIUS, motion_offset=OFFSET)
+  ones = [jnp.ones((1, 4), jnp.int32)] * 4
+  params = nn.meta.unbox(model.init(jax.random.key(0), *ones))["params"]
+  motion = np.maximum(TOKENS, OFFSET)
+  encode = lambda m, tokens: m.apply(
+    {"params": params}, tokens, SEGMENTS, method="encode"
+  )
+  plain = model.clone(text_context=0)
+  np.testing.assert_array_equal(encode(model, motion), encode(plain, motion))
+  assert np.abs(encode(model, TOKENS) - encode(plain, TOKENS)).max() > 1e-3
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_token_knows_its_place_in_its_own_example(causal):
+  """The same token throughout: only its place tells one from the other."""
+  module = layers.TokenContext(0, 24, token_dim=8, causal=causal, places=True)
+  table = jax.random.normal(jax.random.key(0), (VOCAB, 16))
+  tokens = np.full((1, 12), 41, np.int32)
+  segments = np.array([[1] * 8 + [2] * 4], np.int32)
+  variables = module.init(jax.random.key(1), table[tokens], tokens, segments)
+  apply = lambda tokens, segments: np.asarray(
+    module.apply(variables, table[tokens], tokens - OFFSET, segments)
+  )[0]
+  both = apply(tokens, segments)
+  apart = np.linalg.norm(both[:, None] - both[None], axis=-1)
+  within = (segments[0][:, None] == segments[0]) & ~np.eye(12, dtype=bool)
+  assert apart[within].min() > 1e-2
+  # Packed or alone, it is the same place.
+  np.testing.assert_allclose(
+    both[8:], apply(tokens[:, 8:], np.ones((1, 4), np.int32)), atol=1e-5
+  )
+
+
+@pytest.fixture(scope="module", params=["plain", "reading", "places"])
 def history(request):
   """A model with both, its variables, and tokens to write."""
   contexts = {"motion_context": RADIUS, "motion_history": 3, "motion_offset": OFFSET}
-  contexts["motion_reading"] = request.param
+  contexts["motion_reading"] = request.param == "reading"
+  contexts["motion_places"] = request.param == "places"
   model = t5.T5(VOCAB, 16, 2, 8, 24, 1, 2, **contexts)
   drawn = jax.random.randint(jax.random.key(2), (2, 12), 1, VOCAB).at[:, 0].set(0)
   ones = jnp.ones_like(drawn)
@@ -115,7 +167,7 @@ def test_tokens_written_one_at_a_time_have_the_logits_of_all_at_once(history):
 
 @pytest.mark.parametrize("changed", [3, 6, 9])
 def test_what_is_written_hears_what_came_before_and_only_of_its_example(changed):
-  module = layers.MotionContext(3, 24, VOCAB - OFFSET, token_dim=8, causal=True)
+  module = layers.TokenContext(3, 24, VOCAB - OFFSET, token_dim=8, causal=True)
   table = jax.random.normal(jax.random.key(0), (VOCAB, 16))
   segments = jnp.asarray([[1] * 7 + [2] * 5])
   tokens = jnp.asarray([[0, 41, 42, 43, 6, 44, 45, 46, 47, 48, 49, 50]])
@@ -136,6 +188,7 @@ def test_what_is_written_hears_what_came_before_and_only_of_its_example(changed)
 
 def test_text_is_written_as_without_a_history(history):
   model, variables, written_BL = history
+  model = model.clone(motion_places=False)
   ones = jnp.ones_like(written_BL)
   plain = model.clone(motion_history=0)
   score = lambda m, tokens: m.apply(variables, ones * 7, tokens, ones, ones)
