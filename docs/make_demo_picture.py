@@ -8,7 +8,7 @@ import sys
 
 from PIL import Image
 
-SHEETS = ("test_*", "demo_demo_01", "demo_demo_05", "demo_demo_07", "demo_demo_09")
+SHEETS = ("test_*", "demo_demo_01", "demo_demo_02", "demo_demo_07", "demo_demo_09")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ motion.save("smile.mp4")
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Collection, Iterator, Sequence
@@ -86,6 +87,11 @@ class Face:
     face.config, face.codec, face.vocab = config, codec, vocab
     face.model, face.params = t5_layouts.unscanned(model, params)
     return face
+
+  @functools.cached_property
+  def shared_params(self):
+    """`params` for sample.decode, which takes them under this name."""
+    return sample.shared(self.params)
 
   @property
   def max_seconds(self) -> float:
@@ -352,6 +358,7 @@ class Face:
         self.params,
         *inputs,
         keys[np.array(filled)],
+        shared_params=self.shared_params,
         **dataclasses.asdict(sampling),
       )
       rows = zip(group, np.asarray(tokens), lengths, strict=False)
@@ -426,7 +433,9 @@ class Face:
       )
       inputs = (self.model, self.params, _padded(group, longest), *limits)
       if num_beams == 1:
-        tokens = sample.decode(*inputs, jax.random.key(0))
+        tokens = sample.decode(
+          *inputs, jax.random.key(0), shared_params=self.shared_params
+        )
       else:
         tokens, _ = beam.decode(*inputs, num_beams=num_beams)
       texts += [self.vocab.decode_text(row) for row in np.asarray(tokens)]

@@ -205,6 +205,13 @@ def advance(
   return jax.lax.while_loop(cond, body, state)
 
 
+def shared(params):
+  """The parameters where `decode` needs them, if devices share the rows; else None."""
+  if sharding.can_share_rows(jax.local_device_count(), params):
+    return sharding.on_every_device(params)
+  return None
+
+
 def decode(
   model,
   params,
@@ -213,6 +220,7 @@ def decode(
   high_BL,
   rng,
   stop: int | None = None,
+  shared_params=None,
   **sampling,
 ):
   """Decodes autoregressively within a constraint (see constraints.py).
@@ -224,6 +232,8 @@ def decode(
     low_BL, high_BL: int32, the allowed id range of each position.
     rng: one key, or a key for each row.
     stop: leaves the positions from here on undecoded; default: none.
+    shared_params: what `shared` returned for params; saves whoever decodes again and
+      again the placing.
     sampling: the fields of `Sampling`; greedy by default.
 
   Returns:
@@ -238,7 +248,7 @@ def decode(
     fed = guidance_lib.num_fed(sampling.guidance)
     tokens_BGM = jnp.reshape(encoder_input_tokens_BM, (fed, batch_size, -1))
     tokens_BGM = jnp.swapaxes(tokens_BGM, 0, 1)
-    params = sharding.on_every_device(params)
+    params = shared_params or sharding.on_every_device(params)
     return _decode_shared(model, params, tokens_BGM, *inputs, stop, sampling=sampling)
   return _decode(
     model, params, encoder_input_tokens_BM, *inputs, stop, sampling=sampling

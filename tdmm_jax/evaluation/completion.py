@@ -103,6 +103,7 @@ def draw(
       run.params,
       *inputs,
       keys[np.array(filled)],
+      shared_params=run.shared_params,
       **dataclasses.asdict(settings),
     )
     for i, row in zip(group, np.asarray(tokens)):

@@ -325,6 +325,8 @@ for guidance in (1.0, 2.0):
                              jax.random.key(3), temperature=1.0, guidance=guidance)
   assert sharding.can_share_rows(4, params)
   shared = [np.asarray(decode()), np.asarray(decode(stop=4))]
+  again = decode(shared_params=sample.shared(params))
+  np.testing.assert_array_equal(again, shared[0])
   sharding.can_share_rows = lambda *_: False
   alone = [np.asarray(decode()), np.asarray(decode(stop=4))]
   np.testing.assert_array_equal(shared, alone)
