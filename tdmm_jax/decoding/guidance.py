@@ -14,7 +14,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-PLAUSIBLE = 0.1  # of the likeliest token's probability
+PLAUSIBLE = 0.05  # of the likeliest token's probability
 
 
 def num_fed(guidance: float) -> int:
