@@ -3,12 +3,10 @@
 Run: python -m tdmm_jax.train --config configs/release_lm.py --workdir runs/release/lm
      python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
 Data: the `full` corpus, 57,600 clips, 80 hours, and configs/release_tokenizer.py's
-tokens. 3.1 million parameters.
-Seen: 82 minutes on one CPU core, codes made before. The released one's first 6,500
-updates followed shorter schedules, without a motion_history and undisturbed, its first
-3,801 without reworded prompts; then it went on from there as this config has it. 5,000
-more with a motion_reading from the 12,000th on taught it nothing (valid: glances named
-1 of 35; 3 without): a model has to start with one.
+tokens. 3.7 million parameters.
+Seen: 78 minutes on one CPU core, codes made before. The released one's first 3,151
+updates followed the schedule of 12,000. A motion_reading has to be there from the start:
+5,000 updates with one, after 12,000 without, taught the last release nothing.
 """
 
 import ml_collections
@@ -20,7 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = lm_demo.get_config()
   config.records_dir = "runs/full/records"
   config.tokenizer_dir = "runs/release/tokenizer"
-  config.total_steps = 12_000
+  config.total_steps = 10_000
   config.log_every = 50
   config.eval_every = 1_000
   config.save_every = 250

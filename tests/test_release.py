@@ -1,5 +1,6 @@
 """What people install and cite: the wheel, its checkpoint, the citation."""
 
+import itertools
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import yaml
 
 import tdmm_jax
 from tdmm_jax import evaluator, pack_release, packed, runs
+from tdmm_jax.language import lexicon
 
 RELEASED = (runs.RELEASE_DIR / packed.CHECKSUMS).exists()
 
@@ -43,6 +45,21 @@ def test_the_release_is_whole_small_and_has_its_card():
   stored = json.loads((runs.RELEASE_DIR / "lm" / "config.json").read_text())
   assert stored["versions"]["tokenizer"] == scores["versions"]["tokenizer"]
   assert not re.search(r'"(/|~)', json.dumps(stored)), "a path of one machine"
+
+
+@pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
+def test_the_release_hears_the_order_of_words():
+  face = tdmm_jax.load("release")
+  pairs = list(itertools.permutations(("happy", "sad", "angry", "surprised"), 2))
+  prompts = [f"She looks very {a}, then very {b}." for a, b in pairs]
+  codes = face.generate_codes(prompts, [4.0] * len(pairs), seed=0)
+  cut = 6 * face.codec.num_phases  # the first emotion takes 58 to 70 % of 100 frames
+  family = lambda text: lexicon.parse(text)["family"]
+  begun = [family(text) for text in face.describe_codes([c[:cut] for c in codes])]
+  word = lambda adjective: family(f"She looks {adjective}.")
+  firsts = [found == word(a) for found, (a, _) in zip(begun, pairs, strict=True)]
+  seconds = [found == word(b) for found, (_, b) in zip(begun, pairs, strict=True)]
+  assert sum(firsts) >= 9 and sum(seconds) <= 2  # of 12
 
 
 def copy_of_the_source(folder):
