@@ -5,8 +5,8 @@ Run: python -m tdmm_jax.train --config configs/release_lm.py --workdir runs/rele
 Data: the `full` corpus, 57,600 clips, 80 hours, and configs/release_tokenizer.py's
 tokens. 3.7 million parameters.
 Seen: 78 minutes on one CPU core, codes made before. The released one's first 3,151
-updates followed the schedule of 12,000. A motion_reading has to be there from the start:
-5,000 updates with one, after 12,000 without, taught the last release nothing.
+updates followed the schedule of 12,000. A motion_reading has to be there from the
+start: 5,000 updates with one, after 12,000 without, taught the last release nothing.
 """
 
 import ml_collections
