@@ -317,7 +317,8 @@ def lm_generate(bench: Bench, batch: int) -> Job:
   high = np.full_like(low, s["lm_vocab"])
   rng = jax.random.key(0)
   decode = functools.partial(sample.decode, model, params, prompts, low, high, rng)
-  decode = functools.partial(decode, shared_params=sample.shared(params))  # as Face
+  if batch > 1:
+    decode = functools.partial(decode, shared_params=sample.shared(params))  # as Face
   read = sum(x.size for x in jax.tree.leaves(params["decoder"]))
   read += params["token_embedder"]["embedding"].size
   limit = bench.machine.limit(2.0 * read, 4.0 * read / batch)

@@ -358,7 +358,7 @@ class Face:
         self.params,
         *inputs,
         keys[np.array(filled)],
-        shared_params=self.shared_params,
+        shared_params=self.shared_params if len(filled) > 1 else None,
         **dataclasses.asdict(sampling),
       )
       rows = zip(group, np.asarray(tokens), lengths, strict=False)
@@ -433,9 +433,8 @@ class Face:
       )
       inputs = (self.model, self.params, _padded(group, longest), *limits)
       if num_beams == 1:
-        tokens = sample.decode(
-          *inputs, jax.random.key(0), shared_params=self.shared_params
-        )
+        shared = self.shared_params if len(group) > 1 else None
+        tokens = sample.decode(*inputs, jax.random.key(0), shared_params=shared)
       else:
         tokens, _ = beam.decode(*inputs, num_beams=num_beams)
       texts += [self.vocab.decode_text(row) for row in np.asarray(tokens)]
