@@ -196,7 +196,9 @@ def _captions(scores: dict, run, clips, ceiling, options: Options, say) -> list[
     scores["m2l"]["llm_judge"] = llm_scores(clips, captions, options)
   if run.answers_questions:
     say(f"questions: {len(clips)} of each kind")
-    scores["qa"] = motion_to_language.question_answering(run, clips, codes)
+    # Only what test scores is asked in test's wordings: they choose nothing.
+    wordings = "test" if options.split == "test" else "valid"
+    scores["qa"] = motion_to_language.question_answering(run, clips, codes, wordings)
   return captions
 
 

@@ -9,7 +9,7 @@ import pytest
 from tdmm_jax import inference
 from tdmm_jax.data import tasks
 from tdmm_jax.evaluation import motion_to_language
-from tdmm_jax.language import instructions, lexicon
+from tdmm_jax.language import lexicon, question_wordings
 
 CODES = np.arange(10, dtype=np.int32) % 2 * 12
 
@@ -52,8 +52,8 @@ def test_answers_are_scored_by_kind(loaded_run, monkeypatch):
   def describe(codes, question):
     kind = next(
       kind
-      for kind in instructions.QUESTION_KINDS
-      if question in instructions.questions(kind, "test")
+      for kind in question_wordings.QUESTION_KINDS
+      if question in question_wordings.questions(kind, "test")
     )
     return [said.get(kind, "happy.")] * len(codes)
 
@@ -64,7 +64,7 @@ def test_answers_are_scored_by_kind(loaded_run, monkeypatch):
     for text in texts
   ]
   scores = motion_to_language.question_answering(
-    loaded_run, clips, np.zeros((4, 8), np.int32)
+    loaded_run, clips, np.zeros((4, 8), np.int32), "test"
   )
   assert scores["head_accuracy"] == scores["head_majority"] == 0.75
   assert scores["blink_accuracy"] == scores["blink_majority"] == 0.75

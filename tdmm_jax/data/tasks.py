@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import instructions, questions, rewording
+from tdmm_jax.language import instructions, question_wordings, questions, rewording
 from tdmm_jax.vocab import EOS_ID, TASKS, Vocab
 
 FPS = 25
@@ -176,7 +176,7 @@ def texts(rates: Mapping[str, float], clips: Sequence[dict], most: int) -> list[
   captions = [text for clip in clips for text in (clip["prompt"], *clip["captions"])]
   found = captions[:most] + instructions.training_texts(used)
   if "qa" in used:
-    kinds = instructions.QUESTION_KINDS
+    kinds = question_wordings.QUESTION_KINDS
     found += [
       questions.answer(kinds[i % len(kinds)], clip["attributes"])
       for i, clip in enumerate(clips[:most])
@@ -196,7 +196,8 @@ class Mixture:
       motion of no prompt that guidance leads away from.
     num_phases: motions are cut where a frame of the tokenizer's first phase begins.
     reword: share of L2M's prompts that say the same in other words (rewording.py).
-    disturb: share of them whose other words, which say nothing, are changed.
+    disturb: share of them, and of the questions, whose other words, which say nothing,
+      are changed.
   """
 
   rates: Mapping[str, float]
@@ -243,8 +244,10 @@ class Mixture:
     if task == "span_corruption":
       return span_corruption_example(vocab, pick(texts), rng)
     if task == "qa":
-      kind = pick(instructions.QUESTION_KINDS)
-      question = pick(instructions.questions(kind, self.split))
+      kind = pick(question_wordings.QUESTION_KINDS)
+      question = question_wordings.asked(kind, self.split, rng)
+      if self.disturb and rng.random() < self.disturb:
+        question = rewording.disturbed(question, rng)
       answer = questions.answer(kind, clip["attributes"])
       return qa_example(vocab, answer, codes, question)
     template = pick(instructions.templates(task, self.split))

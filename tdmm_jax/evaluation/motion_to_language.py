@@ -7,7 +7,7 @@ import numpy as np
 
 from tdmm_jax import inference
 from tdmm_jax.data import pairs
-from tdmm_jax.language import instructions, lexicon, questions
+from tdmm_jax.language import lexicon, question_wordings, questions
 from tdmm_jax.metrics import attributes, judge, language, retrieval
 
 
@@ -58,14 +58,14 @@ def _said(captions, truth, references, bert_model) -> dict:
   return found | language.scores(captions, references, bert_model)
 
 
-def question_answering(run: inference.Face, clips: list[dict], codes) -> dict:
-  """Share of right answers to each kind of question, in wordings that are held out.
+def question_answering(run: inference.Face, clips, codes, split: str) -> dict:
+  """Share of right answers to each kind of question, in a split's wordings.
 
   Beside each, as `<kind>_majority`, what the commonest right answer alone would score.
   """
   found = {}
-  for kind in instructions.QUESTION_KINDS:
-    wordings = instructions.questions(kind, "test")
+  for kind in question_wordings.QUESTION_KINDS:
+    wordings = question_wordings.questions(kind, split)
     right, wanted = [], []
     for i, wording in enumerate(wordings):
       share = slice(i, None, len(wordings))

@@ -1,11 +1,13 @@
 """Wordings of every task, partitioned so that test uses none of train's.
 
 Slots: {seconds} is the length of the motion to make, {prompt} what it should show.
-Where a task has a motion given, its tokens follow the text. Questions come in kinds,
-each with wordings of its own; questions.py has their answers.
+Where a task has a motion given, its tokens follow the text. Questions have a file of
+their own, question_wordings.py.
 """
 
-SPLITS = ("train", "valid", "test")
+from tdmm_jax.language import question_wordings
+
+SPLITS = question_wordings.SPLITS
 
 L2M_TRAIN = (
   "Generate a face motion of {seconds} seconds: {prompt}",
@@ -104,117 +106,19 @@ _WORDINGS = {
   ),
 }
 
-# kind of question -> wordings of train, valid, test
-_QUESTIONS = {
-  "emotion": (
-    (
-      "What emotion does the face show?",
-      "Which emotion is this?",
-      "How does this person feel?",
-      "Name the main emotion.",
-      "What is the expression of the face?",
-      "Which feeling dominates the clip?",
-      "What mood is the person in?",
-    ),
-    ("Which emotion do you see?",),
-    ("What does this person seem to feel?", "State the emotion of the face."),
-  ),
-  "intensity": (
-    (
-      "How strong is the emotion?",
-      "How intense is the expression?",
-      "What is the intensity of the emotion?",
-      "Is the emotion weak or strong?",
-      "Rate how strongly the emotion is shown.",
-      "How clearly is the emotion visible?",
-      "To what degree is the emotion shown?",
-    ),
-    ("How much emotion is in the face?",),
-    ("With what intensity does the face show it?", "How pronounced is the emotion?"),
-  ),
-  "head": (
-    (
-      "Does the head move?",
-      "How does the head move?",
-      "Is the head still?",
-      "What is the head doing?",
-      "Describe the motion of the head.",
-      "Which head motion is there?",
-      "Does the person move the head, and how?",
-    ),
-    ("Is there any movement of the head?",),
-    ("In which way does the head move?", "Say whether and how the head moves."),
-  ),
-  "blink": (
-    (
-      "Does the person blink repeatedly?",
-      "Is there repeated blinking?",
-      "Does the person blink?",
-      "Do the eyes blink several times?",
-      "Is this person blinking a lot?",
-      "Are there many blinks?",
-      "Does the face blink more than usual?",
-    ),
-    ("Is the person blinking repeatedly?",),
-    ("Do you see the eyes blink again and again?", "Does someone blink here?"),
-  ),
-  "speaking": (
-    (
-      "Is the person speaking?",
-      "Does the person talk or sing?",
-      "Is somebody speaking, singing or silent?",
-      "Does the mouth form words?",
-      "Is this person talking?",
-      "Does the person say anything?",
-      "Speaking, singing or silent?",
-    ),
-    ("Are words being spoken?",),
-    ("Is there speech or song in this clip?", "Say whether the person talks."),
-  ),
-  "micro_actions": (
-    (
-      "Which micro-actions does the face make?",
-      "What small movements does the face make?",
-      "List the micro-actions.",
-      "Name the small actions of eyes, brows and lips.",
-      "Which facial actions accompany the expression?",
-      "Are there small actions of the face? Which?",
-      "What do the eyes, brows, nose and lips do besides?",
-    ),
-    ("Which small facial actions occur?",),
-    ("Tell me the micro-actions of this face.", "What minor actions can be seen?"),
-  ),
-  "changes": (
-    (
-      "What changes in the face?",
-      "How does the expression change?",
-      "Does the emotion change?",
-      "What changes over time?",
-      "How does the emotion develop?",
-      "From which emotion to which does the face go?",
-      "Does the face stay the same?",
-    ),
-    ("What is different at the end?",),
-    ("Describe how the emotion changes.", "Is there a change of emotion?"),
-  ),
-}
-QUESTION_KINDS = tuple(_QUESTIONS)
-
 
 def templates(task: str, split: str) -> tuple[str, ...]:
   """Wordings of a task (see tasks.py) of "train", "valid" or "test"."""
   return _WORDINGS[task][SPLITS.index(split)]
 
 
-def questions(kind: str, split: str) -> tuple[str, ...]:
-  """Wordings of a kind of question (QUESTION_KINDS)."""
-  return _QUESTIONS[kind][SPLITS.index(split)]
-
-
 def all_wordings() -> list[str]:
   """Those of all tasks, questions and splits."""
-  tables = (*_WORDINGS.values(), *_QUESTIONS.values())
-  return [text for table in tables for split in table for text in split]
+  found = [text for table in _WORDINGS.values() for split in table for text in split]
+  for kind in question_wordings.QUESTION_KINDS:
+    for split in SPLITS:
+      found += question_wordings.questions(kind, split)
+  return found
 
 
 def captions_asked_for(text: str) -> bool:
@@ -230,6 +134,5 @@ def fill(template: str, seconds: float, prompt: str = "") -> str:
 def training_texts(tasks) -> list[str]:
   """The training wordings of tasks, each with many durations and no prompt."""
   wordings = [text for task in tasks for text in _WORDINGS.get(task, ((),))[0]]
-  if "qa" in tasks:
-    wordings += [text for table in _QUESTIONS.values() for text in table[0]]
-  return [fill(text, tenths / 10) for text in wordings for tenths in range(3, 103, 7)]
+  found = [fill(text, tenths / 10) for text in wordings for tenths in range(3, 103, 7)]
+  return found + (question_wordings.training_texts() if "qa" in tasks else [])

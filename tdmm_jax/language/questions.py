@@ -6,11 +6,11 @@ words have the same pieces as inside a caption.
 """
 
 from tdmm_jax.language import lexicon, motion_words
-from tdmm_jax.language.instructions import QUESTION_KINDS
+from tdmm_jax.language.question_wordings import QUESTION_KINDS
 
 
 def answer(kind: str, attributes: dict) -> str:
-  """The answer to a kind of question (instructions.QUESTION_KINDS).
+  """The answer to a kind of question (question_wordings.QUESTION_KINDS).
 
   Args:
     kind: what is asked.

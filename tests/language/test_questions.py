@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep import prompts
-from tdmm_jax.language import instructions, lexicon, questions
+from tdmm_jax.language import lexicon, question_wordings, questions
 
 # kind -> what an answer to it must say of the attributes
 SAID = {
@@ -28,7 +28,7 @@ def attributes():
   return [prompts.sample_attributes(label, 4.0, rng) for label in labels]
 
 
-@pytest.mark.parametrize("kind", instructions.QUESTION_KINDS)
+@pytest.mark.parametrize("kind", question_wordings.QUESTION_KINDS)
 def test_an_answer_says_what_was_asked_for(kind, attributes):
   said = SAID[kind]
   for truth in attributes:
@@ -38,7 +38,7 @@ def test_an_answer_says_what_was_asked_for(kind, attributes):
   assert len({str(said(truth)) for truth in attributes}) > 1
 
 
-@pytest.mark.parametrize("kind", instructions.QUESTION_KINDS)
+@pytest.mark.parametrize("kind", question_wordings.QUESTION_KINDS)
 def test_an_answer_says_nothing_else(kind, attributes):
   """But "intensity" and "changes", which cannot do without naming the emotion."""
   free = {"emotion": ["emotion"], "intensity": ["emotion"], "changes": ["emotion"]}
@@ -77,7 +77,7 @@ def test_answers_by_hand():
 
 
 def test_what_is_asked_for_tells_right_from_wrong(attributes):
-  for kind in instructions.QUESTION_KINDS:
+  for kind in question_wordings.QUESTION_KINDS:
     wanted = [questions.asked_for(kind, truth) for truth in attributes]
     answers = [questions.answer(kind, truth) for truth in attributes]
     heard = [questions.asked_for(kind, lexicon.parse(answer)) for answer in answers]
