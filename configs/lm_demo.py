@@ -56,8 +56,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.prompt_dropout = 0.1  # for classifier-free guidance ...
   config.guidance = 4.0  # ... whose default scale this is
   config.reword = 0.0  # share of L2M's prompts in words that captions do not use
-  # Share of L2M's prompts with changes to the words that say nothing of the face, so
-  # that a turn of phrase that is not in the corpus leads nobody astray.
+  # Share of L2M's prompts, and of questions, with changes to the words that say nothing
+  # of the face, so that a turn of phrase that is not in training leads nobody astray.
   config.disturb = 0.5
   config.content_weight = 4.0  # of a caption's words that say something of the face
 

@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.total_steps = 4_000
   config.augment.rate = 0.25  # of the motions, so that real faces have tokens, too
   config.loss_weights.head_deg = 2.5
+  config.loss_weights.params_l1 = 6.0  # so trained; the demo's 30 was found since
   config.warmup_steps = 200
   config.log_every = 50
   config.eval_every = 1_000

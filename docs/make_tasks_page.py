@@ -28,16 +28,18 @@ never. `config.l2m_weight` and `config.m2l_weight` say how much a token counts i
 loss, where motion is written and where text is. `config.prompt_dropout` is the share of
 l2m's prompts that are left empty, for guidance, `config.reword` that of prompts whose
 words are exchanged for others of the same meaning, which captions do not use,
-`config.disturb` that of prompts with changes to the words that say nothing of the face.
+`config.disturb` that of prompts, and of questions, with changes to the words that say
+nothing of the face.
 
 | task | what it teaches | rate, demo | rate, base |
 |---|---|---|---|
 {rates}
 
 There are {count} wordings of instructions and questions (`tdmm_jax/language`); those of
-the valid and the test split occur nowhere in training. Answers are made from a record's
-attributes, in words that `lexicon.parse` reads back. A run that was trained with
-questions answers them:
+the valid and the test split occur nowhere in training. Most are questions, which
+patterns make (`question_wordings.py`): a model that is asked in a few wordings knows no
+others. Answers are made from a record's attributes, in words that `lexicon.parse` reads
+back. A run that was trained with questions answers them:
 
     tdmm describe motion.npz --question "Does the head move?"
 
@@ -111,7 +113,7 @@ def _text(vocab, clip, examples) -> str:
   parts = [
     INTRODUCTION.format(
       rates="\n".join(rows),
-      count=count,
+      count=f"{count:,}",
       prompt=clip["prompt"],
       seconds=SHOWN_FRAMES / tasks.FPS,
     )
