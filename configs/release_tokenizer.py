@@ -19,7 +19,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.total_steps = 4_000
   config.augment.rate = 0.25  # of the motions, so that real faces have tokens, too
   config.loss_weights.head_deg = 2.5
-  config.loss_weights.params_l1 = 6.0  # so trained; the demo's 30 was found since
+  # So trained; the demo's weights of these were found since.
+  config.loss_weights.params_l1 = 6.0
+  config.loss_weights.face_velocity_mm = 0.5
+  config.loss_weights.head_velocity_deg = 0.3
   config.warmup_steps = 200
   config.log_every = 50
   config.eval_every = 1_000

@@ -53,7 +53,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.loss_weights = ml_collections.ConfigDict(
     {
       "face_mm": 0.5,
-      "face_velocity_mm": 0.5,
+      "face_velocity_mm": 1.5,
       "features_l1": 4.0,
       "features_slow_l1": 10.0,
       # What the geometry does not decide stays near the truth, too. A classifier of
@@ -62,7 +62,7 @@ def get_config() -> ml_collections.ConfigDict:
       # better. With 40, or 2.5 for the head, the face is worse.
       "params_l1": 30.0,
       "head_deg": 1.5,
-      "head_velocity_deg": 0.3,
+      "head_velocity_deg": 0.6,
       "gaze_deg": 0.05,
     }
   )

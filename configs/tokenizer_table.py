@@ -35,8 +35,10 @@ def get_config(row: str = "fsq_phases_1k") -> ml_collections.ConfigDict:
   config.eval_every = 1_000
   config.save_every = 1_200
   config.log_every = 100
-  config.loss_weights.params_l1 = 6.0  # so measured; the demo's 30 was found since
-  config.loss_weights.head_deg = 1.5
+  # So measured; the demo's weights of these were found since.
+  config.loss_weights.params_l1 = 6.0
+  config.loss_weights.face_velocity_mm = 0.5
+  config.loss_weights.head_velocity_deg = 0.3
   config.model.emb_dim = 512
   config.model.mlp_dim = 896
   ROWS[row](config)
