@@ -337,7 +337,7 @@ def run(shards: list[Shard], maker, num_workers: int, progress: bool) -> list[di
       initializer=_start_worker,
     )
     try:
-      futures = [executor.submit(write_shard, shard, maker) for shard in shards]
+      futures = [_submitted(executor, shard, maker) for shard in shards]
       for future in concurrent.futures.as_completed(futures):
         bar.update(future.result()["clips"])
       return [future.result() for future in futures]
@@ -351,6 +351,17 @@ def run(shards: list[Shard], maker, num_workers: int, progress: bool) -> list[di
       ) from error
     finally:
       executor.shutdown(cancel_futures=True)
+
+
+def _submitted(executor, shard: Shard, maker) -> concurrent.futures.Future:
+  """Raises BrokenProcessPool also where a worker dies while another is started."""
+  try:
+    return executor.submit(write_shard, shard, maker)
+  except OSError as error:
+    if error.errno is not None:  # the system's
+      raise
+    # "handle is closed": the executor gave its pipes up while it pickled them.
+    raise concurrent.futures.process.BrokenProcessPool(str(error)) from error
 
 
 def _start_worker() -> None:

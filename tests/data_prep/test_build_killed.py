@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from data_prep import build, expressions, simulate
+from data_prep import build, build_shards, expressions, simulate
 from tdmm_jax.data import records as reading
 from tdmm_jax.errors import UserError
 
@@ -83,3 +83,22 @@ def test_a_killed_worker_is_reported_and_the_build_goes_on(tmp_path):
     build.build_corpus(tmp_path / "r", 200, 0, 2, **OPTIONS)
   thread.join()
   assert build.build_corpus(tmp_path / "r", 200, 0, 1, **OPTIONS)["clips"] == 200
+
+
+@pytest.mark.parametrize(
+  ("raised", "expected"),
+  [
+    (OSError("handle is closed"), (UserError, "a worker process was killed")),
+    (OSError(28, "No space left on device"), (OSError, "No space left")),
+  ],
+)
+def test_a_worker_that_dies_while_another_starts(
+  tmp_path, monkeypatch, raised, expected
+):
+  def submit(*_):
+    raise raised
+
+  executor = build_shards.concurrent.futures.ProcessPoolExecutor
+  monkeypatch.setattr(executor, "submit", submit)
+  with pytest.raises(expected[0], match=expected[1]):
+    build.build_corpus(tmp_path / "r", 200, 0, 2, **OPTIONS)
