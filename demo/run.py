@@ -41,12 +41,12 @@ from tdmm_jax.render import report
 
 # Stage -> seconds it takes on 2 cores; only used to say how long is left.
 STAGES = {
-  "corpus": 15,
-  "tokenizer": 85,
-  "lm": 310,
-  "evaluation": 25,
-  "real clips": 20,
-  "pictures": 35,
+  "corpus": 12,
+  "tokenizer": 105,
+  "lm": 590,
+  "evaluation": 35,
+  "real clips": 12,
+  "pictures": 26,
 }
 
 
