@@ -4,7 +4,7 @@ Run: python -m tdmm_jax.train --config configs/release_lm.py --workdir runs/rele
      python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
 Data: the `full` corpus, 57,600 clips, 80 hours, and configs/release_tokenizer.py's
 tokens. 3.7 million parameters.
-Seen: 4 minutes on one H100, codes made before, 57 - 122 updates a second. The released
+Seen: 4 minutes on one H100, codes made before, 54 - 122 updates a second. The released
 one's first 2,850 updates followed a schedule of their own, which ended there. Half the
 batch took 78 minutes for 10,000 updates on one CPU core. A motion_reading has to be
 there from the start: 5,000 updates with one, after 12,000 without, taught nothing.

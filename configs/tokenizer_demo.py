@@ -57,9 +57,10 @@ def get_config() -> ml_collections.ConfigDict:
       "features_l1": 4.0,
       "features_slow_l1": 10.0,
       # What the geometry does not decide stays near the truth, too. A classifier of
-      # true motions reads 0.87 of the families from valid clips' tokens, of
-      # micro-actions 0.70 (F1); with 6 here 0.83 and 0.49, and the head 0.3 degrees
-      # better. With 40, or 2.5 for the head, the face is worse.
+      # true motions reads 0.86 of the families from valid clips' tokens, of
+      # micro-actions 0.69 (F1); with 6 here, and velocities of 0.5 and 0.3, 0.83 and
+      # 0.49, and the head 0.3 degrees better. With 40 and 2.5 for the head the face is
+      # worse.
       "params_l1": 30.0,
       "head_deg": 1.5,
       "head_velocity_deg": 0.6,
