@@ -21,6 +21,7 @@ from tdmm_jax.models import t5_layouts
 from tdmm_jax.vocab import EOS_ID, PAD_ID
 
 _NEVER = -jnp.inf
+_STAGES, _MANY_ROWS = 4, 8  # see `_stages`
 _COLDEST = 1e-6  # below it sampling is greedy in float32, and 1 / temperature overflows
 
 
@@ -155,6 +156,16 @@ def start(model, params, encoder_input_tokens_BM, *, length: int, sampling: Samp
   )
 
 
+def _stages(length: int, num_rows: int) -> list[int]:
+  """The positions up to which a cache of each length is read; `length` is the last.
+
+  A step reads its cache whole, filled or not. Of few rows that is little beside the
+  weights, and each stage is a loop to compile.
+  """
+  num_stages = _STAGES if num_rows >= _MANY_ROWS else 1
+  return sorted({-(-length * n // num_stages) for n in range(1, num_stages + 1)})
+
+
 @functools.partial(
   jax.jit, static_argnames=("model", "sampling"), donate_argnames="state"
 )
@@ -181,8 +192,8 @@ def advance(
   apply = functools.partial(model.apply, {"params": params})
   rows_B = jnp.arange(low_BL.shape[0])
 
-  def cond(state):
-    return (state.index < stop) & ~jnp.all(state.done_B)
+  def unfinished(end, state):
+    return (state.index < jnp.minimum(stop, end)) & ~jnp.all(state.done_B)
 
   def body(state):
     index, seen_BV = state.index, state.seen_BV
@@ -202,7 +213,12 @@ def advance(
     done_B = state.done_B | (token_B == EOS_ID)
     return State(index + 1, token_B, done_B, tokens_BL, seen_BV, cache)
 
-  return jax.lax.while_loop(cond, body, state)
+  for end in _stages(low_BL.shape[1], segments_BM.shape[0]):
+    cache = state.cache
+    state = state._replace(cache=t5_layouts.first_positions(cache, end))
+    state = jax.lax.while_loop(functools.partial(unfinished, end), body, state)
+    state = state._replace(cache=t5_layouts.with_first_positions(cache, state.cache))
+  return state
 
 
 def shared(params):

@@ -55,3 +55,27 @@ def untied(model, params: dict) -> tuple:
   kernel_DV = table_VD.astype(jnp.float32).T * model.emb_dim**-0.5
   params = {**params, "logits_dense": {"kernel": kernel_DV}}
   return model.clone(logits_via_embedding=False), params
+
+
+_GROWS = ("cached_key", "cached_value")  # with the positions, their third axis
+
+
+def first_positions(cache: dict, end: int) -> dict:
+  """A decoding cache that ends at position `end`, for the steps before it."""
+  each = [
+    layer | {name: layer[name][:, :, :end] for name in _GROWS}
+    for layer in cache["layers"]
+  ]
+  return cache | {"layers": each}
+
+
+def with_first_positions(cache: dict, first: dict) -> dict:
+  """`cache`, whose first positions, and what has no positions, are those of `first`."""
+  each = []
+  for layer, first_layer in zip(cache["layers"], first["layers"], strict=True):
+    grown = {
+      name: jax.lax.dynamic_update_slice(layer[name], first_layer[name], (0, 0, 0, 0))
+      for name in _GROWS
+    }
+    each.append(first_layer | grown)
+  return first | {"layers": each}

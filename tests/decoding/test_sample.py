@@ -110,9 +110,10 @@ def test_text_is_pieces_then_eos_then_padding(temperature):
       assert (row[ends[0] + 1 :] == 0).all()
 
 
-def test_greedy_is_the_argmax_of_teacher_forcing():
-  low, high = constraints.exact_motion(Ids(), FRAMES, LENGTH)
-  encoder = prompts(3)
+@pytest.mark.parametrize("repeats", [1, 4])  # many rows: the cache grows in stages
+def test_greedy_is_the_argmax_of_teacher_forcing(repeats):
+  low, high = constraints.exact_motion(Ids(), FRAMES * repeats, LENGTH)
+  encoder = prompts(3 * repeats)
   tokens = np.asarray(
     sample.decode(MODEL, parameters(), encoder, low, high, jax.random.key(0))
   )
@@ -123,6 +124,7 @@ def test_greedy_is_the_argmax_of_teacher_forcing():
   logits[(ids < low[..., None]) | (ids >= high[..., None])] = -np.inf
   np.testing.assert_array_equal(logits.argmax(-1), tokens)
   assert len(np.unique(tokens[2, 1:10])) > 1
+  assert len(np.unique(tokens, axis=0)) > 2 * repeats
 
 
 def test_a_row_does_not_depend_on_its_neighbours_greedily():
@@ -246,11 +248,13 @@ def test_top_k_1_is_greedy_and_a_huge_penalty_never_repeats():
   assert len(set(run(repetition_penalty=1e6)[0, 1:10])) == 9
 
 
-def test_pieces_of_a_loop_are_the_whole_and_rows_draw_for_themselves():
-  low, high = constraints.exact_motion(Ids(), FRAMES, LENGTH)
+@pytest.mark.parametrize("repeats", [1, 2])  # many rows: the cache grows in stages
+def test_pieces_of_a_loop_are_the_whole_and_rows_draw_for_themselves(repeats):
+  low, high = constraints.exact_motion(Ids(), FRAMES * repeats, LENGTH)
   sampling = sample.Sampling(temperature=2.0, guidance=2.0)
-  encoder = np.concatenate([prompts(3), np.maximum(prompts(3) - 1, 0)])
-  keys = sample.row_keys(jax.random.key(5), 3)
+  encoder = prompts(3 * repeats)
+  encoder = np.concatenate([encoder, np.maximum(encoder - 1, 0)])
+  keys = sample.row_keys(jax.random.key(5), 3 * repeats)
   whole = np.asarray(
     sample.decode(
       MODEL, parameters(), encoder, low, high, keys, temperature=2.0, guidance=2.0
@@ -265,10 +269,10 @@ def test_pieces_of_a_loop_are_the_whole_and_rows_draw_for_themselves():
   alone = sample.decode(
     MODEL,
     parameters(),
-    encoder[[2, 5]],
-    low[2:],
-    high[2:],
-    keys[2:],
+    encoder[[2, 2 + 3 * repeats]],
+    low[2:3],
+    high[2:3],
+    keys[2:3],
     **{"temperature": 2.0, "guidance": 2.0},
   )
   np.testing.assert_array_equal(alone[0], whole[2])
