@@ -75,12 +75,13 @@ def _orthogonalize_all(tree):
 def _shared_out(batch_NRC):
   """`orthogonalize`, each device its share of the batch."""
   count = len(batch_NRC)
-  devices = sharding.num_batch_shards()
-  padding = -count % devices
+  padding = -count % sharding.num_batch_shards()
   batch_NRC = jnp.pad(batch_NRC, ((0, padding), (0, 0), (0, 0)))
-  batch_NRC = sharding.constrain(batch_NRC, "act_batch", None, None)
-  turned_NRC = sharding.constrain(orthogonalize(batch_NRC), "act_batch", None, None)
-  return turned_NRC[:count]
+  # Whole before and after, so that what travels is a batch, not a matrix at a time.
+  whole = lambda x_NRC: sharding.constrain(x_NRC, None, None, None)
+  mine_NRC = sharding.constrain(whole(batch_NRC), "act_batch", None, None)
+  mine_NRC = sharding.constrain(orthogonalize(mine_NRC), "act_batch", None, None)
+  return whole(mine_NRC)[:count]
 
 
 def scale_by_muon(decay: float = 0.95) -> optax.GradientTransformation:

@@ -293,6 +293,26 @@ class RelativePositionBias(nn.Module):
     return jnp.moveaxis(table_RH[buckets_LM], -1, 0)[None]
 
 
+def _turned(x_BHMK):
+  """float[B, H, K, M]: keys or values whose gradient is a product in its usual order.
+
+  It is K x L by L x M. Left to itself XLA turns the result over by turning over the
+  large operand instead, scores of L x M, and a CPU takes twice as long.
+  """
+  return _gradient_as_is(jnp.swapaxes(x_BHMK, 2, 3))
+
+
+@jax.custom_vjp
+def _gradient_as_is(x):
+  """x; what its gradient is made of is not merged with what comes of it."""
+  return x
+
+
+_gradient_as_is.defvjp(
+  lambda x: (x, None), lambda _, gradient: (jax.lax.optimization_barrier(gradient),)
+)
+
+
 class FusedBias(flax.struct.PyTreeNode):
   """What fused attention adds to its scores, in place of written-out biases."""
 
@@ -355,7 +375,7 @@ class MultiHeadAttention(nn.Module):
         raise ValueError("fused attention has no dropout; set fused_attention = False")
       x_BHLK = self._fused(query_BHLK, key_BHMK, value_BHMK, biases)
     else:
-      logits_BHLM = jnp.einsum("BHLK,BHMK->BHLM", query_BHLK, key_BHMK)
+      logits_BHLM = jnp.einsum("BHLK,BHKM->BHLM", query_BHLK, _turned(key_BHMK))
       logits_BHLM = logits_BHLM.astype(jnp.float32)
       for bias_BHLM in biases:
         logits_BHLM = logits_BHLM + bias_BHLM
@@ -363,7 +383,7 @@ class MultiHeadAttention(nn.Module):
       weights_BHLM = self.dropout(
         weights_BHLM.astype(self.dtype), deterministic=deterministic
       )
-      x_BHLK = jnp.einsum("BHLM,BHMK->BHLK", weights_BHLM, value_BHMK)
+      x_BHLK = jnp.einsum("BHLM,BHKM->BHLK", weights_BHLM, _turned(value_BHMK))
     x_BHLK = checkpoint_name(x_BHLK, ATTENDED)
     x_BLHK = jnp.swapaxes(x_BHLK, 1, 2)
     return self.out(x_BLHK.reshape(*x_BLD.shape[:-1], -1))

@@ -39,6 +39,24 @@ def segment_bias(query_segments_BL, key_segments_BM):
   return jnp.where(allowed_BLM, 0.0, layers.NEG_INF)[:, None]
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def repeated(position_1HLM, batch_size: int):
+  """float[B, H, L, M]: the same for each example.
+
+  The gradient sums over the examples as a product. XLA's CPU backend fuses the sum
+  that it would make of it with the sum over layers, to a loop five times as slow.
+  """
+  return jnp.broadcast_to(position_1HLM, (batch_size, *position_1HLM.shape[1:]))
+
+
+repeated.defvjp(
+  lambda position_1HLM, batch_size: (repeated(position_1HLM, batch_size), None),
+  lambda batch_size, _, gradient_BHLM: (
+    jnp.einsum("B,BHLM->HLM", jnp.ones(batch_size), gradient_BHLM)[None],
+  ),
+)
+
+
 def run_layers(stack, x_BLD, *constants, deterministic: bool):
   """A stack's layers in turn, each rematerialised as `stack.remat` says.
 
@@ -94,7 +112,7 @@ def attention_biases(stack, position_1HLM, segments_BL, segments_BM, causal: boo
     return (mask_B1LM,)
   if stack.scan_layers:
     return (position_1HLM, mask_B1LM)
-  return (position_1HLM + mask_B1LM,)
+  return (repeated(position_1HLM, len(mask_B1LM)) + mask_B1LM,)
 
 
 class EncoderLayer(nn.Module):
