@@ -20,7 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
   # their mean alone (the baseline of T2M-GPT; configs/lm_demo_pooled.py).
   config.conditioning = "words"
   config.batch_size = 8
-  config.total_steps = 2_500
+  config.total_steps = 3_000
   # Muon learns in these steps what AdamW has not learnt in 1,750.
   config.optimizer = "muon"
   config.save_every = 250

@@ -60,10 +60,15 @@ def _build(config, workdir, rows=None) -> objectives.Objective:
   return builders[config.objective](config, workdir, rows)
 
 
-def train(config: ml_collections.ConfigDict, workdir, progress: bool = True) -> dict:
+def train(
+  config: ml_collections.ConfigDict, workdir, progress: bool = True, devices=None
+) -> dict:
   """Trains to `config.total_steps`, from the last checkpoint if there is one.
 
   With several processes each calls this alike, and they train as one.
+
+  Args:
+    devices: those that `config.mesh` covers; default: all.
 
   Returns:
     the last evaluation's metrics on the validation split.
@@ -75,7 +80,7 @@ def train(config: ml_collections.ConfigDict, workdir, progress: bool = True) -> 
   """
   workdir = epath.Path(workdir)
   workdir.mkdir(parents=True, exist_ok=True)
-  mesh = sharding.make_mesh(**config.mesh)
+  mesh = sharding.make_mesh(**config.mesh, devices=devices)
   with (
     cluster.StopRequest() as stop,
     cluster.Watchdog(config.stall_seconds) as watchdog,
