@@ -129,6 +129,7 @@ def _next_token(logits_BV, keys_B, sampling: Sampling):
   return likeliest(logits_BV + noise_BV)
 
 
+@functools.partial(jax.jit, static_argnames="batch_size")
 def row_keys(rng, batch_size: int):
   """A key a row: `rng` itself if it is that already, else keys made of it."""
   if rng.ndim:
