@@ -293,23 +293,41 @@ class RelativePositionBias(nn.Module):
     return jnp.moveaxis(table_RH[buckets_LM], -1, 0)[None]
 
 
-def _turned(x_BHMK):
-  """float[B, H, K, M]: keys or values whose gradient is a product in its usual order.
-
-  It is K x L by L x M. Left to itself XLA turns the result over by turning over the
-  large operand instead, scores of L x M, and a CPU takes twice as long.
-  """
-  return _gradient_as_is(jnp.swapaxes(x_BHMK, 2, 3))
+@jax.custom_vjp
+def _scores(query_BHLK, key_BHMK):
+  """float[B, H, L, M]: each query by each key."""
+  return jnp.einsum("...LK,...MK->...LM", query_BHLK, key_BHMK)
 
 
 @jax.custom_vjp
-def _gradient_as_is(x):
-  """x; what its gradient is made of is not merged with what comes of it."""
-  return x
+def _weighted(weights_BHLM, value_BHMK):
+  """float[B, H, L, K]: each query's sum of values by weight."""
+  return jnp.einsum("...LM,...MK->...LK", weights_BHLM, value_BHMK)
 
 
-_gradient_as_is.defvjp(
-  lambda x: (x, None), lambda _, gradient: (jax.lax.optimization_barrier(gradient),)
+def _gradient_of_memory(query_BHLK, scores_BHLM):
+  """float[B, H, M, K]: a product of K x L by L x M, turned over when it is done.
+
+  XLA turns over the large operand instead, scores of L x M, if nothing keeps it from
+  that, and a CPU takes twice as long.
+  """
+  product_BHKM = jnp.einsum("...LK,...LM->...KM", query_BHLK, scores_BHLM)
+  return jnp.swapaxes(jax.lax.optimization_barrier(product_BHKM), -1, -2)
+
+
+_scores.defvjp(
+  lambda query, key: (_scores(query, key), (query, key)),
+  lambda saved, gradient: (
+    _weighted(gradient, saved[1]),
+    _gradient_of_memory(saved[0], gradient),
+  ),
+)
+_weighted.defvjp(
+  lambda weights, value: (_weighted(weights, value), (weights, value)),
+  lambda saved, gradient: (
+    _scores(gradient, saved[1]),
+    _gradient_of_memory(gradient, saved[0]),
+  ),
 )
 
 
@@ -375,15 +393,18 @@ class MultiHeadAttention(nn.Module):
         raise ValueError("fused attention has no dropout; set fused_attention = False")
       x_BHLK = self._fused(query_BHLK, key_BHMK, value_BHMK, biases)
     else:
-      logits_BHLM = jnp.einsum("BHLK,BHKM->BHLM", query_BHLK, _turned(key_BHMK))
-      logits_BHLM = logits_BHLM.astype(jnp.float32)
+      rows = key_BHMK.shape[:-2]  # B, H, or the product of them: a decoding cache's
+      query = query_BHLK.reshape(*rows, *query_BHLK.shape[2:])
+      logits_BHLM = _scores(query, key_BHMK).astype(jnp.float32)
+      logits_BHLM = logits_BHLM.reshape(*query_BHLK.shape[:3], -1)
       for bias_BHLM in biases:
         logits_BHLM = logits_BHLM + bias_BHLM
       weights_BHLM = jax.nn.softmax(logits_BHLM)
       weights_BHLM = self.dropout(
         weights_BHLM.astype(self.dtype), deterministic=deterministic
       )
-      x_BHLK = jnp.einsum("BHLM,BHKM->BHLK", weights_BHLM, _turned(value_BHMK))
+      weights = weights_BHLM.reshape(*rows, *weights_BHLM.shape[2:])
+      x_BHLK = _weighted(weights, value_BHMK).reshape(query_BHLK.shape)
     x_BHLK = checkpoint_name(x_BHLK, ATTENDED)
     x_BLHK = jnp.swapaxes(x_BHLK, 1, 2)
     return self.out(x_BLHK.reshape(*x_BLD.shape[:-1], -1))

@@ -115,6 +115,12 @@ def attention_biases(stack, position_1HLM, segments_BL, segments_BM, causal: boo
   return (repeated(position_1HLM, len(mask_B1LM)) + mask_B1LM,)
 
 
+def _written(cached, new_BH1K, index):
+  """A cache float[B, H, M, K], or [B * H, M, K], with one token's keys or values."""
+  new = new_BH1K.reshape(*cached.shape[:-2], 1, cached.shape[-1])
+  return jax.lax.dynamic_update_slice_in_dim(cached, new, index, axis=-2)
+
+
 class EncoderLayer(nn.Module):
   """Self-attention and MLP, each pre-normalised with a residual around it."""
 
@@ -198,9 +204,8 @@ class DecoderLayer(nn.Module):
     """One token with a cache; returns (x_B1D, cache with this token's key, value)."""
     y_B1D = self.pre_self_attention_layer_norm(x_B1D)
     key, value = self.self_attention.project_kv(y_B1D)
-    at = (0, 0, index, 0)
-    key = jax.lax.dynamic_update_slice(cache["cached_key"], key, at)
-    value = jax.lax.dynamic_update_slice(cache["cached_value"], value, at)
+    key = _written(cache["cached_key"], key, index)
+    value = _written(cache["cached_value"], value, index)
     cache = {**cache, "cached_key": key, "cached_value": value}
     y_B1D = self.self_attention(y_B1D, key, value, biases)
     cross_kv = (cache["cross_key"], cache["cross_value"])
@@ -290,7 +295,7 @@ class Decoder(nn.Module):
 
   def step(self, x_B1D, cache, cross_bias):
     index = cache["cache_index"]
-    positions = jnp.arange(cache["layers"][0]["cached_key"].shape[2])
+    positions = jnp.arange(cache["layers"][0]["cached_key"].shape[-2])
     bias = self.relpos_bias(index[None], positions)
     bias = bias + jnp.where(positions <= index, 0.0, layers.NEG_INF)
     new_caches = []

@@ -61,10 +61,14 @@ _GROWS = ("cached_key", "cached_value")  # with the positions, their third axis
 
 
 def first_positions(cache: dict, end: int) -> dict:
-  """A decoding cache that ends at position `end`, for the steps before it."""
+  """A decoding cache that ends at position `end`, for the loop of the steps before it.
+
+  Examples and heads are one axis there. With two, XLA's CPU backend writes a token into
+  a cache once for the next step and once for the attention, and copies it four times.
+  """
+  cut = lambda x: x[:, :, :end].reshape(-1, end, x.shape[-1])
   each = [
-    layer | {name: layer[name][:, :, :end] for name in _GROWS}
-    for layer in cache["layers"]
+    layer | {name: cut(layer[name]) for name in _GROWS} for layer in cache["layers"]
   ]
   return cache | {"layers": each}
 
@@ -73,9 +77,11 @@ def with_first_positions(cache: dict, first: dict) -> dict:
   """`cache`, whose first positions, and what has no positions, are those of `first`."""
   each = []
   for layer, first_layer in zip(cache["layers"], first["layers"], strict=True):
-    grown = {
-      name: jax.lax.dynamic_update_slice(layer[name], first_layer[name], (0, 0, 0, 0))
-      for name in _GROWS
-    }
+    grown = {}
+    for name in _GROWS:
+      whole_BHMK, end = layer[name], first_layer[name].shape[1]
+      shape = (*whole_BHMK.shape[:2], end, whole_BHMK.shape[3])
+      part_BHMK = first_layer[name].reshape(shape)
+      grown[name] = jax.lax.dynamic_update_slice(whole_BHMK, part_BHMK, (0, 0, 0, 0))
     each.append(first_layer | grown)
   return first | {"layers": each}
