@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from tdmm_jax import sharding
 from tdmm_jax.errors import UserError
-from tdmm_jax.models import layers
+from tdmm_jax.models import attention_biases, layers
 
 # What the forward pass keeps for the backward pass; the rest is computed again.
 REMAT_POLICIES = {
@@ -30,31 +30,6 @@ REMAT_POLICIES = {
 }
 
 MLP_ACTIVATIONS = ("gated-gelu", "relu")  # of T5.1.1, of T5.0
-
-
-def segment_bias(query_segments_BL, key_segments_BM):
-  """float32[B, 1, L, M]: 0 within a segment, -1e9 across segments and to padding."""
-  same_BLM = query_segments_BL[:, :, None] == key_segments_BM[:, None, :]
-  allowed_BLM = same_BLM & (key_segments_BM > 0)[:, None, :]
-  return jnp.where(allowed_BLM, 0.0, layers.NEG_INF)[:, None]
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def repeated(position_1HLM, batch_size: int):
-  """float[B, H, L, M]: the same for each example.
-
-  The gradient sums over the examples as a product. XLA's CPU backend fuses the sum
-  that it would make of it with the sum over layers, to a loop five times as slow.
-  """
-  return jnp.broadcast_to(position_1HLM, (batch_size, *position_1HLM.shape[1:]))
-
-
-repeated.defvjp(
-  lambda position_1HLM, batch_size: (repeated(position_1HLM, batch_size), None),
-  lambda batch_size, _, gradient_BHLM: (
-    jnp.einsum("B,BHLM->HLM", jnp.ones(batch_size), gradient_BHLM)[None],
-  ),
-)
 
 
 def run_layers(stack, x_BLD, *constants, deterministic: bool):
@@ -87,32 +62,6 @@ def run_layers(stack, x_BLD, *constants, deterministic: bool):
     metadata_params={nn.PARTITION_NAME: "layers"},
   )
   return scanned(stack.layers, x_BLD, *constants)[0]
-
-
-def attention_biases(stack, position_1HLM, segments_BL, segments_BM, causal: bool):
-  """What a stack's attention adds to its scores, in the form that it takes.
-
-  Written-out biases are summed once, or come apart where layers are scanned: the sum is
-  [B, H, L, M], and reading it in each of many layers costs more than adding.
-
-  Args:
-    stack: Encoder or Decoder.
-    position_1HLM: relative-position bias, or None.
-    segments_BL, segments_BM: of the query's tokens and of the key's.
-    causal: whether tokens attend to themselves and those before them only.
-  """
-  if stack.fused_attention:
-    position = None if position_1HLM is None else position_1HLM[0]
-    return layers.FusedBias(segments_BL, segments_BM, position, causal)
-  mask_B1LM = segment_bias(segments_BL, segments_BM)
-  if causal:
-    row, column = jnp.arange(segments_BL.shape[1]), jnp.arange(segments_BM.shape[1])
-    mask_B1LM += jnp.where(row[:, None] >= column[None, :], 0.0, layers.NEG_INF)
-  if position_1HLM is None:
-    return (mask_B1LM,)
-  if stack.scan_layers:
-    return (position_1HLM, mask_B1LM)
-  return (repeated(position_1HLM, len(mask_B1LM)) + mask_B1LM,)
 
 
 def _written(cached, new_BH1K, index):
@@ -234,7 +183,7 @@ class Encoder(nn.Module):
     positions = jnp.arange(x_BMD.shape[1])
     # Packed segments are contiguous, so index differences are positions' differences.
     position = self.relpos_bias(positions, positions)
-    biases = attention_biases(self, position, segments_BM, segments_BM, causal=False)
+    biases = attention_biases.of(self, position, segments_BM, segments_BM, causal=False)
     x_BMD = self.dropout(x_BMD, deterministic=deterministic)
     x_BMD = run_layers(self, x_BMD, biases, deterministic=deterministic)
     return self.dropout(self.encoder_norm(x_BMD), deterministic=deterministic)
@@ -261,8 +210,10 @@ class Decoder(nn.Module):
   def __call__(self, x_BLD, segments_BL, encoded_BMD, segments_BM, deterministic):
     positions = jnp.arange(x_BLD.shape[1])
     position = self.relpos_bias(positions, positions)
-    biases = attention_biases(self, position, segments_BL, segments_BL, causal=True)
-    cross_biases = attention_biases(self, None, segments_BL, segments_BM, causal=False)
+    biases = attention_biases.of(self, position, segments_BL, segments_BL, causal=True)
+    cross_biases = attention_biases.of(
+      self, None, segments_BL, segments_BM, causal=False
+    )
     x_BLD = self.dropout(x_BLD, deterministic=deterministic)
     x_BLD = run_layers(
       self, x_BLD, encoded_BMD, biases, cross_biases, deterministic=deterministic
@@ -447,7 +398,9 @@ class T5(nn.Module):
   def decode_step(self, tokens_B, cache, encoder_segment_ids_BM):
     """Logits float32[B, V] of the next token and the cache moved on by one."""
     ones_B1 = jnp.ones_like(tokens_B)[:, None]
-    cross_bias = segment_bias(ones_B1, (encoder_segment_ids_BM > 0).astype(jnp.int32))
+    cross_bias = attention_biases.segment_bias(
+      ones_B1, (encoder_segment_ids_BM > 0).astype(jnp.int32)
+    )
     x_B1D = self._embed(tokens_B[:, None])
     history = {}
     if self.motion_history:

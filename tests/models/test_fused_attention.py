@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tdmm_jax.models import fused_attention, t5
+from tdmm_jax.models import attention_biases, fused_attention, t5
 
 B, H, L, M, K = 2, 3, 16, 24, 8
 
@@ -25,7 +25,7 @@ def inputs(keys: int, with_bias: bool):
 
 def written_out(causal, arrays, query_segments, key_segments, bias):
   query, key, value = arrays
-  mask = t5.segment_bias(query_segments, key_segments)
+  mask = attention_biases.segment_bias(query_segments, key_segments)
   scores = jnp.einsum("BHLK,BHMK->BHLM", query, key) + mask
   if bias is not None:
     scores += bias
