@@ -61,7 +61,7 @@ videos: .venv-videos/.installed
 	  $(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .; \
 	fi && \
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c \
-	  'import tdmm_jax.inference, tdmm_jax.face.default_head, tdmm_jax.cli' && \
+	  'import tdmm_jax.generate.face, tdmm_jax.cli.main' && \
 	echo $$(( $$(date +%s) - start )) > $@ && \
 	echo "Installed in $$(cat $@) s."
 

@@ -20,8 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tdmm_jax import losses, motion_codec, runs
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.runs import locate
 
 NEAR = 1e-5  # cells
 _LENGTHS = (1, 9, 31, 64, 65, 100)
@@ -44,7 +46,7 @@ def boundary_distances(codec, vectors_BTP, mask_BT) -> np.ndarray:
     cells_BTC = model.quantize._bound(base_BTC)
     return jnp.abs(cells_BTC - jnp.floor(cells_BTC) - 0.5).min(-1)
 
-  geometry_BTG = losses.geometry_of(codec.subset, vectors_BTP)
+  geometry_BTG = face_lib.vector_geometry(codec.subset, vectors_BTP)
   arguments = (geometry_BTG, vectors_BTP, mask_BT)
   apply = lambda v, *args: codec.model.apply(v, *args, method=distances)
   return np.asarray(jax.jit(apply)(codec.variables, *arguments))
@@ -77,7 +79,7 @@ def _peak_mib() -> float:
 
 def _work(run, num_frames: int) -> None:
   """In a process of its own: prints its peak memory before and after."""
-  codec = motion_codec.load(runs.find(run) / runs.TOKENIZER)
+  codec = motion_codec.load(locate.find(run) / locate.TOKENIZER)
   rng = np.random.default_rng(0)
   stats = codec.variables["stats"]
   mean_P, std_P = (np.asarray(stats[name]) for name in ("params_mean", "params_std"))
@@ -112,8 +114,8 @@ def main() -> None:
     return
   # First: a child's peak begins at what its parent holds.
   used = {frames: memory(args.run, frames) for frames in _FRAMES}
-  directory = runs.find(args.run)
-  codec = motion_codec.load(directory / runs.TOKENIZER)
+  directory = locate.find(args.run)
+  codec = motion_codec.load(directory / locate.TOKENIZER)
   clips = records.load_clips(args.records or directory / "records", args.split)
   clips = clips[: args.clips]
   vectors = [c["vectors"][: _LENGTHS[i % len(_LENGTHS)]] for i, c in enumerate(clips)]

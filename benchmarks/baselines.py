@@ -14,17 +14,18 @@ import json
 import logging
 import sys
 
-from tdmm_jax import checkpoints, evaluate, inference, runs
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
-from tdmm_jax.evaluation import baselines, motion_sets
+from tdmm_jax.evaluation import baselines, evaluate, motion_sets
+from tdmm_jax.generate import face
 from tdmm_jax.metrics import ceilings
+from tdmm_jax.runs import checkpoints, locate
 
 
 def measure(args) -> dict:
   """The scores of each baseline, as JSON."""
-  directory = runs.find(args.run)
-  run = inference.Face(directory)
+  directory = locate.find(args.run)
+  run = face.Face(directory)
   network, why = evaluate.network_of(directory)
   logging.info(why)
   clips = records.load_clips(args.records, args.split)[: args.max_clips]

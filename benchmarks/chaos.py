@@ -25,7 +25,8 @@ import jax
 import numpy as np
 import tqdm
 
-from tdmm_jax import checkpoints, metric_logging
+from tdmm_jax.runs import checkpoints
+from tdmm_jax.train import metric_logging
 
 SAVE_EVERY = 4
 _POLL_SECONDS = 0.005

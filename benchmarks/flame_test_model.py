@@ -13,23 +13,24 @@ import pickle
 import numpy as np
 from scipy import sparse
 
-from tdmm_jax.face import default_head, flame_files, head_rig
+from tdmm_jax.face.files import flame_model
+from tdmm_jax.face.head import build, rig
 
 _KINTREE = np.array([[4294967295, 0, 1, 1, 1], [0, 1, 2, 3, 4]])  # of generic_model.pkl
 
 
 def write(folder) -> pathlib.Path:
   """Writes flame2023.pkl and its eyelids into a folder; the path of the model."""
-  folder, head = pathlib.Path(folder), default_head.build_default_head()
+  folder, head = pathlib.Path(folder), build.build_default_head()
   shapedirs = np.asarray(head.shapedirs)
-  width = flame_files.NUM_SHAPE - head.num_shape
+  width = flame_model.NUM_SHAPE - head.num_shape
   content = {
     "v_template": np.asarray(head.v_template),
     "shapedirs": np.concatenate(
       [np.pad(shapedirs, ((0, 0), (0, 0), (0, width))), _expressions(head)], axis=2
     ),
     "posedirs": np.moveaxis(np.asarray(head.posedirs), 0, -1),
-    "J_regressor": sparse.csc_matrix(head_rig.joint_regressor(default_head.anatomy())),
+    "J_regressor": sparse.csc_matrix(rig.joint_regressor(build.anatomy())),
     "weights": np.asarray(head.lbs_weights),
     "kintree_table": _KINTREE,
     "f": head.faces.astype(np.uint32),
@@ -45,7 +46,7 @@ def write(folder) -> pathlib.Path:
 def _expressions(head) -> np.ndarray:
   """float32[V, 3, 100], m per unit coefficient."""
   own = np.asarray(head.exprdirs)
-  more = flame_files.NUM_EXPRESSION - head.num_expression
+  more = flame_model.NUM_EXPRESSION - head.num_expression
   rng = np.random.default_rng(0)
   mixing = rng.normal(size=(head.num_expression, more)) / head.num_expression**0.5
   return np.concatenate([own, own @ np.float32(mixing / 4)], axis=2)

@@ -13,10 +13,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tdmm_jax import motion_codec, runs, token_streams
+from tdmm_jax.codec import motion_codec, token_streams
 from tdmm_jax.data import records
 from tdmm_jax.face import face_model, motion_vector
 from tdmm_jax.metrics import geometry
+from tdmm_jax.runs import locate
 
 _BATCH = 64
 
@@ -71,8 +72,8 @@ def main():
   parser.add_argument("--clips", type=int, default=20)
   parser.add_argument("--look_aheads", type=int, nargs="+", default=[0, 2, 4, 8, 16])
   args = parser.parse_args()
-  directory = runs.find(args.run)
-  codec = motion_codec.load(directory / runs.TOKENIZER)
+  directory = locate.find(args.run)
+  codec = motion_codec.load(directory / locate.TOKENIZER)
   clips = records.load_clips(directory / "records", args.split)[: args.clips]
   offline = codec.encode_vectors([clip["vectors"] for clip in clips])
   found = {"clips": len(clips), "reach": codec.reach, "look_ahead": {}}

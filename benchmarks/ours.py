@@ -21,23 +21,18 @@ import numpy as np
 from benchmarks import limits
 from configs import lm_demo, tokenizer_base, tokenizer_demo
 from data_prep import build
-from tdmm_jax import (
-  inference,
-  losses,
-  motion_codec,
-  objectives,
-  optim,
-  sharding,
-  speed,
-  train_step,
-)
+from tdmm_jax import sharding
 from tdmm_jax import vocab as vocab_lib
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import packing, records
 from tdmm_jax.decoding import sample
-from tdmm_jax.face import face_model
+from tdmm_jax.face import face_model, load_model
+from tdmm_jax.generate import face as inference
 from tdmm_jax.language import instructions
 from tdmm_jax.models import t5
 from tdmm_jax.models.t5 import T5
+from tdmm_jax.train import losses, optim, speed, train_step
+from tdmm_jax.train.objectives import tokenizer
 
 WINDOW = 64  # frames, of both tokenizers
 
@@ -94,14 +89,14 @@ class Bench:
   @functools.cache  # noqa: B019  a bench lives as long as the program
   def objective(self, base: bool = False):
     config = self.tokenizer_config(base)
-    return config, objectives.tokenizer(config, self.folder)
+    return config, tokenizer.tokenizer(config, self.folder)
 
   @functools.cached_property
   def codec(self):
     """The demo's tokenizer as training starts from it: as fast as a trained one."""
     config, objective = self.objective()
     variables = sharding.unbox(jax.jit(objective.init_fn)(jax.random.key(0)))
-    face = face_model.load_face_model(config.face_model)
+    face = load_model.load_face_model(config.face_model)
     return motion_codec.MotionCodec(config, variables, face, "benchmark")
 
   def t5(self) -> T5:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from launch import compile_check_chips as chips
 from launch import compile_check_model as counts
 from launch import compile_check_programs as programs
-from tdmm_jax import checkpoints
+from tdmm_jax.runs import checkpoints
 
 REPO = pathlib.Path(__file__).parents[1]
 RESULTS = REPO / "benchmarks" / "pod_tables.json"

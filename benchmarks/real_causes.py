@@ -17,8 +17,9 @@ from benchmarks import real_tokens
 from data_prep import paraphrase
 from tdmm_jax.data import records
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import fit, landmark_offsets, motion_vector, rotations
 from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.face import motion_vector, rotations
+from tdmm_jax.face.fit import fit_landmarks, landmark_offsets
 from tdmm_jax.language import lexicon
 from tdmm_jax.metrics import ceilings, judge, reconstruction
 
@@ -197,7 +198,7 @@ def misfit(clip: dict) -> np.ndarray:
 
 def _canthi(points_px) -> np.ndarray:
   """The distance between the outer canthi, float[T, 1, 1]."""
-  right, left = (points_px[:, i] for i in fit.CANTHI)
+  right, left = (points_px[:, i] for i in fit_landmarks.CANTHI)
   return np.linalg.norm(right - left, axis=-1)[:, None, None]
 
 
@@ -207,7 +208,7 @@ def landmarks_px(face, motion) -> np.ndarray:
   offsets_L3 = landmark_offsets.offsets(face.name, face.landmark_ids)
   turn_T33 = np.asarray(rotations.rodrigues(motion_lib.world_head_rotation(motion)))
   seen_TL3 = np.asarray(face_lib.landmarks(face, vertices)) + offsets_L3 @ turn_T33.mT
-  points = np.zeros((motion.num_frames, fit.NUM_POINTS, 2), np.float32)
+  points = np.zeros((motion.num_frames, fit_landmarks.NUM_POINTS, 2), np.float32)
   points[:, face.landmark_ids] = seen_TL3[..., :2] * [_PX_PER_M, -_PX_PER_M] + [
     WIDTH / 2,
     HEIGHT / 2,
@@ -220,7 +221,9 @@ def track(face, motion, misfit_L2=0.0) -> tuple[motion_lib.FaceMotion, float]:
   points = landmarks_px(face, motion)
   points[:, face.landmark_ids] += misfit_L2 * _canthi(points)
   detected = np.ones(len(points), bool)
-  found, fitted = fit.fit_landmarks(face, points, detected, motion.fps, WIDTH, HEIGHT)
+  found, fitted = fit_landmarks.fit_landmarks(
+    face, points, detected, motion.fps, WIDTH, HEIGHT
+  )
   return found, fitted["landmark_error"]
 
 

@@ -23,11 +23,14 @@ import numpy as np
 
 from benchmarks import flame_test_model
 from data_prep import motion_statistics
-from tdmm_jax import motion_codec, runs
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
-from tdmm_jax.face import face_model, fit_vertices, flame_files, io, motion_vector
+from tdmm_jax.face import face_model, motion_vector
+from tdmm_jax.face.files import flame_model, read
+from tdmm_jax.face.fit import fit_vertices
 from tdmm_jax.metrics import codebook, reconstruction
 from tdmm_jax.render import contact_sheet, scene
+from tdmm_jax.runs import locate
 
 _SIZE = (192, 192)
 _FEW = 16
@@ -105,8 +108,8 @@ def performance(codec, folder: pathlib.Path) -> list[dict]:
   with tempfile.TemporaryDirectory() as model_folder:
     model_file = flame_test_model.write(model_folder)
     for path in sorted(folder.glob("*.npz")):
-      motion = io.load_motion(path)
-      flame = flame_files.load_flame(model_file, motion.num_expression)
+      motion = read.load_motion(path)
+      flame = flame_model.load_flame(model_file, motion.num_expression)
       posed = face_model.motion_vertices(flame, motion, identity=False)
       fitted, error = fit_vertices.fit_vertices(
         codec.face, posed, motion.fps, identity=False
@@ -127,8 +130,8 @@ def main() -> None:
   parser.add_argument("--clips", type=int, help="at most so many of the split")
   parser.add_argument("--picture", help="PNG of the worst frames")
   args = parser.parse_args()
-  directory = runs.find(args.run)
-  codec = motion_codec.load(directory / runs.TOKENIZER)
+  directory = locate.find(args.run)
+  codec = motion_codec.load(directory / locate.TOKENIZER)
   real = pathlib.Path(args.real)
   names = sorted((real / motion_statistics.CLIPS).glob("*.landmarks.npz"))
   motions = motion_statistics.fitted_clips(real)

@@ -19,12 +19,14 @@ from PIL import Image
 
 from benchmarks import real_causes, real_page, results
 from demo import showcase
-from tdmm_jax import checkpoints, host_memory, inference, runs
+from tdmm_jax import files, host
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector
+from tdmm_jax.generate import face as inference
 from tdmm_jax.language import lexicon
-from tdmm_jax.render import contact_sheet, files, scene, video
+from tdmm_jax.render import contact_sheet, scene, video
+from tdmm_jax.runs import checkpoints, locate
 
 FOLDER, PAGE = pathlib.Path("docs/real"), pathlib.Path("docs/real.md")
 LOCAL = pathlib.Path("runs/real_world")
@@ -157,7 +159,7 @@ def write(args) -> pathlib.Path:
   else:
     raise UserError(f"{page}: no such page; name another --page")
   results.rewritten(text, "", page, real_page.MARKS)  # before minutes are spent
-  directory = runs.find(args.run)
+  directory = locate.find(args.run)
   run = inference.Face(directory)
   corpus = real_causes.simulated(
     args.records or directory / "records", args.train_clips, args.clips
@@ -189,7 +191,7 @@ def main(argv=None) -> int:
   option("--clips", type=int, default=16, help="simulated, beside (default: 16)")
   option("--train_clips", type=int, default=3_000, help="for regressions (3000)")
   args = parser.parse_args(argv)
-  host_memory.keep_freed()
+  host.keep_freed()
   try:
     if not args.real:
       raise UserError("--real: not given, and TDMM_REAL_DATA is not set; name a folder")

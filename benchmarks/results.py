@@ -15,9 +15,9 @@ import pathlib
 import sys
 
 from configs import ablations
-from tdmm_jax import checkpoints, runs
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import baselines, tables
+from tdmm_jax.runs import checkpoints, locate
 
 FOLDER, PAGE = pathlib.Path("docs/results"), pathlib.Path("docs/results.md")
 BEGIN = "<!-- Tables: written by `python -m benchmarks.results` -->"
@@ -69,7 +69,7 @@ def rows_of(folder: pathlib.Path) -> dict[str, dict]:
   names = ["release", *ablations.ROWS]
   files = {name: folder / f"{name}.json" for name in names}
   if folder.resolve() == FOLDER.resolve():  # they go along with the checkpoint
-    files["release"] = runs.RELEASE_DIR / "scores.json"
+    files["release"] = locate.RELEASE_DIR / "scores.json"
   found = {
     name: checkpoints.read_json(path) for name, path in files.items() if path.exists()
   }

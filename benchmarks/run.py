@@ -24,20 +24,20 @@ import sys
 import tempfile
 import time
 
-from tdmm_jax import host_cpus
+from tdmm_jax import host
 
 CPU_CLOCK = "--clock=cpu" in sys.argv  # known before jax starts its threads
 if CPU_CLOCK:
   os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
   os.environ["OMP_NUM_THREADS"] = "1"  # the peers inherit it
 else:
-  host_cpus.one_device_a_core()  # as `make demo` does
+  host.one_device_a_core()  # as `make demo` does
 
 import jax
 import numpy as np
 
 from benchmarks import limits, ours
-from tdmm_jax import host_memory
+from tdmm_jax import host
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMPLX, TORCH = "smplx 0.1.28 lbs", "T2M-GPT VQ-VAE (PyTorch)"
@@ -309,7 +309,7 @@ def main(argv=None) -> dict:
     help="their python (make peers)",
   )
   args = parser.parse_args(argv)
-  host_memory.keep_freed()
+  host.keep_freed()
   return run(args)
 
 

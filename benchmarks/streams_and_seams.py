@@ -24,10 +24,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 import tdmm_jax
-from tdmm_jax import long_motion, runs
 from tdmm_jax.data import records
 from tdmm_jax.face import face_model
 from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.generate import windows as long_motion
+from tdmm_jax.runs import locate
 
 NEAR = 12  # frames to each side of a join that are near it
 PROMPTS = (
@@ -170,7 +171,7 @@ def main() -> None:
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--repeats", type=int, default=20, help="streams that are timed")
   args = parser.parse_args()
-  directory = runs.find(args.run)
+  directory = locate.find(args.run)
   face = tdmm_jax.load(directory)
   result = first_frame(face, args.repeats) if args.repeats else {}
   if args.num:

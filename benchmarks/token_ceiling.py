@@ -16,10 +16,11 @@ from unittest import mock
 import numpy as np
 
 from data_prep import simulate
-from tdmm_jax import motion_codec, runs
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion_vector
+from tdmm_jax.runs import locate
 
 
 def redrawn(clip: dict, seed: int, draws: int, basis) -> list[np.ndarray]:
@@ -68,7 +69,7 @@ def main(argv=None) -> int:
   parser.add_argument("--seed", type=int, default=0)
   args = parser.parse_args(argv)
   try:
-    codec = motion_codec.load(runs.find(args.run) / runs.TOKENIZER)
+    codec = motion_codec.load(locate.find(args.run) / locate.TOKENIZER)
     clips = records.load_clips(args.records, args.split)[: args.clips]
   except UserError as error:
     print(f"token_ceiling: error: {error}", file=sys.stderr)

@@ -29,7 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import tokenizer_table
-from tdmm_jax import motion_codec
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.face import face_model, motion_vector
 
 DIRECTIONS = 10

@@ -20,10 +20,11 @@ import time
 import jax
 import numpy as np
 
-from tdmm_jax import checkpoints, motion_codec
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.metrics import codebook, reconstruction
+from tdmm_jax.runs import checkpoints
 
 _BATCH = 32
 _LENGTH_MULTIPLE = 64

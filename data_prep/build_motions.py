@@ -3,11 +3,11 @@
 Every row of a prompt manifest is paired with a motion file of a folder: the row's own
 `motion` (a path in that folder), or the one file named after its clip_id. The output of
 `data_prep.quality` is such a folder, with its manifest in clips.jsonl; so is one of any
-layout that `tdmm_jax.face.io` reads. Rows may carry `attributes`, `captions`, `split`,
-`generator`, `tracker`, `quality` (0..1), and `import`, what the motion's file does not
-say of itself (see `import_options`); what they lack is parsed from the prompt or taken
-from the command line. All clips are looked at before the first shard is written,
-so that a broken one is known at once.
+layout that `tdmm_jax.face.files.read` reads. Rows may carry `attributes`, `captions`,
+`split`, `generator`, `tracker`, `quality` (0..1), and `import`, what the motion's file
+does not say of itself (see `import_options`); what they lack is parsed from the prompt
+or taken from the command line. All clips are looked at before the first shard is
+written, so that a broken one is known at once.
 """
 
 import collections
@@ -18,7 +18,8 @@ import pathlib
 
 from data_prep import build_shards, manifest, prompts, records
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import io, motion
+from tdmm_jax.face import load_model, motion
+from tdmm_jax.face.files import read
 from tdmm_jax.language import lexicon
 
 FPS = 25.0
@@ -56,7 +57,7 @@ class TrackedClips:
   def __call__(self, row: dict) -> dict:
     return records.to_example(
       row,
-      motion.resample(io.load_motion(row["motion"], **row["import"]), FPS),
+      motion.resample(read.load_motion(row["motion"], **row["import"]), FPS),
       row["generator"],
       row["tracker"],
       row["quality"],
@@ -136,7 +137,7 @@ def pair(rows, folder, generator: str, tracker: str):
     try:
       path = _motion_of(row, folder, files)
       options = import_options(row, folder)
-      clip = motion.resample(io.load_motion(path, **options), FPS)
+      clip = motion.resample(read.load_motion(path, **options), FPS)
       own = (clip.face_model, clip.num_expression, len(clip.shape))
       if form is not None and own != form:
         raise UserError(f"{path}: is {_spoken(own)}, those before it {_spoken(form)}")
@@ -174,13 +175,12 @@ def _planned(row, path, duration_s, generator, tracker) -> dict:
 
 def head_version(face_model: str, spec: str | None) -> str:
   """The version of the face model that the motions are in."""
-  from tdmm_jax.face import face_model as face_model_lib  # brings JAX
 
   if spec is None and face_model != "default_v1":
     raise UserError(
       f"the motions are in '{face_model}': give its model file with --face_model"
     )
-  model = face_model_lib.load_face_model(spec or face_model)
+  model = load_model.load_face_model(spec or face_model)
   if model.name != face_model:
     raise UserError(f"--face_model: {spec} is '{model.name}', the motions {face_model}")
   return model.version

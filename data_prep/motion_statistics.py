@@ -67,11 +67,15 @@ def fitted_clips(real_dir) -> list[FaceMotion]:
   paths = sorted((pathlib.Path(real_dir) / CLIPS).glob("*.landmarks.npz"))
   if not paths:
     raise UserError(f"{real_dir}: no {CLIPS}/*.landmarks.npz; name the real data")
-  from tdmm_jax.face import default_head, fit  # bring JAX
+  from tdmm_jax.face.fit import fit_landmarks
+  from tdmm_jax.face.head import build
 
-  head = default_head.build_default_head()
+  head = build.build_default_head()
   bar = tqdm.tqdm(paths, desc="fitting real clips", unit="clip")
-  return [fit.fit_landmarks(head, **fit.read_landmarks(path))[0] for path in bar]
+  return [
+    fit_landmarks.fit_landmarks(head, **fit_landmarks.read_landmarks(path))[0]
+    for path in bar
+  ]
 
 
 def sequence_rates(real_dir) -> dict[str, np.ndarray]:

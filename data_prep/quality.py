@@ -29,6 +29,7 @@ from scipy.spatial.transform import Rotation
 from data_prep import manifest
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import load_model
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import lexicon
@@ -282,7 +283,7 @@ class _Models:
   def of(self, name):
     if name not in self._loaded:
       spec = name if name == "default_v1" else self._spec
-      model = face_lib.load_face_model(spec) if spec else None
+      model = load_model.load_face_model(spec) if spec else None
       rest = None
       if model is not None:
         if model.name != name:

@@ -105,9 +105,9 @@ class HeadBasis:
 @functools.cache
 def head_basis() -> HeadBasis:
   """Of the default head, which takes seconds to build."""
-  from tdmm_jax.face import default_head  # brings JAX: not for worker processes
+  from tdmm_jax.face.head import build
 
-  head = default_head.build_default_head()
+  head = build.build_default_head()
   matrix = action_units.activation_matrix()
   return HeadBasis(head.version, int(head.num_shape), matrix)
 

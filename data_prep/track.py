@@ -31,12 +31,12 @@ import tqdm
 from data_prep import manifest, track_landmarks, track_measures
 from data_prep.track_measures import summary
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import fit
+from tdmm_jax.face import load_model
+from tdmm_jax.face.fit import fit_landmarks
 from tdmm_jax.face.motion import save_motion
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
-TRACKER = f"mediapipe-0.10.21+fit-{fit.VERSION}"
+TRACKER = f"mediapipe-0.10.21+fit-{fit_landmarks.VERSION}"
 
 
 def plan(source, prompts=None) -> list[dict[str, Any]]:
@@ -125,7 +125,7 @@ def track(
   """
   out_dir = pathlib.Path(out_dir)
   todo = [row for row in rows if "reason" not in row]
-  head = face_lib.load_face_model(face_model)
+  head = load_model.load_face_model(face_model)
   for folder in ("landmarks", "motions"):
     (out_dir / folder).mkdir(parents=True, exist_ok=True)
     _remove_leftovers(out_dir / folder)
@@ -243,16 +243,16 @@ def _fit_clip(job, face_model) -> None:
   landmarks, out, wanted = job
   report: dict[str, Any] = {"status": "tracked", **wanted}
   try:
-    tracked = fit.read_landmarks(landmarks)
+    tracked = fit_landmarks.read_landmarks(landmarks)
     report["frames"] = len(tracked["detected"])
     report["detected_frames"] = int(tracked["detected"].sum())
     report["fps"] = float(tracked["fps"])
     if not report["detected_frames"]:
       report |= {"status": "failed", "reason": "no_face"}
     else:
-      head = face_lib.load_face_model(face_model)
+      head = load_model.load_face_model(face_model)
       start = time.process_time()
-      motion, measures = fit.fit_landmarks(head, **tracked)
+      motion, measures = fit_landmarks.fit_landmarks(head, **tracked)
       report["fit_cpu_s"] = time.process_time() - start
       save_motion(out, motion)
       for key in ("landmark_error", "frozen_landmark_error", "expression_rms"):

@@ -16,9 +16,9 @@ import shutil
 import sys
 import time
 
-from tdmm_jax import host_cpus
+from tdmm_jax import host
 
-host_cpus.one_device_a_core()
+host.one_device_a_core()
 
 import jax
 import showcase
@@ -26,19 +26,15 @@ import tqdm
 
 from configs import lm_demo, tokenizer_demo
 from data_prep import build
-from tdmm_jax import (
-  checkpoints,
-  cluster,
-  evaluate,
-  host_memory,
-  inference,
-  metric_logging,
-  runs,
-  train,
-)
+from tdmm_jax import cluster, host
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
+from tdmm_jax.evaluation import evaluate
+from tdmm_jax.generate import face
 from tdmm_jax.render import report
+from tdmm_jax.runs import checkpoints, locate
+from tdmm_jax.train import metric_logging
+from tdmm_jax.train import run as train
 
 # Stage -> seconds it takes on 2 cores; only used to say how long is left.
 STAGES = {
@@ -162,7 +158,7 @@ def beside_release(summary: dict) -> list[str]:
 
   Each is of its own test split: the demo's has 6 labels of a family, the release's all.
   """
-  path = runs.RELEASE_DIR / "scores.json"
+  path = locate.RELEASE_DIR / "scores.json"
   if not path.exists():
     return []
   theirs = checkpoints.read_json(path)
@@ -220,14 +216,14 @@ def demo(args) -> None:
     config = tokenizer_demo.get_config()
     config.records_dir = str(record_dir)
     config.total_steps = args.tokenizer_steps or config.total_steps
-    _train(config, run_dir / runs.TOKENIZER)
+    _train(config, run_dir / locate.TOKENIZER)
   with stages.stage("lm", "Training the language model in both directions"):
     config = lm_demo.get_config()
     config.records_dir = str(record_dir)
-    config.tokenizer_dir = str(run_dir / runs.TOKENIZER)
+    config.tokenizer_dir = str(run_dir / locate.TOKENIZER)
     config.total_steps = args.lm_steps or config.total_steps
-    _train(config, run_dir / runs.LANGUAGE_MODEL)
-  run = inference.Face(run_dir)
+    _train(config, run_dir / locate.LANGUAGE_MODEL)
+  run = face.Face(run_dir)
   with stages.stage("evaluation", "Scoring the held-out test split"):
     scores = _evaluate(run, run_dir)
   real_data = os.environ.get("TDMM_REAL_DATA")
@@ -253,7 +249,7 @@ def main() -> int:
     "--fresh", action="store_true", help="delete --run and start over"
   )
   args = parser.parse_args()
-  host_memory.keep_freed()
+  host.keep_freed()
   if args.fresh:
     shutil.rmtree(args.run, ignore_errors=True)
   try:

@@ -9,8 +9,10 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from tdmm_jax.face import action_units, default_head, face_model
-from tdmm_jax.render import caption, files, scene
+from tdmm_jax import files
+from tdmm_jax.face import action_units, face_model
+from tdmm_jax.face.head import build
+from tdmm_jax.render import caption, scene
 
 CELL = (224, 261)
 CROP = (32, 24, 192, 237)  # of a cell: the face
@@ -119,7 +121,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--out", default="docs/default_head.png")
   args = parser.parse_args()
-  head = default_head.build_default_head()
+  head = build.build_default_head()
   neutral = vertices_of(head, {})[None]
   width = (CROP[2] - CROP[0]) * COLUMNS
   views = ("front", "three_quarter", "side")

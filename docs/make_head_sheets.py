@@ -16,8 +16,10 @@ import numpy as np
 from PIL import Image
 
 from data_prep import expressions, simulate
-from tdmm_jax.face import action_units, default_head, face_model, motion
-from tdmm_jax.render import caption, files, scene
+from tdmm_jax import files
+from tdmm_jax.face import action_units, face_model, motion
+from tdmm_jax.face.head import build
+from tdmm_jax.render import caption, scene
 
 FOLDER = pathlib.Path(__file__).parent
 VIEWS = ("front", "three_quarter", "side")
@@ -112,7 +114,7 @@ def save(name: str, pixels: np.ndarray) -> None:
 
 
 def main():
-  head = default_head.build_default_head()
+  head = build.build_default_head()
   save("head_sheet.png", unit_sheet(head))
   pixels, key = emotion_sheet(head)
   save("emotions.png", pixels)

@@ -47,8 +47,9 @@ from launch import compile_check_chips as chips
 from launch import compile_check_hlo as hlo
 from launch import compile_check_model as counts
 from launch import compile_check_programs as programs
-from tdmm_jax import checkpoints, sharding
+from tdmm_jax import sharding
 from tdmm_jax.errors import UserError
+from tdmm_jax.runs import checkpoints
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
 _TOPOLOGY = flags.DEFINE_string("topology", "v5e:16x16", "v4, v5e, v5p or v6e, shape.")

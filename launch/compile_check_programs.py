@@ -12,10 +12,13 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from tdmm_jax import motion_codec, objectives, optim, sharding, train_step, vocab
+from tdmm_jax import sharding, vocab
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import face_model, motion_vector
+from tdmm_jax.face import face_model, load_model, motion_vector
 from tdmm_jax.models import t5
+from tdmm_jax.train import optim, train_step
+from tdmm_jax.train.objectives import language_model, tokenizer
 
 _INT = jnp.int32
 
@@ -48,7 +51,9 @@ def _lm_objective(config, num_codes: int, num_examples: int):
   model = t5.build_t5(config, ids)
   one = np.ones((1, 8), np.int32)
   content_weight_V = jnp.ones(ids.table_size)
-  loss_fn = functools.partial(objectives.lm_loss, config, model, ids, content_weight_V)
+  loss_fn = functools.partial(
+    language_model.lm_loss, config, model, ids, content_weight_V
+  )
   shape = lambda length, dtype=_INT: jax.ShapeDtypeStruct((num_examples, length), dtype)
   encoder, decoder = config.encoder_length, config.decoder_length
   batch = {
@@ -64,7 +69,7 @@ def _lm_objective(config, num_codes: int, num_examples: int):
 
 def _tokenizer_objective(config, num_examples: int):
   """(init_fn, loss_fn, batch of shapes) of the tokenizer."""
-  face = face_model.load_face_model(config.face_model)
+  face = load_model.load_face_model(config.face_model)
   ids = motion_codec.training_vertices(
     face, config.model.num_vertices, config.model.lip_weight
   )
@@ -79,7 +84,7 @@ def _tokenizer_objective(config, num_examples: int):
     rngs = {"params": rng, "codebook": rng}
     return dict(model.init(rngs, geometry, vectors, jnp.ones(vectors.shape[:2])))
 
-  loss_fn = functools.partial(objectives.tokenizer_loss, config, model, subset)
+  loss_fn = functools.partial(tokenizer.tokenizer_loss, config, model, subset)
   shape = lambda *rest: jax.ShapeDtypeStruct(
     (num_examples, config.window, *rest), jnp.float32
   )

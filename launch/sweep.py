@@ -31,9 +31,10 @@ import time
 from etils import epath
 
 from launch import slices, tpu
-from tdmm_jax import checkpoints, metric_logging
 from tdmm_jax.cluster import EXIT_PEER_LOST, EXIT_PREEMPTED
 from tdmm_jax.errors import UserError
+from tdmm_jax.runs import checkpoints
+from tdmm_jax.train import metric_logging
 
 _RECORD = "trial.json"
 _LOG = "log.txt"

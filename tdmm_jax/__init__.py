@@ -15,7 +15,7 @@ from tdmm_jax.errors import UserError
 
 if TYPE_CHECKING:
   from tdmm_jax.face.motion import FaceMotion
-  from tdmm_jax.inference import Face
+  from tdmm_jax.generate.face import Face
 
 __all__ = ["UserError", "__version__", "load", "load_motion"]
 
@@ -32,13 +32,14 @@ def load(run=None) -> "Face":
   Raises:
     UserError: no such run, or it is unfinished.
   """
-  from tdmm_jax import inference, runs
+  from tdmm_jax.generate.face import Face
+  from tdmm_jax.runs import locate
 
-  return inference.Face(runs.find(run))
+  return Face(locate.find(run))
 
 
 def load_motion(path, fps: float | None = None) -> "FaceMotion":
-  """Reads a motion file of any known layout; see `tdmm_jax.face.io`.
+  """Reads a motion file of any known layout; see `tdmm_jax.face.files.read`.
 
   Args:
     path: the file.
@@ -50,6 +51,7 @@ def load_motion(path, fps: float | None = None) -> "FaceMotion":
   Raises:
     UserError: missing, damaged, unsafe, or of a layout that is not read.
   """
-  from tdmm_jax.face import io
+  from tdmm_jax.export import save  # noqa: F401 gives motions their `save`
+  from tdmm_jax.face.files import read
 
-  return io.load_motion(path, fps)
+  return read.load_motion(path, fps)

@@ -12,11 +12,13 @@ import sys
 
 from etils import epath
 
-from tdmm_jax import checkpoints, inference, pretrained, runs
 from tdmm_jax.errors import UserError
+from tdmm_jax.generate import face
+from tdmm_jax.models import pretrained
+from tdmm_jax.runs import checkpoints, locate
 
 
-def export(run: inference.Face, directory) -> None:
+def export(run: face.Face, directory) -> None:
   """Writes `run`'s language model into the directory; see pretrained.write.
 
   Raises:
@@ -49,7 +51,7 @@ def main(argv=None) -> int:
   parser.add_argument("--out", required=True, help="the folder to write")
   args = parser.parse_args(argv)
   try:
-    export(inference.Face(runs.find(args.run)), args.out)
+    export(face.Face(locate.find(args.run)), args.out)
   except UserError as error:
     print(f"export_hf: error: {' '.join(str(error).split())}", file=sys.stderr)
     return 2

@@ -20,8 +20,9 @@ import jinja2
 import numpy as np
 from safetensors.numpy import load_file
 
-from tdmm_jax import checkpoints, motion_codec, packed, runs
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
+from tdmm_jax.runs import checkpoints, locate, packed
 
 MAX_BYTES = 40_000_000  # what an installation may grow by
 SCORES, CARD = "scores.json", "MODEL_CARD.md"
@@ -48,8 +49,8 @@ def pack(run_dir, out_dir) -> int:
   # Beside the final place, so that renaming works; nothing half-packed has its name.
   with tempfile.TemporaryDirectory(dir=out_dir.parent, prefix="packing") as folder:
     folder = pathlib.Path(folder)
-    for part in (runs.TOKENIZER, runs.LANGUAGE_MODEL, runs.EVALUATOR):
-      if part == runs.EVALUATOR and not (run_dir / part).is_dir():
+    for part in (locate.TOKENIZER, locate.LANGUAGE_MODEL, locate.EVALUATOR):
+      if part == locate.EVALUATOR and not (run_dir / part).is_dir():
         continue
       steps[part] = _pack_part(run_dir / part, folder / part)
     packed.write_checksums(folder, steps)
@@ -59,7 +60,7 @@ def pack(run_dir, out_dir) -> int:
         f"{run_dir}: {total / 1e6:.1f} MB packed, the limit is {MAX_BYTES / 1e6:g}; "
         "train smaller models"
       )
-    for part in (runs.TOKENIZER, runs.LANGUAGE_MODEL, runs.EVALUATOR):
+    for part in (locate.TOKENIZER, locate.LANGUAGE_MODEL, locate.EVALUATOR):
       shutil.rmtree(out_dir / part, ignore_errors=True)
     for path in folder.iterdir():
       path.replace(out_dir / path.name)
@@ -106,7 +107,7 @@ def write_card(directory, scores: dict | None = None) -> None:
     for name, x in load_file(directory / part / packed.TENSORS).items()
     if name.startswith("params/")
   )
-  stored = checkpoints.read_json(directory / runs.LANGUAGE_MODEL / "config.json")
+  stored = checkpoints.read_json(directory / locate.LANGUAGE_MODEL / "config.json")
   shown = ""
   if scores is not None:
     text = tables.markdown(scores, "release", "the full corpus")
@@ -130,7 +131,9 @@ def token_difference(run_dir, packed_dir, records_dir) -> float:
   split = records.open_split(records_dir, "valid")
   vectors = [records.to_clip(split[i])["vectors"] for i in range(len(split))[:_CLIPS]]
   before, after = (
-    motion_codec.load(pathlib.Path(directory) / runs.TOKENIZER).encode_vectors(vectors)
+    motion_codec.load(pathlib.Path(directory) / locate.TOKENIZER).encode_vectors(
+      vectors
+    )
     for directory in (run_dir, packed_dir)
   )
   return float(np.mean(np.concatenate(before) != np.concatenate(after)))

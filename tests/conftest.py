@@ -7,7 +7,7 @@ import jax
 import pytest
 import tiny
 
-from tdmm_jax import inference
+from tdmm_jax.generate import face
 
 
 def _common(tmp_path_factory):
@@ -42,4 +42,4 @@ def tiny_run(tmp_path_factory):
 @pytest.fixture(scope="session")
 def loaded_run(tiny_run):
   """The same run, loaded for inference."""
-  return inference.Face(tiny_run)
+  return face.Face(tiny_run)

@@ -10,8 +10,7 @@ import safetensors.numpy
 import sentencepiece
 from flax import linen as nn
 
-from tdmm_jax import pretrained
-from tdmm_jax.models import t5
+from tdmm_jax.models import pretrained, t5
 
 # kind -> (activation, tied tables)
 KINDS = {"t5_0": ("relu", True), "t5_1_1": ("gated-gelu", False)}

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 import tdmm_jax
-from tdmm_jax import runs
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.render import video
+from tdmm_jax.runs import locate
 
 
 def test_import_is_cheap():
   """No JAX, no NumPy: shell completion and `--help` wait for this import."""
-  heavy = "import sys, tdmm_jax, tdmm_jax.cli; print(*sys.modules)"
+  heavy = "import sys, tdmm_jax, tdmm_jax.cli.main; print(*sys.modules)"
   done = subprocess.run(
     [sys.executable, "-c", heavy], capture_output=True, text=True, check=True
   )
   loaded = set(done.stdout.split())
-  assert "tdmm_jax.cli" in loaded
+  assert "tdmm_jax.cli.main" in loaded
   assert not loaded & {"jax", "numpy", "scipy", "flax", "gradio", "matplotlib"}
 
 
@@ -65,22 +65,22 @@ def test_a_motion_of_another_face_is_refused(loaded_run, tmp_path):
 
 def test_find_takes_the_release_then_the_demo(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(runs, "RELEASE_DIR", tmp_path / "package" / "release")
+  monkeypatch.setattr(locate, "RELEASE_DIR", tmp_path / "package" / "release")
   with pytest.raises(tdmm_jax.UserError, match="runs/demo does not exist"):
-    runs.find()
+    locate.find()
   with pytest.raises(tdmm_jax.UserError, match=r"release: .*no trained checkpoint"):
     tdmm_jax.load("release")
   (tmp_path / "runs" / "demo").mkdir(parents=True)
-  assert runs.find() == runs.DEMO_DIR
-  runs.RELEASE_DIR.mkdir(parents=True)  # a folder for it is no release
-  assert runs.find() == runs.DEMO_DIR
-  (runs.RELEASE_DIR / "lm").mkdir()
-  assert runs.find() == runs.find("release") == runs.RELEASE_DIR
-  assert str(runs.find("elsewhere")) == "elsewhere"
+  assert locate.find() == locate.DEMO_DIR
+  locate.RELEASE_DIR.mkdir(parents=True)  # a folder for it is no release
+  assert locate.find() == locate.DEMO_DIR
+  (locate.RELEASE_DIR / "lm").mkdir()
+  assert locate.find() == locate.find("release") == locate.RELEASE_DIR
+  assert str(locate.find("elsewhere")) == "elsewhere"
 
 
 def test_a_run_has_a_title(tiny_run, tmp_path):
-  title = runs.title(tiny_run)
+  title = locate.title(tiny_run)
   assert title.startswith(str(tiny_run)) and "step 12" in title
   assert "default_v1" in title
-  assert "no trained language model" in runs.title(tmp_path)
+  assert "no trained language model" in locate.title(tmp_path)

@@ -10,8 +10,9 @@ import pytest
 import t5_folders
 import tiny
 
-from tdmm_jax import cli, runs
+from tdmm_jax.cli import main
 from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.runs import locate
 
 # JAX and absl log lines of their own (I1122 20:06:24 ...).
 LOGGED = re.compile(r"[IW]\d{4} ")
@@ -303,7 +304,7 @@ def test_one_line_says_what_where_and_the_mend(name, tiny_run, files, capsys):
   arguments, said = ROWS[name]
   arguments = [a.format(run=tiny_run, files=files) for a in arguments]
   try:
-    code = cli.main(arguments)
+    code = main.main(arguments)
   except SystemExit as stop:  # argparse
     code = stop.code
   out, err = capsys.readouterr()
@@ -325,14 +326,14 @@ def test_the_bomb_is_live(tmp_path):
 
 def test_no_run_at_all(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(runs, "RELEASE_DIR", tmp_path / "none")
-  assert cli.main(["generate", "A smile."]) == 2
+  monkeypatch.setattr(locate, "RELEASE_DIR", tmp_path / "none")
+  assert main.main(["generate", "A smile."]) == 2
   assert "--run: not given and runs/demo does not exist" in capsys.readouterr().err
 
 
 def test_debug_shows_where_it_came_from(tmp_path):
-  with pytest.raises(cli.UserError):
-    cli.main(["describe", str(tmp_path / "gone.npz"), "--debug"])
+  with pytest.raises(main.UserError):
+    main.main(["describe", str(tmp_path / "gone.npz"), "--debug"])
 
 
 CONFIG = ["--config", "configs/lm_demo.py", "--workdir", "{tmp}"]
@@ -361,7 +362,7 @@ TRAIN_ROWS = {
 TRAIN_EACH = """
 import json, os, sys, traceback
 from absl import app
-from tdmm_jax import train
+from tdmm_jax.train import __main__ as train
 for name, arguments in json.loads(sys.argv[1]).items():
   child = os.fork()
   if child:

@@ -10,8 +10,10 @@ import pytest
 import toy_training
 
 from benchmarks import chaos
-from tdmm_jax import checkpoints, cluster, metric_logging
+from tdmm_jax import cluster
 from tdmm_jax.errors import UserError
+from tdmm_jax.runs import checkpoints
+from tdmm_jax.train import metric_logging
 
 ENV = toy_training.ENV
 
@@ -55,7 +57,7 @@ LM = """
 import json, pathlib, sys
 import jax
 import tiny
-from tdmm_jax import cluster, train
+from tdmm_jax import cluster
 port, process, run_dir, workdir = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
 cluster.join(f"127.0.0.1:{port}", 2, process)
 run_dir = pathlib.Path(run_dir)

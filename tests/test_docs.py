@@ -18,7 +18,8 @@ import matplotlib
 import pytest
 import tiny
 
-from tdmm_jax import cli, runs
+from tdmm_jax.cli import main
+from tdmm_jax.runs import locate
 
 DOCS = sorted([tiny.REPO / "README.md", *(tiny.REPO / "docs").glob("*.md")])
 NAMES = [str(path.relative_to(tiny.REPO)) for path in DOCS]
@@ -53,7 +54,7 @@ def check(command: str) -> None:
   words = parsed(command)
   if words[0] == "tdmm":
     if not {"--help", "--version"} & set(words):
-      cli._parser().parse_args(words[1:])
+      main._parser().parse_args(words[1:])
   elif words[0] == "make":
     makefile = (tiny.REPO / "Makefile").read_text()
     targets = [word for word in words[1:] if "=" not in word]
@@ -90,7 +91,7 @@ def folder(tiny_run, tmp_path, monkeypatch):
   (tmp_path / "runs").mkdir()
   (tmp_path / "runs" / "demo").symlink_to(tiny_run)
   monkeypatch.chdir(tmp_path)
-  monkeypatch.setattr(runs, "RELEASE_DIR", tiny_run)
+  monkeypatch.setattr(locate, "RELEASE_DIR", tiny_run)
   return tmp_path
 
 
@@ -117,7 +118,7 @@ def test_commands_run_as_they_stand(name, folder, capsys):
       words = parsed(command)
       assert words[0] == "tdmm", f"{name}: mark this block `sh checked`: {command}"
       try:
-        code = cli.main(shortened(words[1:]))
+        code = main.main(shortened(words[1:]))
       except SystemExit as stop:
         code = stop.code
       out, err = capsys.readouterr()
@@ -126,14 +127,14 @@ def test_commands_run_as_they_stand(name, folder, capsys):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_python_blocks_run(name, folder, monkeypatch):
-  monkeypatch.setattr("tdmm_jax.inference.Face.generate", _short_generate())
+  monkeypatch.setattr("tdmm_jax.generate.face.Face.generate", _short_generate())
   for info, body in blocks((tiny.REPO / name).read_text()):
     if info == "python":
       exec(compile(body, name, "exec"), {"__name__": "docs"})
 
 
 def _short_generate():
-  from tdmm_jax.inference import Face
+  from tdmm_jax.generate.face import Face
 
   real = Face.generate
 

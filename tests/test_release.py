@@ -14,10 +14,12 @@ import tiny
 import yaml
 
 import tdmm_jax
-from tdmm_jax import evaluator, pack_release, packed, runs
+from tdmm_jax import pack_release
+from tdmm_jax.evaluation import evaluator
 from tdmm_jax.language import lexicon
+from tdmm_jax.runs import locate, packed
 
-RELEASED = (runs.RELEASE_DIR / packed.CHECKSUMS).exists()
+RELEASED = (locate.RELEASE_DIR / packed.CHECKSUMS).exists()
 
 
 def test_citation_and_changelog_name_this_version():
@@ -34,15 +36,15 @@ def test_citation_and_changelog_name_this_version():
 
 @pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
 def test_the_release_is_whole_small_and_has_its_card():
-  for part in (runs.TOKENIZER, runs.LANGUAGE_MODEL):
-    packed.verify(runs.RELEASE_DIR / part)
-  files = [path for path in runs.RELEASE_DIR.rglob("*") if path.is_file()]
+  for part in (locate.TOKENIZER, locate.LANGUAGE_MODEL):
+    packed.verify(locate.RELEASE_DIR / part)
+  files = [path for path in locate.RELEASE_DIR.rglob("*") if path.is_file()]
   assert sum(path.stat().st_size for path in files) < pack_release.MAX_BYTES
-  scores = json.loads((runs.RELEASE_DIR / pack_release.SCORES).read_text())
+  scores = json.loads((locate.RELEASE_DIR / pack_release.SCORES).read_text())
   assert scores["split"] == "test"
-  card = (runs.RELEASE_DIR / pack_release.CARD).read_text()
+  card = (locate.RELEASE_DIR / pack_release.CARD).read_text()
   assert f"| {scores['m2l']['cor_e']:.2f} |" in card
-  stored = json.loads((runs.RELEASE_DIR / "lm" / "config.json").read_text())
+  stored = json.loads((locate.RELEASE_DIR / "lm" / "config.json").read_text())
   assert stored["versions"]["tokenizer"] == scores["versions"]["tokenizer"]
   assert not re.search(r'"(/|~)', json.dumps(stored)), "a path of one machine"
 
@@ -81,7 +83,7 @@ def run(*words, **options) -> str:
 @pytest.mark.slow
 @pytest.mark.skipif(not RELEASED, reason="no release in this checkout")
 def test_the_evaluator_network_is_in_working_order():
-  network = evaluator.load(runs.RELEASE_DIR / runs.EVALUATOR)
+  network = evaluator.load(locate.RELEASE_DIR / locate.EVALUATOR)
   rows = network.embed_texts(["A man smiles.", "She is furious."])
   assert rows.shape[0] == 2 and not (rows[0] == rows[1]).all()
 

@@ -11,7 +11,8 @@ import tiny
 
 from configs import evaluator as evaluator_config
 from configs import lm_demo, tokenizer_demo
-from tdmm_jax import motion_codec, sharding
+from tdmm_jax import sharding
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.models.evaluator import Evaluator
 from tdmm_jax.models.t5 import T5
 
@@ -119,9 +120,10 @@ MESHES = """
 import json, pathlib, sys
 import jax
 import tiny
-from tdmm_jax import optim, sharding, train, train_step
-from tdmm_jax.face import face_model
-face_model.load_face_model("default_v1")  # made outside of any mesh: fits them all
+from tdmm_jax import sharding
+from tdmm_jax.face import load_model
+from tdmm_jax.train import optim, run, train_step
+load_model.load_face_model("default_v1")  # made outside of any mesh: fits them all
 run_dir, workdir = map(pathlib.Path, sys.argv[1:3])
 jax.config.update("jax_disable_most_optimizations", True)  # compiles faster
 meshes = {"1": jax.make_mesh((1, 1, 1), sharding.MESH_AXES, devices=jax.devices()[:1],
@@ -138,7 +140,7 @@ for name in ("tokenizer", "lm"):
       config.model.quantizer = "ema_vq"  # statistics are sums over all devices
     config.eval_batches = 0
     with jax.set_mesh(mesh):
-      objective = train._build(config, workdir)
+      objective = run._build(config, workdir)
       tx = optim.optimizer(config)
       state = train_step.init_state(objective.init_fn, tx, mesh, jax.random.key(0))
       step = train_step.make_train_step(objective.loss_fn, tx, jax.random.key(1))

@@ -8,8 +8,9 @@ import sys
 
 import jax
 
-from tdmm_jax import runs, train
 from tdmm_jax.data import records
+from tdmm_jax.runs import locate
+from tdmm_jax.train import run
 
 REPO = pathlib.Path(__file__).parents[1]
 NUM_CLIPS = 120
@@ -73,19 +74,19 @@ def make_run(run_dir: pathlib.Path) -> pathlib.Path:
     shard_clips=64,
   )
   for name, config in (
-    (runs.TOKENIZER, "tokenizer_demo"),
-    (runs.LANGUAGE_MODEL, "lm_demo"),
-    (runs.EVALUATOR, "evaluator"),
+    (locate.TOKENIZER, "tokenizer_demo"),
+    (locate.LANGUAGE_MODEL, "lm_demo"),
+    (locate.EVALUATOR, "evaluator"),
   ):
     train_on(config_of(config, run_dir), run_dir / name)
   return run_dir
 
 
 def train_on(config, workdir) -> dict:
-  """`train.train`, compiled in half the time: a dozen steps need no fast program."""
+  """`run.train`, compiled in half the time: a dozen steps need no fast program."""
   jax.config.update("jax_disable_most_optimizations", True)
   try:
-    return train.train(config, workdir, progress=False)
+    return run.train(config, workdir, progress=False)
   finally:
     jax.config.update("jax_disable_most_optimizations", False)
 

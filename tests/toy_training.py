@@ -13,12 +13,15 @@ import tarfile
 
 import tiny
 
-from tdmm_jax import checkpoints
+from tdmm_jax.runs import checkpoints
 
 TOY = """
 import os, sys, time
 import grain, jax, jax.numpy as jnp, numpy as np
-from tdmm_jax import checkpoints, objectives, sharding, train
+from tdmm_jax import sharding
+from tdmm_jax.runs import checkpoints
+from tdmm_jax.train import __main__ as train, run
+from tdmm_jax.train.objectives import objective
 from tdmm_jax.data import pipeline
 class Batches(pipeline.Batches):
   def __next__(self):
@@ -43,8 +46,8 @@ def toy(config, workdir, rows=None):
     print(f"toy: {jax.process_count()} processes, from step {batch}", flush=True)
     seek(batch)
   batches.seek = say
-  return objectives.Objective(init_fn, loss_fn, batches, [eval_batch], {"head": "1"})
-train._build = toy
+  return objective.Objective(init_fn, loss_fn, batches, [eval_batch], {"head": "1"})
+run._build = toy
 """
 RUN = "\ntrain.run()\n"
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from tdmm_jax import inference
 from tdmm_jax.data import pairs
 from tdmm_jax.evaluation import completion, language_to_motion, motion_sets
+from tdmm_jax.generate import face
 
 KINDS = ("nearest", "unconditional", "tokenizer")
 
@@ -33,7 +33,7 @@ def nearest(prompts: Sequence[str], clips: Sequence[dict]) -> np.ndarray:
 
 
 def motions(
-  kind: str, run: inference.Face, truth: motion_sets.Truth, train, seed: int = 0
+  kind: str, run: face.Face, truth: motion_sets.Truth, train, seed: int = 0
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
   """(motion vectors float32[T, P], codes int32[T]) for each of the true clips.
 
@@ -70,7 +70,7 @@ def motions(
 
 def scores(
   kind: str,
-  run: inference.Face,
+  run: face.Face,
   truth: motion_sets.Truth,
   train: Sequence[dict],
   reader,

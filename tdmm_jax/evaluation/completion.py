@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from tdmm_jax import inference, joins
 from tdmm_jax.decoding import constraints, sample
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import motion_sets
+from tdmm_jax.generate import face, joins
 from tdmm_jax.metrics import reconstruction, retrieval
 
 _BATCH = 16
@@ -23,7 +23,7 @@ SPANS = {"continuation": (1 / 2, 1.0), "inbetween": (1 / 3, 2 / 3)}
 
 
 def scores(
-  run: inference.Face,
+  run: face.Face,
   truth: motion_sets.Truth,
   task: str,
   replications: int,
@@ -74,7 +74,7 @@ def span(task: str, num_frames: int, num_phases: int) -> tuple[int, int]:
 
 
 def draw(
-  run: inference.Face, clips, codes, spans, seed: int, temperature=1.0, **sampling
+  run: face.Face, clips, codes, spans, seed: int, temperature=1.0, **sampling
 ) -> list[np.ndarray]:
   """The codes int32[T] of each motion with its span's drawn anew."""
   most = run.config.max_frames

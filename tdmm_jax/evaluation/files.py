@@ -14,8 +14,8 @@ import numpy as np
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import motion_sets, motion_to_language
-from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import io, motion_vector
+from tdmm_jax.face import load_model, motion_vector
+from tdmm_jax.face.files import read
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import lexicon
 from tdmm_jax.metrics import distribution, reconstruction, retrieval
@@ -55,7 +55,7 @@ def load(directory, split: str = "test") -> Side:
     if path.suffix.lower() in _SUFFIXES:
       if path.stem in motions:
         raise UserError(f"{directory}: several motions named {path.stem!r}; keep one")
-      motions[path.stem] = io.load_motion(path)
+      motions[path.stem] = read.load_motion(path)
   if not motions:
     raise UserError(
       f"{directory}: no motion files ({', '.join(_SUFFIXES)}); name a folder of them"
@@ -148,7 +148,7 @@ def _motion_scores(first, clips, made, face_model, seed: int, unavailable) -> di
   true_NP = motion_sets.frames([clip["vectors"] for clip in clips], valid)
   if not len(true_NP):
     raise UserError("--ref: no frame that was observed; track the clips again")
-  face = face_lib.load_face_model(face_model)
+  face = load_model.load_face_model(face_model)
   if (face.name, face.num_expression) != (first.face_model, first.num_expression):
     unavailable["vertices"] = (
       f"the motions are {first.face_model!r} of {first.num_expression} coefficients, "

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from tdmm_jax import inference, losses
 from tdmm_jax.data import packing, tasks
 from tdmm_jax.evaluation import motion_sets
+from tdmm_jax.generate import face
 from tdmm_jax.language import instructions, lexicon
 from tdmm_jax.metrics import attributes, ceilings, distribution, judge, retrieval
+from tdmm_jax.train import losses
 
 # Of multimodality, where there are that many.
 _PROMPTS, _SAMPLES, _PAIRS = 100, 30, 10
@@ -30,7 +31,7 @@ class Seen(NamedTuple):
 
 
 def scores(
-  run: inference.Face,
+  run: face.Face,
   truth: motion_sets.Truth,
   reader,
   seen: Seen,
@@ -150,7 +151,7 @@ def _multimodality(run, truth, embedded: list[np.ndarray], seed: int) -> dict:
 
 
 def token_accuracy(
-  run: inference.Face, clips: Sequence[dict], batch_size: int = 16
+  run: face.Face, clips: Sequence[dict], batch_size: int = 16
 ) -> float:
   """Teacher-forced accuracy on the motion tokens of Language2Motion."""
   codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])

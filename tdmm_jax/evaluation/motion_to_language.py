@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tdmm_jax import inference
 from tdmm_jax.data import pairs
+from tdmm_jax.generate import face
 from tdmm_jax.language import lexicon, question_wordings, questions
 from tdmm_jax.metrics import attributes, judge, language, retrieval
 
@@ -58,7 +58,7 @@ def _said(captions, truth, references, bert_model) -> dict:
   return found | language.scores(captions, references, bert_model)
 
 
-def question_answering(run: inference.Face, clips, codes, split: str) -> dict:
+def question_answering(run: face.Face, clips, codes, split: str) -> dict:
   """Share of right answers to each kind of question, in a split's wordings.
 
   Beside each, as `<kind>_majority`, what the commonest right answer alone would score.

@@ -10,10 +10,11 @@ import pathlib
 
 import numpy as np
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import io, motion
+from tdmm_jax.face import motion
+from tdmm_jax.face.files import read
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.render import files
 
 _SHAPE_WIDTH = 300  # FLAME's identity; both layouts carry all of it
 _NUM_VERTICES = 5023
@@ -30,7 +31,7 @@ def smirk_arrays(clip: FaceMotion) -> tuple[dict[str, np.ndarray], list[str]]:
   for name, what in (("eye_pose", "gaze"), ("translation", "translation")):
     if np.any(getattr(clip, name)):
       losses.append(f"{what} is left out: SMIRK has none")
-  half = io.SMIRK_CROP_PX / 2
+  half = read.SMIRK_CROP_PX / 2
   camera = np.tile(np.float32([8.0, 0.0, 0.0]), (clip.num_frames, 1))
   if clip.camera is not None:
     scale, x, y = (clip.camera / half).T

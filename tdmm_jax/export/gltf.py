@@ -12,9 +12,10 @@ import struct
 
 import numpy as np
 
+from tdmm_jax import files
 from tdmm_jax.export.rig import Rig
 from tdmm_jax.face.face_model import JOINTS, PARENTS
-from tdmm_jax.render import files, rasterizer
+from tdmm_jax.render import rasterizer
 
 FLOAT, UINT32, UINT16, UINT8 = 5126, 5125, 5123, 5121
 _TYPES = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4", 16: "MAT4"}

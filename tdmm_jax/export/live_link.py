@@ -7,9 +7,9 @@ import pathlib
 
 import numpy as np
 
+from tdmm_jax import files
 from tdmm_jax.face.arkit import SHAPES, ArkitCurves
-from tdmm_jax.face.arkit_csv import ANGLES, HEADER
-from tdmm_jax.render import files
+from tdmm_jax.face.files.arkit_csv import ANGLES, HEADER
 
 
 def write_csv(path: str | os.PathLike, curves: ArkitCurves) -> None:

@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from tdmm_jax.render import files
+from tdmm_jax import files
 
 
 def frame_paths(path: str | os.PathLike, num_frames: int) -> list[pathlib.Path]:

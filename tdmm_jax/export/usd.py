@@ -8,10 +8,10 @@ import pathlib
 
 import numpy as np
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 from tdmm_jax.export.rig import Rig
 from tdmm_jax.face.face_model import JOINTS, PARENTS
-from tdmm_jax.render import files
 
 _LEAST_MOVE_M = 1e-8  # a target's shorter vectors are left out
 

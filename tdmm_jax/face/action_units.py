@@ -70,9 +70,9 @@ ACTION_UNITS: tuple[str, ...] = (
 @functools.cache
 def activation_matrix() -> np.ndarray:
   """float64[E, U]: expression coefficients of each action unit at activation 1."""
-  from tdmm_jax.face import default_head  # built on first use, it takes a second
+  from tdmm_jax.face.head import build
 
-  return default_head.activation_matrix()
+  return build.activation_matrix()
 
 
 def activations_to_expression(activations: np.ndarray) -> np.ndarray:

@@ -19,9 +19,10 @@ from scipy import optimize
 from scipy.spatial import transform
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import action_units, default_head, motion
+from tdmm_jax.face import action_units, motion
 from tdmm_jax.face import face_model as face_model_lib
 from tdmm_jax.face.face_model import FaceModel
+from tdmm_jax.face.head import build
 from tdmm_jax.face.motion import FaceMotion
 
 SHAPES: tuple[str, ...] = (
@@ -218,7 +219,7 @@ def from_motion(
 
 def _points_of(face: FaceModel):
   """The function vertices [T, V, 3] -> points [T, N, 3] that are compared."""
-  if face.name == default_head.NAME:
+  if face.name == build.NAME:
     ids = np.asarray(face.regions["face"])
     return lambda vertices: np.asarray(vertices)[:, ids]
   common = _common_landmarks(face)
@@ -229,7 +230,7 @@ def _points_of(face: FaceModel):
 
 def _common_landmarks(face: FaceModel):
   """Rows of the landmarks that this model and the default head share."""
-  head = default_head.build_default_head()
+  head = build.build_default_head()
   shared, ours, default = np.intersect1d(
     face.landmark_ids, head.landmark_ids, return_indices=True
   )
@@ -243,13 +244,13 @@ def _common_landmarks(face: FaceModel):
 
 def _shape_displacements(face: FaceModel) -> tuple[np.ndarray, np.ndarray]:
   """float[A, N, 3] at weight 1, gaze left out, in this model's metres; weights [N]."""
-  head = default_head.build_default_head()
+  head = build.build_default_head()
   rows = motion.zeros(len(SHAPES)).replace(
     **{k: v for k, v in shape_parameters().items() if k != "eye_pose"}
   )
   vertices = face_model_lib.motion_vertices(head, rows, head_fixed=True, identity=False)
   moved_AV3 = vertices - np.asarray(head.v_template)
-  if face.name == default_head.NAME:
+  if face.name == build.NAME:
     ids = np.asarray(head.regions["face"])
     return moved_AV3[:, ids].astype(np.float64), np.asarray(head.vertex_areas)[ids]
   ours, default = _common_landmarks(face)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import rotations
+from tdmm_jax.face import motion_vector, rotations
 from tdmm_jax.face.face_arrays import (
   JOINTS,
   NUM_POSE_FEATURES,
@@ -37,10 +37,10 @@ __all__ = [  # the whole of a face model is had from here
   "from_arrays",
   "head_fixed_vertices",
   "landmarks",
-  "load_face_model",
   "motion_vertices",
   "posed_vertices",
   "skin",
+  "vector_geometry",
   "vertex_subset",
   "with_identity",
   "world_transforms",
@@ -242,6 +242,17 @@ def head_fixed_planar(
   return moved.reshape(*moved.shape[:-2], -1)
 
 
+def vector_geometry(model: FaceModel, vectors_BTP) -> jax.Array:
+  """Head-fixed vertices of motion vectors (`motion_vector`), planar.
+
+  Returns:
+    float32[B, T, G = 3V], m: all x, then all y, then all z.
+  """
+  fields = motion_vector.split(vectors_BTP)
+  fields.pop("head_pose")
+  return head_fixed_planar(model, **fields)
+
+
 def head_fixed_vertices(
   model, expression, jaw_pose, eyelids, eye_pose, shape=None
 ) -> jax.Array:
@@ -373,20 +384,3 @@ def landmarks(model: FaceModel, vertices) -> jax.Array:
   """
   corners = vertices[..., model.landmark_triangles, :]
   return jnp.einsum("...lca,lc->...la", corners, model.landmark_barycentric)
-
-
-def load_face_model(spec: str) -> FaceModel:
-  """The default head by its name, or a FLAME model by its file.
-
-  Args:
-    spec: "default_v1", or the path of generic_model.pkl / flame2023.pkl; masks,
-      landmark embedding and eyelids are looked for beside it.
-
-  Raises:
-    UserError: no such file, or not a FLAME model.
-  """
-  from tdmm_jax.face import default_head, flame_files  # they build on this module
-
-  if spec == "default_v1":
-    return default_head.build_default_head()
-  return flame_files.load_flame(spec)

@@ -74,12 +74,6 @@ class FaceMotion:
     """A copy with some fields changed."""
     return dataclasses.replace(self, **changes)
 
-  def save(self, path, face_model: Any = None) -> None:
-    """Writes a file of the kind that its suffix names; see `motion_files.save`."""
-    from tdmm_jax import motion_files  # it reaches renderers, which reach this file
-
-    motion_files.save(self, path, face_model)
-
 
 def zeros(
   num_frames: int,

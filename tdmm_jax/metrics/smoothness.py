@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.losses import geometry_of
 
 _BATCH, _LENGTH_MULTIPLE = 8, 64
 
@@ -18,7 +17,7 @@ _BATCH, _LENGTH_MULTIPLE = 8, 64
 @jax.jit
 def _jitter(face, vectors_BTP, valid_BT):
   """(sum over windows of the mean norm of the third difference, windows)."""
-  x_BTG = geometry_of(face, vectors_BTP)
+  x_BTG = face_lib.vector_geometry(face, vectors_BTP)
   third = x_BTG[:, 3:] - 3 * x_BTG[:, 2:-1] + 3 * x_BTG[:, 1:-2] - x_BTG[:, :-3]
   third = third.reshape(*third.shape[:2], 3, -1)  # planar: all x, then all y, then z
   ok = valid_BT[:, 3:] * valid_BT[:, 2:-1] * valid_BT[:, 1:-2] * valid_BT[:, :-3]

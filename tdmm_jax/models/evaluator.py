@@ -115,3 +115,10 @@ def _mean(x_BLD, segments_BL):
 
 def _unit(x_BZ):
   return x_BZ / jnp.sqrt(jnp.sum(x_BZ**2, axis=-1, keepdims=True) + 1e-12)
+
+
+def build_evaluator(config, vocab_size: int, num_params: int) -> Evaluator:
+  """The Evaluator of a config; `num_params`: width of a motion vector."""
+  return Evaluator(
+    vocab_size=vocab_size, num_params=num_params, **config.model.to_dict()
+  )

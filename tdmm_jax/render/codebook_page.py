@@ -9,9 +9,10 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from tdmm_jax import files
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector
-from tdmm_jax.render import files, scene
+from tdmm_jax.render import scene
 
 SIZE = (120, 132)  # pixels of a face
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
+from tdmm_jax import files
 from tdmm_jax.render import caption as captions
-from tdmm_jax.render import files, video
+from tdmm_jax.render import video
 
 GAP = 6
 LABEL_WIDTH = 84

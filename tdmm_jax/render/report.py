@@ -17,7 +17,8 @@ import matplotlib
 from matplotlib.backends import backend_svg
 from matplotlib.figure import Figure
 
-from tdmm_jax.render import files, report_tables
+from tdmm_jax import files
+from tdmm_jax.render import report_tables
 
 ABOUT = (
   "TDMM-JAX treats facial motion as a language: a tokenizer turns each frame of a 3D "

@@ -17,9 +17,9 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 from tdmm_jax.render import caption as captions
-from tdmm_jax.render import files
 
 SUFFIXES = (".mp4", ".gif")
 

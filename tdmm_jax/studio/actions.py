@@ -7,8 +7,9 @@ from collections.abc import Callable
 from tdmm_jax.data import tasks
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import fit_files, io
 from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.face.files import read as io
+from tdmm_jax.face.fit import sources
 from tdmm_jax.language import timeline
 from tdmm_jax.render import scene, video
 from tdmm_jax.studio.shelf import Clip, Shelf, pack
@@ -137,7 +138,7 @@ class Actions:
     if suffix in VIDEO_TYPES:
       _check_length(path.name, video.duration_s(path))
       say(0.15, "Following the face in the video")
-      return fit_files.track_video(path, timeout_s=TRACK_TIMEOUT_S)
+      return sources.track_video(path, timeout_s=TRACK_TIMEOUT_S)
     if suffix not in MOTION_TYPES:
       raise UserError(
         f"{path.name}: not a kind of file that is read here; give "

@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks import any_length
-from tdmm_jax import motion_codec
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
 
 

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 
 from benchmarks import flame_test_model, real_tokens
-from tdmm_jax import motion_codec
-from tdmm_jax.face import default_head, face_model, flame_files, motion
+from tdmm_jax.codec import motion_codec
+from tdmm_jax.face import face_model, motion
+from tdmm_jax.face.files import flame_model
+from tdmm_jax.face.head import build
 
 FRAMES = 4
 
 
 def test_the_test_model_is_the_default_head_in_flames_format(tmp_path):
   path = flame_test_model.write(tmp_path)
-  flame, head = flame_files.load_flame(path, 100), default_head.build_default_head()
+  flame, head = flame_model.load_flame(path, 100), build.build_default_head()
   assert (flame.name, flame.num_expression, flame.num_shape) == ("flame2023", 100, 300)
   rng = np.random.default_rng(0)
   draw = lambda width, scale=0.2: rng.normal(size=(3, width)).astype(np.float32) * scale
@@ -64,7 +66,7 @@ def test_a_flame_performance_becomes_tokens(sequence, tiny_run, tmp_path):
   # it is no copy of the first 50 coefficients, for the others move the face, too.
   assert clip["fit_error_mm"] < 0.05
   path = next(tmp_path.glob("*.npz"))
-  read = real_tokens.io.load_motion(path)
+  read = real_tokens.read.load_motion(path)
   assert len(clip["vectors"]) == len(clip["valid"]) == read.num_frames
   assert np.abs(clip["vectors"][:, :50] - read.expression[:, :50]).max() > 0.01
   found, (decoded,) = real_tokens.scores(codec, [clip])

@@ -7,9 +7,11 @@ import pytest
 import tiny
 
 from benchmarks import real_tokens, token_flips, tokenizer_table
-from tdmm_jax import checkpoints, evaluate, motion_codec
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
+from tdmm_jax.evaluation import evaluate
 from tdmm_jax.face import face_model
+from tdmm_jax.runs import checkpoints
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ import pytest
 import tiny
 
 from configs import tokenizer_table
-from tdmm_jax import embedding_init, motion_codec
 from tdmm_jax import vocab as vocab_lib
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5
+from tdmm_jax.train import embedding_init
 
 FOLDER = pathlib.Path(tiny.REPO) / "configs"
 NAMES = sorted(

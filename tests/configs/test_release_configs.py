@@ -12,7 +12,7 @@ from configs import (
   release_lm,
   release_tokenizer,
 )
-from tdmm_jax import motion_codec
+from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5
 

@@ -15,7 +15,10 @@ from tdmm_jax.face import motion_vector
 
 NO_TENSORFLOW = """
 import sys
-from tdmm_jax import cli, evaluate, inference, train
+from tdmm_jax.cli import main
+from tdmm_jax.evaluation import evaluate
+from tdmm_jax.generate import face
+from tdmm_jax.train import run
 from tdmm_jax.data import records
 clips = records.load_clips(sys.argv[1], "train")
 assert len(clips) > 50

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data_prep import manifest, quality
-from tdmm_jax.face import action_units, face_model, motion
+from tdmm_jax.face import action_units, load_model, motion
 
 T = 60
 EMOTIONAL = "A man looks furious and strongly angry."
@@ -44,7 +44,7 @@ def row(name, prompt=EMOTIONAL, **more):
 
 @pytest.fixture(scope="module")
 def head():
-  model = face_model.load_face_model("default_v1")
+  model = load_model.load_face_model("default_v1")
   return model, quality.landmark_points(model, motion.zeros(1))[0]
 
 

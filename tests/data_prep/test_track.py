@@ -9,7 +9,7 @@ import pytest
 
 from data_prep import track, track_landmarks, track_measures
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import face_model, motion
+from tdmm_jax.face import face_model, load_model, motion
 
 FRAMES = 30
 
@@ -31,7 +31,7 @@ def nod(num_frames=FRAMES):
 
 def landmark_arrays(found):
   """What mediapipe would write of the default head in this motion."""
-  head = face_model.load_face_model("default_v1")
+  head = load_model.load_face_model("default_v1")
   seen = face_model.landmarks(head, face_model.motion_vertices(head, found))
   points = np.zeros((found.num_frames, 478, 3), np.float32)
   points[:, head.landmark_ids] = np.asarray(seen) * [1500, -1500, -1500] + 300

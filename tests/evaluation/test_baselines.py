@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import baselines as command
-from tdmm_jax import evaluate
 from tdmm_jax.data import records
-from tdmm_jax.evaluation import baselines, motion_sets
+from tdmm_jax.evaluation import baselines, evaluate, motion_sets
 
 
 def test_the_nearest_text_is_the_one_that_says_the_same():

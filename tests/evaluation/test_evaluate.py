@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tiny
 
-from tdmm_jax import evaluate, runs
 from tdmm_jax.errors import UserError
-from tdmm_jax.evaluation import motion_sets, tables
+from tdmm_jax.evaluation import evaluate, motion_sets, tables
 from tdmm_jax.language import lexicon
 from tdmm_jax.metrics import judge, llm_judge
+from tdmm_jax.runs import locate
 
 
 def scored(run, run_dir, seed=0, network=None, **options):
@@ -43,7 +43,7 @@ def in_processes(tiny_run, folder, seeds) -> list[bytes]:
 
   Each has another order of its sets, too: Python draws it anew for every process.
   """
-  code = "import jax, sys; from tdmm_jax import cli\n"
+  code = "import jax, sys; from tdmm_jax.cli import main as cli\n"
   code += "jax.config.update('jax_disable_most_optimizations', True)\n"  # compile time
   code += "sys.exit(cli.main(sys.argv[1:]))"
 
@@ -170,4 +170,4 @@ def test_an_evaluator_of_another_face_is_refused(loaded_run, tiny_run):
   network.versions = network.versions | {"head": "other"}
   with pytest.raises(UserError, match="evaluator: trained on 'default_v1' version oth"):
     scored(loaded_run, tiny_run, network=network)
-  assert runs.EVALUATOR == "evaluator"
+  assert locate.EVALUATOR == "evaluator"

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tdmm_jax import cli
+from tdmm_jax.cli import main
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import files, tables
@@ -125,10 +125,10 @@ def test_the_command_writes_json_and_tables(folders, tmp_path, capsys):
   pred, ref = folders
   out, page = tmp_path / "s.json", tmp_path / "s.md"
   words = ["evaluate", "--pred", pred, "--ref", ref, "--json", out, "--markdown", page]
-  assert cli.main([str(word) for word in words]) == 0
+  assert main.main([str(word) for word in words]) == 0
   scores = json.loads(out.read_text())
   assert scores["schema_version"] == 2 and scores["motion"]["l2"] > 0
   assert page.read_text().startswith("# pred\n")
   assert "face_error_mm" in capsys.readouterr().out
-  assert cli.main(["evaluate", "--pred", str(pred)]) == 2
+  assert main.main(["evaluate", "--pred", str(pred)]) == 2
   assert "--pred, --ref: give both" in capsys.readouterr().err

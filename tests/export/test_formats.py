@@ -9,15 +9,17 @@ import pytest
 import trimesh
 from pxr import Gf, Usd, UsdGeom, UsdSkel
 
-from tdmm_jax import cli
+from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import files
-from tdmm_jax.face import arkit, arkit_csv, default_head, face_model, io, motion
+from tdmm_jax.face import arkit, face_model, motion
+from tdmm_jax.face.files import arkit_csv, read
+from tdmm_jax.face.head import build
 
 
 @pytest.fixture(scope="module")
 def face():
-  return default_head.build_default_head()
+  return build.build_default_head()
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +110,9 @@ def test_arkit_curves_come_back_as_the_same_curves(face):
 
 def test_arkit_names_what_the_face_does(face):
   smile = np.zeros((1, 50))
-  unit = default_head.ACTION_UNITS.index("lip_corner_puller_l")
+  unit = build.ACTION_UNITS.index("lip_corner_puller_l")
   smile[0, unit] = 0.7
-  expression = smile @ default_head.activation_matrix().T
+  expression = smile @ build.activation_matrix().T
   looks = np.float32([[0, 0.3, 0, 0, 0.3, 0]])  # both eyes to the subject's left
   made = motion.zeros(1).replace(
     expression=expression.astype("f"),
@@ -138,7 +140,7 @@ def test_csv_is_read_at_the_rate_of_its_timecodes(face, tmp_path):
   files.export_motion(path, face, clip.replace(jaw_pose=clip.jaw_pose * [1, 0, 0]))
   curves = arkit_csv.read_csv(path)
   assert curves.fps == 30 and len(curves.weights_TA) == 60
-  back = io.load_motion(path)
+  back = read.load_motion(path)
   assert back.fps == 25 and back.num_frames == 50 and back.face_model == "default_v1"
   assert back.jaw_pose[:, 0].max() > 0.2
   path.write_text("\n".join(path.read_text().splitlines()[:9]))
@@ -166,14 +168,14 @@ def test_flame_layouts_round_trip(face, tmp_path):
   clip = flame_clip()
   said = files.export_motion(tmp_path / "a.flame.npz", face, clip)
   assert said == ["eyelids are left out: this layout has none"]
-  back = io.load_motion(tmp_path / "a.flame.npz")
+  back = read.load_motion(tmp_path / "a.flame.npz")
   for name in ("expression", "jaw_pose", "neck_pose", "head_pose", "eye_pose", "shape"):
     np.testing.assert_array_equal(getattr(back, name), getattr(clip, name))
   with np.load(tmp_path / "a.flame.npz") as arrays:  # allow_pickle=False
     assert arrays["expr"].shape == (5, 100) and arrays["static_offset"].ndim == 3
   said = files.export_motion(tmp_path / "a.smirk.npz", face, clip)
   assert said == ["gaze is left out: SMIRK has none"]
-  back = io.load_motion(tmp_path / "a.smirk.npz")
+  back = read.load_motion(tmp_path / "a.smirk.npz")
   assert back.face_model == "flame2020"
   np.testing.assert_array_equal(back.expression, clip.expression[:, :50])
   np.testing.assert_allclose(
@@ -184,7 +186,7 @@ def test_flame_layouts_round_trip(face, tmp_path):
 
 
 def test_list_shows_every_format(capsys):
-  assert cli.main(["export", "--list"]) == 0
+  assert main.main(["export", "--list"]) == 0
   out = capsys.readouterr().out
   assert [line.split()[0] for line in out.splitlines()] == list(files.FORMATS)
 
@@ -192,7 +194,7 @@ def test_list_shows_every_format(capsys):
 def test_export_on_the_command_line(face, clip, tmp_path, capsys):
   motion.save_motion(tmp_path / "a.npz", clip)
   path = tmp_path / "a.usda"
-  assert cli.main(["export", str(tmp_path / "a.npz"), "-o", str(path), "--light"]) == 0
+  assert main.main(["export", str(tmp_path / "a.npz"), "-o", str(path), "--light"]) == 0
   out, err = capsys.readouterr()
   assert out == f"{path}\n" and "mm at most" in err and path.stat().st_size > 1e5
 
@@ -211,7 +213,7 @@ def test_export_on_the_command_line(face, clip, tmp_path, capsys):
 def test_what_export_refuses(arguments, said, tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   motion.save_motion("a.npz", motion.zeros(2))
-  assert cli.main(["export", *arguments]) == 2
+  assert main.main(["export", *arguments]) == 2
   err = capsys.readouterr().err
   assert err.count("\n") == 1 and all(words in err for words in said)
   assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]

@@ -14,7 +14,9 @@ import trimesh
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import files
-from tdmm_jax.face import default_head, face_model, gltf_motion, motion
+from tdmm_jax.face import face_model, motion
+from tdmm_jax.face.files import gltf_motion
+from tdmm_jax.face.head import build
 
 REPO = pathlib.Path(__file__).parents[2]
 LIMIT_MM = 0.1
@@ -27,7 +29,7 @@ validator.validateBytes(bytes).then(r => console.log(JSON.stringify(r.issues)));
 
 @pytest.fixture(scope="module")
 def face():
-  return default_head.build_default_head()
+  return build.build_default_head()
 
 
 @pytest.fixture(scope="module")

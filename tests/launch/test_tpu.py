@@ -14,7 +14,8 @@ import pytest
 import toy_training
 
 from launch import slices, tpu
-from tdmm_jax import checkpoints, metric_logging
+from tdmm_jax.runs import checkpoints
+from tdmm_jax.train import metric_logging
 
 WHERE = ["--name", "face", "--zone", "us-west4-a", "--project", "my-project"]
 KIND = ["--accelerator_type", "v5litepod-16"]
@@ -211,7 +212,7 @@ def test_a_failed_training_ends_the_watch_with_its_code(
   def pack(archive):
     script = "import sys\nprint('train: error: no such key')\nsys.exit(2)\n"
     toy_training.pack_files(
-      archive, {"tdmm_jax/__init__.py": "", "tdmm_jax/train.py": script}
+      archive, {"tdmm_jax/__init__.py": "", "tdmm_jax/train/": script}
     )
 
   monkeypatch.setattr(slices, "pack_code", pack)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tdmm_jax.face import face_model, motion_vector
+from tdmm_jax.face import face_model, load_model, motion_vector
 from tdmm_jax.metrics import geometry, reconstruction
 
 
@@ -14,7 +14,7 @@ def random_motions(lengths, num_params, seed):
 
 
 def test_a_corpus_is_scored_as_its_clips():
-  face = face_model.load_face_model("default_v1")
+  face = load_model.load_face_model("default_v1")
   lengths, width = (70, 12, 64, 5), face.num_expression + motion_vector.NUM_POSE
   rng = np.random.default_rng(1)
   truth = random_motions(lengths, width, 0)

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from tdmm_jax.face import face_model, motion_vector
+from tdmm_jax.face import face_model, load_model, motion_vector
 from tdmm_jax.metrics import geometry, smoothness
 
 
 def test_jitter_is_geometrys_over_all_windows():
-  face = face_model.load_face_model("default_v1")
+  face = load_model.load_face_model("default_v1")
   width = face.num_expression + motion_vector.NUM_POSE
   rng = np.random.default_rng(0)
   vectors = [

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 import t5_folders
 
-from tdmm_jax import pretrained
 from tdmm_jax.decoding import sample
-from tdmm_jax.models import t5, t5_layouts
+from tdmm_jax.models import pretrained, t5, t5_layouts
 
 PEER = pathlib.Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 NEW_TOKENS = 12

@@ -7,9 +7,11 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from tdmm_jax import cli, cli_files
+from tdmm_jax.cli import files as cli_files
+from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import default_head, motion
+from tdmm_jax.face import motion
+from tdmm_jax.face.head import build
 from tdmm_jax.render import clip, heat_map, scene, video
 
 SMALL = {"size": 96}
@@ -17,7 +19,7 @@ SMALL = {"size": 96}
 
 @pytest.fixture(scope="module")
 def face():
-  return default_head.build_default_head()
+  return build.build_default_head()
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def test_command_line_with_video_sound_and_sheet(pair, tmp_path, capsys):
   out = tmp_path / "out.mp4"
   options = ["--size", "96", "--video", str(tmp_path / "real.mp4")]
   options += ["--audio", str(tmp_path / "tone.wav"), "--caption", "Both."]
-  assert cli.main(["render", *files, "-o", str(out), *options]) == 0
+  assert main.main(["render", *files, "-o", str(out), *options]) == 0
   frames, fps = video.read_video(out)
   assert fps == 25 and len(frames) == 6 and frames.shape[2] == 128 + 2 * (96 + 8)
   assert np.abs(frames[0, 40:56, 20:100].astype(int) - 90).max() < 12  # the real one
@@ -97,7 +99,7 @@ def test_command_line_with_video_sound_and_sheet(pair, tmp_path, capsys):
   assert "Audio: aac" in log and "Duration: 00:00:00.2" in log
   sheet = tmp_path / "sheet.png"
   options = ["--size", "96", "--frames", "3", "--label", "A", "--label", "B"]
-  assert cli.main(["render", *files, "-o", str(sheet), *options]) == 0
+  assert main.main(["render", *files, "-o", str(sheet), *options]) == 0
   assert sheet.read_bytes().startswith(b"\x89PNG")
   capsys.readouterr()
 

@@ -9,8 +9,8 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 
-from tdmm_jax import runs
 from tdmm_jax.render import contact_sheet, report, report_tables, video
+from tdmm_jax.runs import locate
 
 SUMMARY = {
   "seconds": {"total": 640.2, "install": 31.0, "corpus": 60.0, "tokenizer": 170.0},
@@ -151,7 +151,7 @@ def test_every_summary_key_is_in_some_row():
 
 
 def test_what_an_evaluation_measures_has_words_and_not_its_key():
-  scores = json.loads((runs.RELEASE_DIR / "scores.json").read_text())
+  scores = json.loads((locate.RELEASE_DIR / "scores.json").read_text())
   summary = {name: scores[name] for name in ("tokenizer", "m2l", "l2m")}
   summary["corpus"] = {
     "clips": 3,

@@ -14,8 +14,8 @@ from PIL import Image
 
 from data_prep import track_landmarks
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import io
 from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.face.files import read
 from tdmm_jax.render import video
 
 SLOW_MS = 240_000  # a shared machine compiles slowly; nothing here waits this long
@@ -100,7 +100,7 @@ def test_a_prompt_becomes_a_moving_head_and_a_file(page, tmp_path):
     page.page.click("#files a")
   path = tmp_path / waited.value.suggested_filename
   waited.value.save_as(path)
-  assert io.load_motion(path).num_frames == 30
+  assert read.load_motion(path).num_frames == 30
 
 
 def test_the_timeline_is_dragged_and_writes_its_text(page):

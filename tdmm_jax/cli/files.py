@@ -1,0 +1,201 @@
+"""The commands of `tdmm` that turn motions into files and files into motions.
+
+Like `cli`: arguments in, library calls, results printed.
+"""
+
+import logging
+import sys
+
+from tdmm_jax.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+# Those of render.scene, which takes seconds to import; a test compares the two.
+VIEWS = (
+  *("front", "three_quarter", "side", "three_quarter_right", "side_right"),
+  *("face", "mouth"),
+)
+
+
+def add_commands(add, add_json, add_face_model, say) -> None:
+  """Adds `render`, `export` and `fit`.
+
+  Args:
+    add: (name, function, text) -> the command's parser.
+    add_json, add_face_model: add those options to a parser.
+    say: (args, lines, **content) prints a command's result.
+  """
+
+  def add_motion(name, function, text, **motion):
+    command = add(name, function, text)
+    command.set_defaults(say=say)
+    command.add_argument("motion", metavar="MOTION", **motion)
+    return command
+
+  render = add_motion(
+    "render",
+    _render,
+    "Render motions to a video or a contact sheet.",
+    nargs="+",
+    help="any known layout; several are shown side by side",
+  )
+  render.add_argument(
+    "-o", "--output", required=True, help="clip.mp4, clip.gif or sheet.png"
+  )
+  render.add_argument("--view", choices=VIEWS, default="front", help="(default: front)")
+  render.add_argument("--size", type=int, default=512, help="pixels (default: 512)")
+  render.add_argument("--caption", default="", help="text under the picture")
+  render.add_argument(
+    "--label", action="append", default=[], help="over a motion; once for each"
+  )
+  render.add_argument("--video", metavar="FILE", help="a real video, shown first")
+  render.add_argument(
+    "--audio", metavar="FILE", help="lay the sound of a wav or mp4 under"
+  )
+  render.add_argument("--wireframe", action="store_true", help="with the mesh's edges")
+  render.add_argument(
+    "--error",
+    action="store_true",
+    help="paint the others by their distance to the first motion, with a bar in mm",
+  )
+  render.add_argument(
+    "--error_max", type=float, metavar="MM", help="where the bar ends"
+  )
+  render.add_argument(
+    "--frames", type=int, default=8, help="pictures in a row of a sheet (default: 8)"
+  )
+  render.add_argument(
+    "--identity", action="store_true", help="with the motion's own identity"
+  )
+  add_face_model(render)
+  add_json(render)
+
+  export = add_motion(
+    "export",
+    _export,
+    "Write a motion in a format that other tools open.",
+    nargs="?",
+    help="any known layout",
+  )
+  export.add_argument(
+    "-o", "--output", metavar="FILE", help="its suffix says the format; see --list"
+  )
+  export.add_argument("--list", action="store_true", help="show the formats and stop")
+  export.add_argument(
+    "--light",
+    action="store_true",
+    help="GLB and USD without pose correctives; prints the error in mm",
+  )
+  export.add_argument(
+    "--signed",
+    action="store_true",
+    help="GLB with weights of either sign: half the file, but Blender clamps them",
+  )
+  export.add_argument(
+    "--mean_head", action="store_true", help="without the motion's own identity"
+  )
+  export.add_argument(
+    "--fps", type=float, help="of a file that does not say it (default: 25)"
+  )
+  add_face_model(export)
+  add_json(export)
+
+  fit = add("fit", _fit, "Fit a motion to meshes, ARKit curves, landmarks or a video.")
+  fit.set_defaults(say=say)
+  fit.add_argument(
+    "source",
+    nargs="+",
+    metavar="SOURCE",
+    help="a folder of .obj or .ply (the face model's topology), such files, an npz of "
+    "vertices, ARKit's csv, an npz of mediapipe landmarks, or a video",
+  )
+  fit.add_argument("-o", "--output", required=True, help="motion.npz")
+  fit.add_argument("--fps", type=float, help="of meshes (default: 25), or of a csv")
+  fit.add_argument(
+    "--scale", type=float, default=1.0, help="metres per unit of the meshes"
+  )
+  fit.add_argument(
+    "--mean_head", action="store_true", help="do not fit the meshes' identity"
+  )
+  add_face_model(fit)
+  add_json(fit)
+
+
+def _render(args) -> None:
+  from tdmm_jax.render import clip
+
+  style = clip.Style(
+    view=args.view,
+    size=args.size,
+    identity=args.identity,
+    wireframe=args.wireframe,
+    error=args.error,
+    error_max_mm=args.error_max,
+    caption=args.caption,
+    labels=tuple(args.label),
+    sheet_frames=args.frames,
+  )
+  clip.check(args.output, style, len(args.motion), args.audio)
+  from tdmm_jax.face import load_model
+  from tdmm_jax.face.files import read
+
+  motions = [read.load_motion(path) for path in args.motion]
+  face = load_model.load_face_model(args.face_model)
+  for path, motion in zip(args.motion, motions):
+    if motion.face_model != face.name:
+      raise UserError(
+        f"{path}: its coefficients belong to '{motion.face_model}', not to "
+        f"'{face.name}'; give that model's file with --face_model"
+      )
+  done = clip.render(args.output, face, motions, style, args.video, args.audio)
+  _LOG.info("%d frames, %.0f frames/s", done["frames"], done["frames_per_s"])
+  for path, mean, most in zip(
+    args.motion[1:], done.get("error_mm", []), done.get("error_max_mm", [])
+  ):
+    if not (args.quiet or args.json):
+      print(f"tdmm: {path}: {mean:.3f} mm mean, {most:.3f} mm max", file=sys.stderr)
+  args.say(args, args.output, **done)
+
+
+def _export(args) -> None:
+  from tdmm_jax.export import files
+
+  if args.list:
+    lines = [f"{suffix:11} {what}" for suffix, what in files.FORMATS.items()]
+    args.say(args, "\n".join(lines), formats=files.FORMATS)
+    return
+  if args.motion is None or args.output is None:
+    raise UserError("export: give MOTION and -o FILE, or --list; see --help")
+  files.format_of(args.output)
+  from tdmm_jax.face import load_model
+  from tdmm_jax.face.files import read
+
+  motion = read.load_motion(args.motion, args.fps)
+  face = load_model.load_face_model(args.face_model)
+  said = files.export_motion(
+    args.output, face, motion, args.light, not args.mean_head, args.signed
+  )
+  if not (args.quiet or args.json):
+    for sentence in said:
+      print(f"tdmm: {sentence}", file=sys.stderr)
+  args.say(args, args.output, file=args.output, notes=said)
+
+
+def _fit(args) -> None:
+  if not str(args.output).lower().endswith(".npz"):
+    raise UserError(f"{args.output}: a motion is written as .npz; end the name in it")
+  if not args.scale > 0 or (args.fps is not None and not 1 <= args.fps <= 1000):
+    raise UserError("--scale must be above 0 and --fps from 1 to 1000; see --help")
+  from tdmm_jax.face import load_model
+  from tdmm_jax.face import motion as motion_lib
+  from tdmm_jax.face.fit import sources
+
+  face = load_model.load_face_model(args.face_model)
+  made, said = sources.fit_source(
+    args.source, face, args.face_model, args.fps, args.scale, not args.mean_head
+  )
+  motion_lib.save_motion(args.output, made)
+  if not (args.quiet or args.json):
+    print(f"tdmm: {said}", file=sys.stderr)
+  args.say(
+    args, args.output, file=args.output, frames=made.num_frames, fps=made.fps, fit=said
+  )

@@ -1,0 +1,365 @@
+"""The `tdmm` command. Reads arguments, calls the library, prints; no logic of its own.
+
+Exit codes: 0 done, 1 a fault of the program, 2 the user's error, 130 interrupted.
+"""
+
+# PYTHON_ARGCOMPLETE_OK
+
+import argparse
+import json
+import logging
+import pathlib
+import sys
+import time
+
+from tdmm_jax import __version__, host
+from tdmm_jax.cli import evaluate, terminal, tokens
+from tdmm_jax.cli import files as cli_files
+from tdmm_jax.errors import UserError
+from tdmm_jax.runs import locate
+
+_LOG = logging.getLogger(__name__)
+JSON_VERSION = 1  # of everything that --json prints
+
+
+def _load(args):
+  import tdmm_jax
+
+  start = time.perf_counter()
+  directory = locate.find(args.run)
+  face = tdmm_jax.load(directory)
+  _LOG.info("loaded %s in %.1f s", locate.title(directory), time.perf_counter() - start)
+  return face
+
+
+def _print(args, lines: str, /, **content) -> None:
+  """A command's result: lines for people, or with --json one JSON document."""
+  if args.json:
+    lines = json.dumps({"schema_version": JSON_VERSION, **content}, indent=2)
+  print(lines)
+
+
+def _warn_unknown(prompt: str) -> None:
+  from tdmm_jax.language import lexicon
+
+  if not lexicon.known_word(prompt):
+    near = ", ".join(lexicon.nearest_words(prompt, 3))
+    _LOG.warning(
+      "no word of %r is in the lexicon; the nearest known words are: %s", prompt, near
+    )
+
+
+def _sampling(args) -> dict:
+  """The sampling options of a command, as `Face` takes them."""
+  names = ("temperature", "top_p", "guidance", "top_k", "repetition_penalty")
+  return {name: getattr(args, name) for name in names}
+
+
+def _requests(args) -> list[tuple[str, str, float]]:
+  """(name, prompt, seconds) of what `generate` is asked for."""
+  if sum(x is not None for x in (args.prompt, args.prompts, args.timeline)) != 1:
+    raise UserError(
+      "PROMPT: give one prompt in quotes, or --prompts FILE, or --timeline TEXT, and "
+      "not both"
+    )
+  if args.num < 1:
+    raise UserError(f"--num {args.num}: out of range; ask for at least 1")
+  if args.prompts:
+    from tdmm_jax.language import prompt_file
+
+    return prompt_file.read(pathlib.Path(args.prompts), args.seconds)
+  if args.num == 1:
+    return [("motion", args.prompt, args.seconds)]
+  return [(f"motion_{i}", args.prompt, args.seconds) for i in range(args.num)]
+
+
+def _generate(args) -> None:
+  requests = _requests(args)
+  if args.timeline:
+    from tdmm_jax.language import timeline
+
+    segments = timeline.parse(args.timeline)
+    asked = [(s.prompt, s.stop_s - s.start_s) for s in segments]
+  else:
+    asked = [(prompt, seconds) for _, prompt, seconds in requests]
+  face = _load(args)
+  sampling = face.sampling(**_sampling(args))
+  for prompt, seconds in asked:
+    face.check_request(prompt, seconds)
+  for prompt in dict.fromkeys(prompt for prompt, _ in asked):
+    _warn_unknown(prompt)
+  names, prompts, seconds = zip(*requests)
+  start = time.perf_counter()
+  files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
+  if args.prompts:
+    from tdmm_jax.generate import batch
+
+    with terminal.progress(len(requests), "motions", args.quiet) as bar:
+      batch.run(face, requests, args.out, args.seed, sampling, bar.update)
+  elif args.timeline:
+    prompts, seconds = [args.timeline] * args.num, [segments[-1].stop_s] * args.num
+    for seed, file in enumerate(files, start=args.seed):
+      face.timeline(segments, seed, **_sampling(args)).save(file)
+  else:
+    motions = face.generate_many(prompts, seconds, args.seed, **_sampling(args))
+    for file, motion in zip(files, motions, strict=True):
+      motion.save(file)
+  _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
+  made = [
+    {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed}
+    for f, p, s in zip(files, prompts, seconds)
+  ]
+  _print(args, "\n".join(map(str, files)), motions=made)
+
+
+def _edit(args) -> None:
+  from tdmm_jax.face.files import read
+  from tdmm_jax.generate import editing
+
+  start, stop = editing.parse_frames(args.frames)
+  motion = read.load_motion(args.motion)
+  editing.check_frames(motion, start, stop)
+  face = _load(args)
+  face.codec.check(motion, args.motion)
+  edited = face.edit(motion, args.prompt, start, stop, args.seed, **_sampling(args))
+  _warn_unknown(args.prompt)
+  edited.save(args.output)
+  _print(args, args.output, file=args.output, prompt=args.prompt, frames=[start, stop])
+
+
+def _continue(args) -> None:
+  from tdmm_jax.face.files import read
+
+  motion = read.load_motion(args.motion)
+  face = _load(args)
+  face.codec.check(motion, args.motion)
+  options = (args.seconds, args.prompt, args.seed)
+  longer = face.extend(motion, *options, **_sampling(args))
+  longer.save(args.output)
+  length = longer.num_frames / longer.fps
+  _print(args, args.output, file=args.output, prompt=args.prompt, seconds=length)
+
+
+def _describe(args) -> None:
+  from tdmm_jax.face.files import read
+
+  motion = read.load_motion(args.motion)
+  face = _load(args)
+  face.check_motion(motion, args.motion)
+  text = face.describe(motion, args.question, args.beams)
+  from tdmm_jax.language import lexicon
+
+  _print(
+    args,
+    text,
+    motion=args.motion,
+    question=args.question,
+    text=text,
+    attributes=lexicon.parse(text),
+  )
+
+
+def _studio(args) -> None:
+  from tdmm_jax.studio import server
+
+  server.serve(_load(args), args.host, args.port)
+
+
+def _completion(args) -> None:
+  print(terminal.completion_code(args.shell))
+
+
+class _Version(argparse.Action):
+  """Prints the program's version and the checkpoint that commands use by default."""
+
+  def __call__(self, parser, *_):
+    try:
+      checkpoint = locate.title(locate.find())
+    except UserError:
+      checkpoint = "none; `make demo` trains one"
+    print(f"tdmm {__version__}\ncheckpoint: {checkpoint}")
+    parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = terminal.Parser(
+    prog="tdmm",
+    description="Facial motion as a language: text to 3D face motion, and back.",
+    epilog='Start with `make demo`; then: tdmm generate "A woman smiles broadly, then '
+    'nods twice." --out out/ && tdmm render out/motion.npz -o clip.mp4',
+  )
+  parser.add_argument(
+    "--version", action=_Version, nargs=0, help="print version and checkpoint, and exit"
+  )
+  commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+  def add(name, function, text):
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(function=function)
+    command.add_argument(
+      "--debug", action="store_true", help="show the traceback of an error"
+    )
+    loudness = command.add_mutually_exclusive_group()
+    loudness.add_argument(
+      "-q", "--quiet", action="store_true", help="no warnings, no progress"
+    )
+    loudness.add_argument(
+      "-v", "--verbose", action="store_true", help="say what is done, and how long"
+    )
+    return command
+
+  def add_json(command):
+    command.add_argument(
+      "--json", action="store_true", help="print the result as one JSON document"
+    )
+
+  def add_run(command):
+    command.add_argument(
+      "--run", help='run directory (default: "release" if it is there, or runs/demo)'
+    )
+
+  def add_face_model(command):
+    command.add_argument(
+      "--face_model",
+      default="default_v1",
+      help="default_v1, or the path of generic_model.pkl or flame2023.pkl",
+    )
+
+  def add_sampling(command):
+    command.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
+    command.add_argument(
+      "--temperature", type=float, default=1.0, help="0 is greedy (default: 1)"
+    )
+    command.add_argument(
+      "--top_p", type=float, default=0.9, help="nucleus sampling (default: 0.9)"
+    )
+    command.add_argument(
+      "--top_k", type=int, default=0, help="the K likeliest tokens only (default: all)"
+    )
+    command.add_argument(
+      "--repetition_penalty",
+      type=float,
+      default=1.0,
+      metavar="R",
+      help="above 1: tokens that have occurred become less likely (default: 1)",
+    )
+    command.add_argument(
+      "--guidance",
+      type=float,
+      metavar="G",
+      help="how closely to follow the prompt: 1 is no guidance, 4 exaggerates "
+      "(default: the run's own)",
+    )
+
+  generate = add("generate", _generate, "Turn a sentence into a face motion (npz).")
+  generate.add_argument(
+    "prompt", nargs="?", metavar="PROMPT", help="what the face does"
+  )
+  generate.add_argument(
+    "--prompts",
+    metavar="FILE",
+    help="JSON lines of clip_id, prompt[, seconds]; goes on where it was interrupted",
+  )
+  generate.add_argument(
+    "--seconds", type=float, default=4.0, help="length, up to 600 (default: 4)"
+  )
+  generate.add_argument("--num", type=int, default=1, help="variants (default: 1)")
+  generate.add_argument(
+    "--timeline",
+    metavar="TEXT",
+    help='prompts in their times, s: "0-3: a slight smile; 3-7: surprise, nodding"',
+  )
+  add_sampling(generate)
+  generate.add_argument("--out", default=".", help="output directory (default: .)")
+  add_run(generate)
+  add_json(generate)
+
+  edit = add("edit", _edit, "Make some frames of a motion anew; copy the others.")
+  edit.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  edit.add_argument("prompt", metavar="PROMPT", help="what the face does there")
+  edit.add_argument(
+    "--frames", required=True, metavar="A-B", help="frames A to B - 1, as 40-80"
+  )
+  add_sampling(edit)
+  edit.add_argument("-o", "--output", default="edited.npz", help="default: edited.npz")
+  add_run(edit)
+  add_json(edit)
+
+  go_on = add("continue", _continue, "Make a motion longer; what is there is copied.")
+  go_on.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  go_on.add_argument(
+    "prompt", nargs="?", metavar="PROMPT", help="default: the motion's own description"
+  )
+  go_on.add_argument(
+    "--seconds", type=float, default=4.0, help="how much is added (default: 4)"
+  )
+  add_sampling(go_on)
+  go_on.add_argument(
+    "-o", "--output", default="continued.npz", help="default: continued.npz"
+  )
+  add_run(go_on)
+  add_json(go_on)
+
+  describe = add("describe", _describe, "Turn a face motion into a sentence.")
+  describe.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  describe.add_argument(
+    "--question", help='ask about it instead, e.g. "Does the head move?"'
+  )
+  describe.add_argument(
+    "--beams", type=int, default=1, help="beam search over so many (default: 1, greedy)"
+  )
+  add_run(describe)
+  add_json(describe)
+
+  cli_files.add_commands(add, add_json, add_face_model, _print)
+  tokens.add_commands(add, add_run, add_json, _print)
+
+  evaluate.add_command(add, add_run, add_face_model, _load)
+
+  studio = add("studio", _studio, "Serve a page to make, see and describe motions.")
+  studio.add_argument("--port", type=int, default=7860, help="default: 7860")
+  studio.add_argument(
+    "--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only"
+  )
+  add_run(studio)
+
+  completion = add("completion", _completion, "Print the code of Tab completion.")
+  completion.add_argument(
+    "shell",
+    nargs="?",
+    choices=terminal.SHELLS,
+    default="bash",
+    help='default: bash. Put eval "$(tdmm completion)" into ~/.bashrc',
+  )
+  return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Runs one command; returns the exit code."""
+  host.one_device_a_core()
+  parser = _parser()
+  terminal.complete(parser)
+  args = parser.parse_args(argv)
+  try:
+    with terminal.Log(args.quiet, args.verbose):
+      args.function(args)
+  except UserError as error:
+    if args.debug:
+      raise
+    terminal.error(str(error))
+    return 2
+  except OSError as error:
+    if args.debug or error.filename is None:
+      raise
+    terminal.error(
+      f"{error.filename}: {error.strerror}; check the path and its permissions"
+    )
+    return 2
+  except KeyboardInterrupt:
+    print("tdmm: interrupted", file=sys.stderr)
+    return 130
+  return 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,257 @@
+"""A trained geometry tokenizer, ready to use: FaceMotion in, codes out, and back."""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from etils import epath
+
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import load_model, motion_vector
+from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.models import conv_vq, motion_tokenizer
+from tdmm_jax.runs import checkpoints
+
+CONFIG_FILE = "config.json"
+_BATCH = 16
+_LENGTH_MULTIPLE = 64  # few compiled shapes; padding never changes a token
+_WINDOW = 1_024  # frames at a time of a longer motion, so that memory stays bounded
+
+
+def training_vertices(face, num_vertices: int, lip_weight: float) -> np.ndarray:
+  """A fixed, area-weighted sample of the face region's vertices, lips more often.
+
+  Returns:
+    int32[num_vertices'] sorted vertex ids, num_vertices' <= num_vertices.
+  """
+  region = np.asarray(face.regions["face"])
+  weight = np.asarray(face.vertex_areas)[region].astype(np.float64)
+  weight = weight * np.where(np.isin(region, face.regions["lips"]), lip_weight, 1.0)
+  size = min(num_vertices, int((weight > 0).sum()))
+  rng = np.random.default_rng(0)
+  picked = rng.choice(region, size, replace=False, p=weight / weight.sum())
+  return np.sort(picked).astype(np.int32)
+
+
+def build_model(config: ml_collections.ConfigDict, num_expression: int):
+  """The network of a config: a MotionTokenizer ("temporal") or a ConvVQ ("t2m_gpt").
+
+  Raises:
+    UserError: `config.model.network` is unknown.
+  """
+  networks = {
+    "temporal": motion_tokenizer.MotionTokenizer,
+    "t2m_gpt": conv_vq.ConvVQ,
+  }
+  model = config.model.to_dict()
+  network = model.pop("network")
+  if network not in networks:
+    raise UserError(
+      f"config.model.network: {network!r}; choose 'temporal' or 't2m_gpt'"
+    )
+  num_vertices = model.pop("num_vertices")
+  model.pop("lip_weight")
+  return networks[network](
+    **model,
+    num_params=num_expression + motion_vector.NUM_POSE,
+    num_geometry=num_vertices * 3,
+  )
+
+
+class MotionCodec:
+  """Encodes and decodes motions of any length with a trained tokenizer.
+
+  Attributes:
+    face: the full FaceModel the coefficients belong to.
+    num_codes: codebook size; frame t's code lies in the share of phase
+      t mod num_phases.
+    num_refinements: R, further codes of a frame beside its base code. All methods
+      but those of refined windows are about base codes alone.
+    version: identifies the trained tokenizer; stored by language models.
+  """
+
+  def __init__(self, config, variables: dict, face, version: str):
+    self.config, self.face, self.version = config, face, version
+    self.variables = variables
+    ids = training_vertices(face, config.model.num_vertices, config.model.lip_weight)
+    self.subset = face_lib.vertex_subset(face, ids)
+    self.model = build_model(config, face.num_expression)
+    self.num_phases = self.model.num_phases
+    self.num_refinements = self.model.num_refinements
+    self.num_codes = self.model.num_codes
+    self._encode = jax.jit(functools.partial(_encode, self.model))
+    self._encode_refined = jax.jit(
+      functools.partial(_encode, self.model, method="encode_refined")
+    )
+    self._decode = jax.jit(functools.partial(_decode, self.model))
+    self._decode_refined = jax.jit(
+      functools.partial(_decode, self.model, method="decode_refined")
+    )
+
+  @property
+  def reach(self) -> int:
+    """How many frames to each side a decoded frame depends on."""
+    return self.model.reach
+
+  @property
+  def std_P(self) -> np.ndarray:
+    """Standard deviations of the training set's motion vectors, float32[P]."""
+    return np.asarray(self.variables["stats"]["params_std"])
+
+  def code_vectors(self) -> np.ndarray:
+    """float32[K, N]: what the decoder is given for each code."""
+    codes_K = jnp.arange(self.num_codes)
+    vectors_KN = self.model.apply(self.variables, codes_K, method="code_vectors")
+    return np.asarray(vectors_KN)
+
+  def encode_window(self, vectors_BTP, mask_BT) -> np.ndarray:
+    """Codes int32[B, T]; mask 0 = outside the motion. Frame 0 is of phase 0.
+
+    Exact where all of a frame's `reach` lies in the window or outside the motion.
+    """
+    return np.asarray(self._encode(self.variables, self.subset, vectors_BTP, mask_BT))
+
+  def decode_window(self, codes_BT, mask_BT) -> np.ndarray:
+    """Motion vectors float32[B, T, P]; mask 0 = outside the motion.
+
+    Exact where all of a frame's `reach` lies in the window or outside the motion.
+    """
+    return np.asarray(self._decode(self.variables, codes_BT, mask_BT))
+
+  def encode_refined_window(self, vectors_BTP, mask_BT) -> np.ndarray:
+    """`encode_window` with the refinements: int32[B, T, 1 + R], the base code first."""
+    return np.asarray(
+      self._encode_refined(self.variables, self.subset, vectors_BTP, mask_BT)
+    )
+
+  def decode_refined_window(self, codes_BTL, mask_BT) -> np.ndarray:
+    """`decode_window` of base codes and 0 to R refinements of each."""
+    return np.asarray(self._decode_refined(self.variables, codes_BTL, mask_BT))
+
+  def encode(self, motions: Sequence[motion_lib.FaceMotion]) -> list[np.ndarray]:
+    """Codes int32[T] of each motion.
+
+    Raises:
+      UserError: a motion of another face model, or of another number of coefficients.
+    """
+    vectors = []
+    for motion in motions:
+      self.check(motion)
+      vectors.append(motion_vector.from_motion(motion))
+    return self.encode_vectors(vectors)
+
+  def check(self, motion: motion_lib.FaceMotion, where: str = "motion") -> None:
+    """Raises UserError, which names `where`, unless it is in this codec's basis."""
+    if motion.face_model != self.face.name:
+      raise UserError(
+        f"{where}: its coefficients belong to '{motion.face_model}', this run was "
+        f"trained on '{self.face.name}'; convert it through vertices, or use a run "
+        f"trained on '{motion.face_model}'"
+      )
+    if motion.num_expression != self.face.num_expression:
+      raise UserError(
+        f"{where}: {motion.num_expression} expression coefficients, this run was "
+        f"trained with {self.face.num_expression}; export it again with that many"
+      )
+
+  def encode_vectors(self, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Codes int32[T] of motion vectors float32[T, P]."""
+    return self._long(self.encode_window, vectors)
+
+  def decode_vectors(self, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Motion vectors float32[T, P] of codes int[T]."""
+    return self._long(self.decode_window, codes)
+
+  def _long(self, call, items: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """`_batched` of items that are cut into pieces which overlap by the reach."""
+    cuts = [(i, *cut) for i, x in enumerate(items) for cut in self._pieces(len(x))]
+    parts = _batched(call, [items[i][first:last] for i, first, last, _ in cuts])
+    kept = [part[keep] for part, (_, _, _, keep) in zip(parts, cuts, strict=True)]
+    whole: list[list] = [[] for _ in items]
+    for (i, *_), part in zip(cuts, kept, strict=True):
+      whole[i].append(part)
+    return [np.concatenate(pieces) for pieces in whole]
+
+  def _pieces(self, length: int):
+    """(first, last, what is kept of it) of the pieces of a motion of so many frames.
+
+    A piece starts at a multiple of the phases, for frame t's is t mod num_phases.
+    """
+    if length <= _WINDOW:
+      yield 0, length, slice(0, length)
+      return
+    margin = -(-self.reach // self.num_phases) * self.num_phases
+    step = max((_WINDOW - 2 * margin) // self.num_phases, 1) * self.num_phases
+    for start in range(0, length, step):
+      first, stop = max(start - margin, 0), min(start + step, length)
+      yield first, min(stop + margin, length), slice(start - first, stop - first)
+
+  def decode(self, codes: Sequence[np.ndarray]) -> list[motion_lib.FaceMotion]:
+    """FaceMotions of codes, identity and translation zero."""
+    return [
+      motion_vector.to_motion(vectors, self.face.name)
+      for vectors in self.decode_vectors(codes)
+    ]
+
+
+def _encode(model, variables, subset, vectors_BTP, mask_BT, method="encode"):
+  geometry_BTG = face_lib.vector_geometry(subset, vectors_BTP)
+  return model.apply(variables, geometry_BTG, vectors_BTP, mask_BT, method=method)
+
+
+def _decode(model, variables, codes, mask_BT, method="decode"):
+  return model.apply(variables, codes, mask_BT, method=method)
+
+
+def _batched(call, items: Sequence[np.ndarray]) -> list[np.ndarray]:
+  """Runs `call(values, mask)` over padded batches of like lengths; order is kept."""
+  padded = lambda n: -(-n // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
+  order = sorted(range(len(items)), key=lambda i: len(items[i]))
+  results: list = [None] * len(items)
+  for start in range(0, len(order), _BATCH):
+    group = order[start : start + _BATCH]
+    length = padded(max(len(items[i]) for i in group))
+    rows = _BATCH if len(items) > 1 else 1
+    values = np.zeros((rows, length, *items[group[0]].shape[1:]), items[0].dtype)
+    mask = np.zeros((rows, length), np.float32)
+    for row, i in enumerate(group):
+      values[row, : len(items[i])] = items[i]
+      mask[row, : len(items[i])] = 1.0
+    out = np.asarray(call(jnp.asarray(values), jnp.asarray(mask)))
+    for row, i in enumerate(group):
+      results[i] = out[row, : len(items[i])]
+  return results
+
+
+def load(workdir, face_model: str | None = None) -> MotionCodec:
+  """Loads a trained tokenizer.
+
+  Args:
+    workdir: where `tdmm_jax.train` trained it.
+    face_model: "default_v1" or the path of a FLAME file; default: the config's.
+
+  Raises:
+    UserError: nothing trained there, or the face model's version differs.
+  """
+  workdir = epath.Path(workdir)
+  if not checkpoints.has_checkpoint(workdir):
+    raise UserError(
+      f"{workdir}: no trained tokenizer here; run `make demo` or name another --run"
+    )
+  stored = checkpoints.read_json(workdir / CONFIG_FILE)
+  # Tokenizers trained before there was a choice do not name their network.
+  stored["config"]["model"].setdefault("network", "temporal")
+  config = ml_collections.ConfigDict(stored["config"])
+  face = load_model.load_face_model(face_model or config.face_model)
+  if face.version != stored["versions"]["head"]:
+    raise UserError(
+      f"{workdir}: trained on face model version {stored['versions']['head']}, but "
+      f"'{face.name}' is version {face.version} here; train the tokenizer again"
+    )
+  restored = checkpoints.restore_model(workdir)
+  variables = {**restored["collections"], "params": restored["params"]}
+  return MotionCodec(config, variables, face, stored["versions"]["tokenizer"])

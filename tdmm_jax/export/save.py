@@ -1,0 +1,70 @@
+"""One motion, many kinds of file: the suffix says which.
+
+| suffix | what is written |
+|---|---|
+| .mp4, .gif | a video of the face |
+| .npz | the motion itself, which every command reads |
+| .glb, .usd, .csv, .obj, ... | what `export.files.FORMATS` lists |
+"""
+
+import pathlib
+
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import motion as motion_lib
+
+VIDEO_SUFFIXES = (".mp4", ".gif")
+VIDEO_SIZE = 512  # pixels
+
+
+def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
+  """Writes the motion under a temporary name, then renames it.
+
+  Args:
+    motion: FaceMotion.
+    path: its suffix says the kind; see the table above.
+    face_model: the FaceModel of the motion's coefficients; needed to draw a motion
+      that is not in the default head's basis.
+
+  Raises:
+    UserError: unknown suffix, a broken motion, no face model, no folder to write to.
+  """
+  path = pathlib.Path(path)
+  suffix = path.suffix.lower()
+  if path.name.lower().endswith(".npz") and path.name.count(".") == 1:
+    motion_lib.save_motion(path, motion)
+    return
+  from tdmm_jax.export import files  # it reaches JAX and the renderer
+
+  if suffix in VIDEO_SUFFIXES:
+    _save_video(motion, path, _face_of(motion, path, face_model))
+    return
+  files.format_of(path, others=VIDEO_SUFFIXES)
+  files.export_motion(path, _face_of(motion, path, face_model), motion)
+
+
+def _face_of(motion, path, face_model):
+
+  if face_model is not None:
+    return face_model
+  if motion.face_model != "default_v1":
+    raise UserError(
+      f"{path}: the motion is in basis '{motion.face_model}', whose model file is "
+      "needed to draw it; load it with tdmm_jax.face.load_model.load_face_model and "
+      "give it as face_model"
+    )
+  from tdmm_jax.face import load_model
+
+  return load_model.load_face_model(motion.face_model)
+
+
+def _save_video(motion, path: pathlib.Path, face_model) -> None:
+  from tdmm_jax.face import face_model as face_lib
+  from tdmm_jax.render import scene, video
+
+  vertices = face_lib.motion_vertices(face_model, motion)
+  frames = scene.draw_frames(face_model, vertices, (VIDEO_SIZE, VIDEO_SIZE))
+  video.write_video(path, frames, motion.fps)
+
+
+# A method for users, attached here, so that `face` knows nothing of formats.
+motion_lib.FaceMotion.save = save

@@ -1,0 +1,447 @@
+"""A trained run, ready to use: sentences to motions and motions to sentences.
+
+import tdmm_jax
+face = tdmm_jax.load("runs/demo")
+motion = face.generate("A woman smiles broadly, then nods twice.", seconds=4)
+print(face.describe(motion))
+motion.save("smile.npz")
+motion.save("smile.mp4")
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from collections.abc import Collection, Iterator, Sequence
+
+import jax
+import ml_collections
+import numpy as np
+
+from tdmm_jax import vocab as vocab_lib
+from tdmm_jax.codec import motion_codec
+from tdmm_jax.data import tasks
+from tdmm_jax.decoding import beam, constraints, sample, streaming
+from tdmm_jax.errors import UserError
+from tdmm_jax.export import save  # noqa: F401 (gives motions their `save`)
+from tdmm_jax.face import motion_vector
+from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.generate import editing, joins, windows
+from tdmm_jax.language import instructions, timeline
+from tdmm_jax.models import t5, t5_layouts
+from tdmm_jax.runs import checkpoints, locate
+
+_BATCH = 16
+_ENCODER_MULTIPLE = 32
+
+
+class Face:
+  """Tokenizer and language model of one run directory.
+
+  Attributes:
+    name: what it was loaded from.
+    codec: the tokenizer, with the face model (`codec.face`).
+    config, vocab, model, params: the language model.
+    version: changes when anything that a motion depends on does.
+  """
+
+  def __init__(self, run_dir):
+    run_dir = pathlib.Path(run_dir)
+    if not run_dir.is_dir():
+      raise UserError(f"{run_dir}: no such run directory; make one with `make demo`")
+    self.name = str(run_dir)
+    workdir = run_dir / locate.LANGUAGE_MODEL
+    if not checkpoints.has_checkpoint(workdir):
+      raise UserError(
+        f"{run_dir}: no trained language model in {workdir}; run `make demo`, or train "
+        "one with `python -m tdmm_jax.train --config configs/lm_demo.py`"
+      )
+    stored = checkpoints.read_json(workdir / motion_codec.CONFIG_FILE)
+    # Runs of before there was a choice do not say it.
+    config = {"conditioning": "words"} | stored["config"]
+    self.config = ml_collections.ConfigDict(config)
+    self.codec = motion_codec.load(run_dir / locate.TOKENIZER)
+    if stored["versions"]["tokenizer"] != self.codec.version:
+      raise UserError(
+        f"{run_dir}: the language model speaks tokenizer version "
+        f"{stored['versions']['tokenizer']}, but {run_dir / locate.TOKENIZER} is "
+        f"version {self.codec.version}; train the language model again"
+      )
+    self.vocab = vocab_lib.load(workdir)
+    restored = checkpoints.restore_model(workdir)
+    self.model, self.params = t5_layouts.unscanned(
+      t5.build_t5(self.config, self.vocab), restored["params"]
+    )
+    identity = json.dumps([stored, restored["step"]], sort_keys=True)
+    self.version = checkpoints.short_hash(identity)
+
+  @classmethod
+  def assemble(cls, config, codec, vocab, model, params) -> "Face":
+    """One of parts that are in memory already: a run in training."""
+    face = cls.__new__(cls)
+    face.name = face.version = "training"
+    face.config, face.codec, face.vocab = config, codec, vocab
+    face.model, face.params = t5_layouts.unscanned(model, params)
+    return face
+
+  @functools.cached_property
+  def shared_params(self):
+    """`params` for sample.decode, which takes them under this name."""
+    return sample.shared(self.params)
+
+  @property
+  def max_seconds(self) -> float:
+    """The longest motion it reads, and makes in one window (see long_motion.py)."""
+    return self.config.max_frames / tasks.FPS
+
+  @property
+  def answers_questions(self) -> bool:
+    """Whether it was trained with questions about a motion."""
+    return "qa" in self.vocab.tasks and self.config.task_rates.qa > 0
+
+  def generate(
+    self,
+    prompt: str,
+    seconds: float = 4.0,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float = 0.9,
+    guidance: float | None = None,
+    top_k: int = 0,
+    repetition_penalty: float = 1.0,
+  ) -> FaceMotion:
+    """A motion that acts the prompt out, seconds · 25 frames long.
+
+    Args:
+      prompt: what the face does.
+      seconds: 0.04 to 600.
+      seed: another seed, another motion; the same seed, the same motion.
+      temperature: 0 takes the likeliest token each time.
+      top_p: samples among the likeliest tokens that have this probability together.
+      guidance: scale of classifier-free guidance: 1 is none, more follows the prompt
+        more closely; by default the run's own (`config.guidance`).
+      top_k: samples among so many likeliest tokens; 0 is no limit.
+      repetition_penalty: above 1, tokens that have occurred become less likely.
+
+    Raises:
+      UserError: see `check_request`.
+    """
+    settings = self.sampling(temperature, top_p, guidance, top_k, repetition_penalty)
+    (batch,) = self.generate_batches([prompt], [seconds], seed, settings)
+    return self.decode(batch[0])
+
+  def timeline_codes(
+    self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
+  ) -> np.ndarray:
+    """The motion codes int32[T] of `timeline`."""
+    spans = windows.spans_of(segments, self.check_request)
+    known = windows.free(spans[-1].stop)
+    key = sample.row_keys(jax.random.key(seed), 1)[0]
+    return windows.fill(self, known, spans, key, self.sampling(**sampling))
+
+  def timeline(
+    self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
+  ) -> FaceMotion:
+    """One motion without seams that acts several prompts out, each in its time.
+
+    Args:
+      segments: such as "0-3: a slight smile; 3-7: surprise, nodding".
+      sampling: temperature, top_p, guidance, top_k, repetition_penalty of `generate`.
+
+    Raises:
+      UserError: a timeline with gaps, overlaps or that runs backwards.
+    """
+    spans = windows.spans_of(segments, self.check_request)
+    codes = self.timeline_codes(segments, seed, **sampling)
+    return self.decode(codes, windows.changes(spans))
+
+  def stream(
+    self, prompt: str, seconds: float | None = 4.0, seed: int = 0, **sampling
+  ) -> Iterator[FaceMotion]:
+    """The frames of `generate` (or of `timeline`), while their tokens are being made.
+
+    Args:
+      prompt: as in `generate`; with `seconds` None, a timeline.
+      sampling: as in `timeline`.
+
+    Yields:
+      motions of a few frames; together they are what the other call returns.
+    """
+    if seconds is None:
+      spans = windows.spans_of(prompt, self.check_request)
+    else:
+      frames = self.check_request(prompt, seconds)
+      spans = [windows.Span(0, frames, frames, prompt)]
+    key = sample.row_keys(jax.random.key(seed), 1)[0]
+    known, sampling = windows.free(spans[-1].stop), self.sampling(**sampling)
+    codes = windows.stream_codes(self, known, spans, key, sampling)
+    frames = streaming.frame_stream(self.codec, codes, windows.PIECE)
+    for vectors in joins.follow(frames, windows.changes(spans), self.codec.std_P):
+      yield motion_vector.to_motion(vectors, self.codec.face.name)
+
+  def edit(
+    self,
+    motion: FaceMotion,
+    prompt: str,
+    start: int,
+    stop: int,
+    seed: int = 0,
+    **sampling,
+  ) -> FaceMotion:
+    """The motion with frames start .. stop - 1 made anew; the others are copied.
+
+    Args:
+      prompt: what the face does in these frames.
+      sampling: as in `timeline`.
+
+    Raises:
+      UserError: frames outside the motion; see `check_request`.
+    """
+    editing.check_frames(motion, start, stop)
+    self.check_request(prompt, (stop - start) / tasks.FPS)
+    self.codec.check(motion)
+    codes = np.array(self.codec.encode([motion])[0])
+    codes[start:stop] = constraints.FREE
+    spans = [windows.Span(start, stop, motion.num_frames, prompt)]
+    return self._splice(motion, codes, spans, seed, sampling)
+
+  def extend(
+    self,
+    motion: FaceMotion,
+    seconds: float = 4.0,
+    prompt: str | None = None,
+    seed: int = 0,
+    **sampling,
+  ) -> FaceMotion:
+    """The motion, copied, and `seconds` more of it.
+
+    Args:
+      prompt: what comes; by default what `describe` says of the motion's end.
+      sampling: as in `timeline`.
+
+    Raises:
+      UserError: see `check_request`.
+    """
+    self.codec.check(motion)
+    frames = self.check_request(prompt or "Go on.", seconds)
+    codes = self.codec.encode([motion])[0]
+    if prompt is None:
+      prompt = self.describe_codes([codes[-self.config.max_frames :]])[0]
+    total = motion.num_frames + frames
+    spans = [windows.Span(motion.num_frames, total, total, prompt)]
+    codes = np.concatenate([codes, windows.free(frames)])
+    return self._splice(editing.hold(motion, frames), codes, spans, seed, sampling)
+
+  def _splice(self, motion, codes, spans, seed, sampling) -> FaceMotion:
+    key = sample.row_keys(jax.random.key(seed), 1)[0]
+    codes = windows.fill(self, codes, spans, key, self.sampling(**sampling))
+    span = spans[0]
+    decoded = self.decode(codes)
+    return editing.splice(motion, decoded, span.start, span.stop, self.codec.std_P)
+
+  def describe(
+    self, motion: FaceMotion, question: str | None = None, num_beams: int = 1
+  ) -> str:
+    """A sentence on what the face does, or the answer to a question about it.
+
+    Args:
+      num_beams: 1 is greedy; more searches for a likelier sentence.
+
+    Raises:
+      UserError: the motion is of another face model, or longer than `max_seconds`.
+    """
+    self.check_motion(motion)
+    return self.describe_codes(self.codec.encode([motion]), question, num_beams)[0]
+
+  def encode(self, motion: FaceMotion) -> np.ndarray:
+    """The motion's tokens int32[T]: one number in 0 .. codec.num_codes - 1 a frame.
+
+    Raises:
+      UserError: the motion is of another face model.
+    """
+    return self.codec.encode([motion])[0]
+
+  def decode(self, codes: np.ndarray, changes: Sequence[int] = ()) -> FaceMotion:
+    """The motion of tokens int[T]; neutral identity.
+
+    Args:
+      changes: frames at which another prompt begins; see joins.follow.
+    """
+    (vectors,) = self.codec.decode_vectors([codes])
+    led = list(joins.follow([vectors], changes, self.codec.std_P))
+    return motion_vector.to_motion(np.concatenate(led), self.codec.face.name)
+
+  def check_request(self, prompt: str, seconds: float) -> int:
+    """Frames of a request.
+
+    Raises:
+      UserError: an empty or too long prompt, a duration out of range.
+    """
+    if not prompt.strip():
+      raise UserError('prompt: empty; say what the face does, e.g. "She smiles."')
+    pieces = len(self.vocab.encode_text(prompt))
+    if pieces > self.config.max_prompt_pieces:
+      raise UserError(
+        f"prompt: {pieces} text pieces, the limit is {self.config.max_prompt_pieces}; "
+        "shorten it"
+      )
+    frames = round(seconds * tasks.FPS) if np.isfinite(seconds) else -1
+    if not 1 <= frames <= windows.MAX_SECONDS * tasks.FPS:
+      raise UserError(
+        f"--seconds {seconds:g}: out of range; choose {1 / tasks.FPS:g} to "
+        f"{windows.MAX_SECONDS:g} s"
+      )
+    return frames
+
+  def sampling(
+    self,
+    temperature: float = 1.0,
+    top_p: float = 0.9,
+    guidance: float | None = None,
+    top_k: int = 0,
+    repetition_penalty: float = 1.0,
+  ) -> sample.Sampling:
+    """The settings of `generate` as decoding wants them; UserError if out of range."""
+    guidance = self.config.guidance if guidance is None else guidance
+    return sample.Sampling(temperature, top_k, top_p, guidance, repetition_penalty)
+
+  def generate_codes(
+    self,
+    prompts: Sequence[str],
+    seconds: Sequence[float],
+    seed: int = 0,
+    temperature: float = 1.0,
+    **sampling,
+  ) -> list[np.ndarray]:
+    """Motion codes int32[T] for each prompt; exactly seconds · 25 frames each.
+
+    `sampling`: top_p, guidance, top_k, repetition_penalty of `generate`.
+    """
+    settings = self.sampling(temperature, **sampling)
+    batches = self.generate_batches(prompts, seconds, seed, settings)
+    codes = {i: c for batch in batches for i, c in batch.items()}
+    return [codes[i] for i in range(len(prompts))]
+
+  def generate_batches(
+    self,
+    prompts: Sequence[str],
+    seconds: Sequence[float],
+    seed: int,
+    sampling: sample.Sampling,
+    skip: Collection[int] = (),
+  ) -> Iterator[dict[int, np.ndarray]]:
+    """Codes int32[T] by request number, a batch at a time.
+
+    Requests of like lengths share a batch, whose content does not depend on `skip`; a
+    request's randomness depends on its number alone. So whoever goes on gets the same.
+
+    Args:
+      skip: numbers that are not wanted; a batch of such alone is not made.
+    """
+    frames = [self.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
+    keys = sample.row_keys(jax.random.key(seed), len(prompts))
+    order = sorted(range(len(frames)), key=lambda i: frames[i])
+    short = [i for i in order if frames[i] <= self.config.max_frames]
+    for start in range(0, len(short), _BATCH):
+      group = short[start : start + _BATCH]
+      if set(group) <= set(skip):
+        continue
+      filled = group + group[-1:] * (_BATCH - len(group)) if len(short) > 1 else group
+      lengths = [frames[i] for i in filled]
+      inputs = self.request_tokens([prompts[i] for i in filled], lengths, sampling)
+      tokens = sample.decode(
+        self.model,
+        self.params,
+        *inputs,
+        keys[np.array(filled)],
+        shared_params=self.shared_params if len(filled) > 1 else None,
+        **dataclasses.asdict(sampling),
+      )
+      rows = zip(group, np.asarray(tokens), lengths, strict=False)
+      yield {i: self.vocab.ids_to_motion(row[1 : n + 1]) for i, row, n in rows}
+    for i in order[len(short) :]:
+      if i not in skip:
+        spans = [windows.Span(0, frames[i], frames[i], prompts[i])]
+        known = windows.free(frames[i])
+        yield {i: windows.fill(self, known, spans, keys[i], sampling)}
+
+  def request_tokens(
+    self,
+    prompts: Sequence[str],
+    frames: Sequence[int],
+    sampling: sample.Sampling,
+    fixed: Sequence[np.ndarray] | None = None,
+  ):
+    """What `sample.decode` is given: encoder tokens [B or 2B, M], low, high [B, L]."""
+    rows = [
+      tasks.l2m_encoder(self.vocab, prompt, n)
+      for prompt, n in zip(prompts, frames, strict=True)
+    ]
+    if sampling.guidance != 1.0:
+      rows += [tasks.l2m_encoder(self.vocab, "", n) for n in frames]
+    length = self.config.max_frames + tasks.NUM_MOTION_SPECIALS
+    limits = constraints.exact_motion(
+      self.vocab, frames, length, self.codec.num_phases, fixed
+    )
+    return _padded(rows), *limits
+
+  def generate_many(self, prompts, seconds, seed=0, **sampling) -> list[FaceMotion]:
+    """FaceMotions of prompts, in batches; see `generate_codes`."""
+    return self.codec.decode(self.generate_codes(prompts, seconds, seed, **sampling))
+
+  def check_motion(self, motion: FaceMotion, where: str = "motion") -> None:
+    """Raises UserError, which names `where`, unless this run can read the motion."""
+    self.codec.check(motion, where)
+    if motion.num_frames > self.config.max_frames:
+      raise UserError(
+        f"{where}: {motion.num_frames / tasks.FPS:g} s long, this run reads up to "
+        f"{self.max_seconds:g} s; cut it into pieces"
+      )
+
+  def _answers(self, question: str | None) -> bool:
+    """Whether it is a question that the run was trained to answer.
+
+    What asks for a caption, and any question to a run that was trained with none, is an
+    instruction of Motion2Language.
+    """
+    asked = question and not instructions.captions_asked_for(question)
+    return bool(asked) and self.answers_questions
+
+  def describe_codes(
+    self,
+    codes: Sequence[np.ndarray],
+    question: str | None = None,
+    num_beams: int = 1,
+  ) -> list[str]:
+    """One sentence for each motion, greedily decoded or by beam search."""
+    if num_beams < 1:
+      raise UserError(f"--beams {num_beams}: out of range; give 1 (greedy) or more")
+    ask = tasks.qa_encoder if self._answers(question) else tasks.m2l_encoder
+    encoders = [ask(self.vocab, c, question) for c in codes]
+    longest = max(len(encoder) for encoder in encoders)
+    texts = []
+    for start in range(0, len(encoders), _BATCH):
+      group = encoders[start : start + _BATCH]
+      if len(encoders) > 1:
+        group = group + group[-1:] * (_BATCH - len(group))
+      limits = constraints.text_only(
+        self.vocab, len(group), self.config.max_caption_pieces
+      )
+      inputs = (self.model, self.params, _padded(group, longest), *limits)
+      if num_beams == 1:
+        shared = self.shared_params if len(group) > 1 else None
+        tokens = sample.decode(*inputs, jax.random.key(0), shared_params=shared)
+      else:
+        tokens, _ = beam.decode(*inputs, num_beams=num_beams)
+      texts += [self.vocab.decode_text(row) for row in np.asarray(tokens)]
+    return texts[: len(codes)]
+
+
+def _padded(rows: Sequence[np.ndarray], longest: int = 0) -> np.ndarray:
+  """int32[rows, width], 0 = padding; few widths, so that little is compiled."""
+  longest = max(longest, *map(len, rows))
+  width = -(-longest // _ENCODER_MULTIPLE) * _ENCODER_MULTIPLE
+  tokens = np.zeros((len(rows), width), np.int32)
+  for row, encoder in zip(tokens, rows, strict=True):
+    row[: len(encoder)] = encoder
+  return tokens

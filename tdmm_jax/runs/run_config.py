@@ -1,0 +1,76 @@
+"""config.json of a run directory: written once training is sure to go on from it."""
+
+import ml_collections
+from etils import epath
+
+from tdmm_jax.codec import motion_codec
+from tdmm_jax.errors import UserError
+from tdmm_jax.runs import checkpoints
+
+# What a checkpoint's arrays, its data position or its randomness depend on. Anything
+# else (steps, learning rate, mesh, logging, folders) may change between two starts.
+_FIXED = (
+  "objective",
+  "seed",
+  "batch_size",
+  "model",
+  "conditioning",
+  "face_model",
+  "window",
+  "text_length",
+  "encoder_length",
+  "decoder_length",
+  "num_pieces",
+  "num_extra_ids",
+  "optimizer",
+  "ema_decay",
+)
+
+
+def _flat(config: dict, prefix: str = "") -> dict:
+  """{"model.emb_dim": 16, ...}; lists and tuples are the same thing in JSON."""
+  flat = {}
+  for key, value in config.items():
+    if isinstance(value, dict):
+      flat |= _flat(value, f"{prefix}{key}.")
+    else:
+      flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+  return flat
+
+
+def refuse_changes(
+  config: ml_collections.ConfigDict, workdir, versions: dict[str, str]
+) -> None:
+  """Compares with what the run directory's checkpoints were made with.
+
+  Raises:
+    UserError: names the keys that differ and may not; nothing was written.
+  """
+  path = epath.Path(workdir) / motion_codec.CONFIG_FILE
+  if not checkpoints.has_checkpoint(workdir) or not path.exists():
+    return
+  stored = checkpoints.read_json(path)
+  fixed = lambda values: _flat({key: values[key] for key in _FIXED if key in values})
+  before, now = fixed(stored["config"]), fixed(config.to_dict())
+  before |= _flat(stored["versions"], "version of ")
+  now |= _flat(versions, "version of ")
+  changes = [
+    f"{key} is {now[key]!r}, was {before[key]!r}"
+    for key in sorted(before.keys() & now.keys())
+    if before[key] != now[key]
+  ]
+  if changes:
+    raise UserError(
+      f"{workdir}: its checkpoints were made with another config ("
+      + "; ".join(changes)
+      + "); use those values, or another --workdir"
+    )
+
+
+def write(config: ml_collections.ConfigDict, workdir, versions: dict) -> None:
+  """Writes config and versions beside the checkpoints: inference starts from them."""
+  identity = f"{config.to_json()}{sorted(versions.items())}"
+  if config.objective != "language_model":  # others speak of it by its version
+    versions = versions | {config.objective: checkpoints.short_hash(identity)}
+  content = {"config": config.to_dict(), "versions": versions}
+  checkpoints.write_json(epath.Path(workdir) / motion_codec.CONFIG_FILE, content)

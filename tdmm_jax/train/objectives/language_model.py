@@ -1,0 +1,158 @@
+"""What the language model trains on: its data, its initial variables, its loss."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from tdmm_jax import vocab as vocab_lib
+from tdmm_jax.codec import motion_codec
+from tdmm_jax.data import pipeline, tasks
+from tdmm_jax.data.tokenised_corpus import tokenised_clips
+from tdmm_jax.models import pretrained, t5, t5_layouts
+from tdmm_jax.train import embedding_init, losses, motion_reading, speed
+from tdmm_jax.train.objectives import objective
+from tdmm_jax.vocab import UNK_ID
+
+_READ_CLIPS = 600  # enough for the least squares of a motion reading
+
+
+def language_model(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path, rows=None
+) -> objective.Objective:
+  """The T5 on its mixture of tasks; tokenises the corpus with the trained tokenizer.
+
+  Training batches hold this host's `rows` alone; evaluation batches are whole.
+  """
+  start = pretrained.find(config.init_from) if config.init_from else None
+  if start is not None:
+    config.model.update(start.fields)
+  codec = motion_codec.load(config.tokenizer_dir)
+  versions = objective.check_versions(config, codec.face) | {"tokenizer": codec.version}
+  vocab = None
+  if start is not None:
+    vocab = vocab_lib.imported(
+      start.pieces, start.num_rows, config.num_extra_ids, codec.num_codes
+    )
+  clips = {
+    split: tokenised_clips(config.records_dir, split, codec, config.tokenizer_dir)
+    for split in ("train", "valid")
+  }
+  vocab = objective.stored_vocabulary(
+    workdir, lambda: vocab or _new_vocabulary(config, clips["train"], codec.num_codes)
+  )
+  model = t5.build_t5(config, vocab)
+
+  def packed(split, num_rows):
+    mixture = tasks.Mixture(
+      config.task_rates.to_dict(),
+      split,
+      config.l2m_weight,
+      config.m2l_weight,
+      config.prompt_dropout if split == "train" else 0.0,
+      codec.num_phases,
+      config.reword if split == "train" else 0.0,
+      config.disturb if split == "train" else 0.0,
+    )
+    return pipeline.PackedTasks(
+      vocab,
+      clips[split],
+      config.encoder_length,
+      config.decoder_length,
+      num_rows,
+      config.seed,
+      mixture,
+    )
+
+  text_rows, motion_rows = embedding_init.row_features(vocab, codec)
+  content_weight_V = embedding_init.content_weights(vocab, config.content_weight)
+
+  groups = [text_rows, motion_rows]
+  codes = [clip["codes"] for clip in clips["train"][:_READ_CLIPS]]
+  readings = motion_reading.readings(model, codec, codes, config.seed)
+
+  def init_fn(rng):
+    tokens = jnp.ones((1, 8), jnp.int32)
+    variables = model.init(rng, tokens, tokens, tokens, tokens)
+    variables = embedding_init.start_embeddings(variables, groups, config.seed)
+    return motion_reading.given(variables, readings)
+
+  def start_params():
+    params = embedding_init.with_new_rows(
+      start.params(), vocab.table_size, [motion_rows], config.seed
+    )
+    return t5_layouts.stack_layers(params) if config.model.scan_layers else params
+
+  def loss_fn(params, collections, batch, rng):
+    return lm_loss(
+      config, model, vocab, content_weight_V, params, collections, batch, rng
+    )
+
+  num_rows = config.total_steps * config.batch_size
+  train_iter = pipeline.lm_iterator(packed("train", num_rows), config.batch_size, rows)
+  valid = packed("valid", config.eval_batches * config.batch_size)
+  eval_batches = [
+    {
+      key: np.stack([valid[i * config.batch_size + j][key] for j in range(size)])
+      for key in valid[0]
+    }
+    for i in range(config.eval_batches)
+    if (size := config.batch_size)
+  ]
+  lengths = (config.encoder_length, config.decoder_length)
+  return objective.Objective(
+    init_fn,
+    loss_fn,
+    train_iter,
+    eval_batches,
+    versions,
+    sum(lengths),
+    speed.t5_flops(config.model, vocab.table_size, *lengths),
+    None if start is None else start_params,
+  )
+
+
+def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, rng):
+  """The language model's train_step.LossFn, but for its first four arguments."""
+  inputs = batch["decoder_input_tokens"]
+  if rng is not None:
+    hide_rng = jax.random.fold_in(rng, 1)
+    inputs = _hide_motion(inputs, vocab, config.history_dropout, hide_rng)
+  logits = model.apply(
+    {"params": params},
+    batch["encoder_input_tokens"],
+    inputs,
+    batch["encoder_segment_ids"],
+    batch["decoder_segment_ids"],
+    deterministic=rng is None,
+    rngs=None if rng is None else {"dropout": rng},
+  )
+  targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
+  weights = weights * content_weight_V[targets]
+  loss, metrics = losses.cross_entropy(logits, targets, weights, config.z_loss)
+  # Beside the total: how each direction does, told apart by the target's kind, motion
+  # or text, of whatever task.
+  is_motion = targets >= vocab.som_id
+  correct = losses.likeliest(logits, targets) & (weights > 0)
+  for name, mask in (("l2m", is_motion), ("m2l", ~is_motion & (weights > 0))):
+    metrics[f"{name}_token_accuracy"] = (jnp.sum(correct & mask), jnp.sum(mask))
+  return loss, (metrics, collections)
+
+
+def _hide_motion(tokens_BL, vocab, most: float, rng):
+  """Hides motion tokens from the decoder's input; each row draws its own share.
+
+  The share is uniform in [0, most], cut at 1: with `most` above 1 some rows see nothing
+  but the prompt.
+  """
+  rate_rng, token_rng = jax.random.split(rng)
+  rate_B1 = jax.random.uniform(rate_rng, (tokens_BL.shape[0], 1)) * most
+  hidden_BL = jax.random.uniform(token_rng, tokens_BL.shape) < rate_B1
+  return jnp.where(hidden_BL & (tokens_BL >= vocab.motion_offset), UNK_ID, tokens_BL)
+
+
+def _new_vocabulary(config, clips, num_codes: int) -> vocab_lib.Vocab:
+  texts = tasks.texts(config.task_rates.to_dict(), clips, config.vocab_texts)
+  return vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)

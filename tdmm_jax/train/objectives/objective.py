@@ -1,0 +1,49 @@
+"""What the loop needs to know of a training job, and what all jobs check first."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+
+from tdmm_jax import cluster
+from tdmm_jax import vocab as vocab_lib
+from tdmm_jax.data import records
+from tdmm_jax.errors import UserError
+
+
+class Objective(NamedTuple):
+  """One training job, as the loop sees it."""
+
+  init_fn: Callable[[jax.Array], dict]  # rng -> boxed variables
+  loss_fn: Callable[..., Any]  # see train_step.LossFn
+  train_iter: Iterator[dict]
+  eval_batches: list[dict]
+  versions: dict[str, str]
+  tokens_per_example: int = 0  # padding included; frames, of the tokenizer
+  flops_per_example: float = 0.0  # model FLOPs of an update; 0: not known
+  # Parameters of a pretrained model, in numpy, that a run starts from.
+  start_params: Callable[[], dict] | None = None
+
+
+def check_versions(config, face) -> dict[str, str]:
+  """Versions of records and head; an error that names both where they disagree."""
+  stored = records.versions(config.records_dir)
+  if stored["face_model"] != face.name:
+    raise UserError(
+      f"{config.records_dir}: records are in '{stored['face_model']}', but "
+      f"config.face_model is '{face.name}'; build records for it, or change the config"
+    )
+  if stored["head"] != face.version:
+    raise UserError(
+      f"{config.records_dir}: records were made with face model version "
+      f"{stored['head']}, this is {face.version}; build the records again"
+    )
+  return stored
+
+
+def stored_vocabulary(workdir, make: Callable[[], vocab_lib.Vocab]) -> vocab_lib.Vocab:
+  """The workdir's vocabulary; `make` makes it, once."""
+  if cluster.is_primary() and not (workdir / "vocab.json").exists():
+    make().save(workdir)
+  cluster.barrier("vocabulary written")
+  return vocab_lib.load(workdir)

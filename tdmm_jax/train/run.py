@@ -1,0 +1,74 @@
+"""Trains the tokenizer, the language model or the evaluator: one loop for all."""
+
+import contextlib
+
+import jax
+import ml_collections
+from etils import epath
+
+from tdmm_jax import cluster, sharding
+from tdmm_jax.errors import UserError
+from tdmm_jax.runs import checkpoints, run_config
+from tdmm_jax.train import loop as training_loop
+from tdmm_jax.train.objectives import evaluator, language_model, objective, tokenizer
+
+
+def _build(config, workdir, rows=None) -> objective.Objective:
+  builders = {
+    "tokenizer": tokenizer.tokenizer,
+    "language_model": language_model.language_model,
+    "evaluator": evaluator.evaluator,
+  }
+  if config.objective not in builders:
+    raise UserError(
+      f"config.objective: {config.objective!r}; choose one of {sorted(builders)}"
+    )
+  return builders[config.objective](config, workdir, rows)
+
+
+def train(
+  config: ml_collections.ConfigDict,
+  workdir,
+  progress: bool = True,
+  devices=None,
+  make_media=None,
+) -> dict:
+  """Trains to `config.total_steps`, from the last checkpoint if there is one.
+
+  With several processes each calls this alike, and they train as one.
+
+  Args:
+    devices: those that `config.mesh` covers; default: all.
+    make_media: (config, workdir) -> writer(logger, step, params, collections), which
+      adds pictures of faces to TensorBoard (`evaluation.media`); None: no pictures.
+
+  Returns:
+    the last evaluation's metrics on the validation split.
+
+  Raises:
+    FloatingPointError: the loss became NaN or infinite; names step and loss.
+    UserError: records, tokenizer, config and checkpoints do not fit together.
+    cluster.Preempted: SIGTERM came, and a checkpoint of the last update is written.
+  """
+  workdir = epath.Path(workdir)
+  workdir.mkdir(parents=True, exist_ok=True)
+  mesh = sharding.make_mesh(**config.mesh, devices=devices)
+  with (
+    cluster.StopRequest() as stop,
+    cluster.Watchdog(config.stall_seconds) as watchdog,
+  ):
+    rows = sharding.host_rows(mesh, config.batch_size)
+    job = _build(config, workdir, rows)
+    run_config.refuse_changes(config, workdir, job.versions)
+    with (
+      jax.set_mesh(mesh),
+      checkpoints.manager(workdir, config.save_every) as mngr,
+    ):
+      loop = training_loop.Loop(config, workdir, job, mesh, mngr, rows, make_media)
+      if cluster.is_primary():
+        run_config.write(config, workdir, job.versions)
+      with contextlib.closing(loop):
+        scores = loop.run(stop, watchdog, progress and cluster.is_primary())
+      mngr.wait_until_finished()
+      cluster.barrier("training finished")
+  return scores

@@ -1,0 +1,88 @@
+"""`describe` with a question: answered as one, where the run was trained with any."""
+
+import dataclasses
+
+import ml_collections
+import numpy as np
+import pytest
+
+from tdmm_jax.data import tasks
+from tdmm_jax.evaluation import motion_to_language
+from tdmm_jax.generate import face
+from tdmm_jax.language import lexicon, question_wordings
+
+CODES = np.arange(10, dtype=np.int32) % 2 * 12
+
+
+@pytest.fixture
+def asked(loaded_run, monkeypatch):
+  """question -> the encoder tokens that decoding is given."""
+
+  def ask(question, run=loaded_run):
+    seen = []
+
+    def decode(model, params, encoder, *rest, shared_params):
+      seen.append(encoder)
+      return np.ones((1, 4), np.int32)
+
+    monkeypatch.setattr(face.sample, "decode", decode)
+    run.describe_codes([CODES], question)
+    return seen[0][0][seen[0][0] > 0]
+
+  return ask
+
+
+def test_a_question_is_asked_as_one(loaded_run, asked):
+  question = "Does the head move?"
+  expected = tasks.qa_encoder(loaded_run.vocab, CODES, question)
+  np.testing.assert_array_equal(asked(question), expected)
+
+
+@pytest.mark.parametrize(
+  "text", [None, "", "Describe the face.", "What is this face doing?"]
+)
+def test_what_asks_for_a_caption_gets_one(loaded_run, asked, text):
+  expected = tasks.m2l_encoder(loaded_run.vocab, CODES, text)
+  np.testing.assert_array_equal(asked(text), expected)
+
+
+def test_answers_are_scored_by_kind(loaded_run, monkeypatch):
+  said = {"head": "yes, nodding.", "blink": "no."}
+
+  def describe(codes, question):
+    kind = next(
+      kind
+      for kind in question_wordings.QUESTION_KINDS
+      if question in question_wordings.questions(kind, "test")
+    )
+    return [said.get(kind, "happy.")] * len(codes)
+
+  monkeypatch.setattr(loaded_run, "describe_codes", describe)
+  texts = ["He nods.", "He nods.", "He nods, blinking repeatedly.", "She is sad."]
+  clips = [
+    {"vectors": np.zeros((8, 64), np.float32), "attributes": lexicon.parse(text)}
+    for text in texts
+  ]
+  scores = motion_to_language.question_answering(
+    loaded_run, clips, np.zeros((4, 8), np.int32), "test"
+  )
+  assert scores["head_accuracy"] == scores["head_majority"] == 0.75
+  assert scores["blink_accuracy"] == scores["blink_majority"] == 0.75
+  assert scores["emotion_accuracy"] == 0 and scores["emotion_majority"] == 0.75
+  assert scores["speaking_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("why", ["rate 0", "a run of before there were questions"])
+def test_a_run_without_questions_takes_them_as_instructions(loaded_run, asked, why):
+  config, vocab = ml_collections.ConfigDict(loaded_run.config), loaded_run.vocab
+  if why == "rate 0":
+    config.task_rates.qa = 0.0
+  else:
+    del config.task_rates
+    vocab = dataclasses.replace(vocab, tasks=("l2m", "m2l"))
+  run = face.Face.assemble(
+    config, loaded_run.codec, vocab, loaded_run.model, loaded_run.params
+  )
+  text = "Does the head move?"
+  expected = tasks.m2l_encoder(vocab, CODES, text)
+  np.testing.assert_array_equal(asked(text, run), expected)

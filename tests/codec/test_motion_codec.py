@@ -1,0 +1,132 @@
+"""A trained tokenizer: geometry decides the tokens, and lengths do not."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import tiny
+from scipy.spatial.transform import Rotation
+
+from tdmm_jax.codec import motion_codec
+from tdmm_jax.data import records
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import face_model, load_model, motion_vector
+from tdmm_jax.runs import checkpoints
+
+
+@pytest.fixture(scope="module")
+def codec(tiny_run):
+  return motion_codec.load(tiny_run / "tokenizer")
+
+
+@pytest.fixture(scope="module")
+def vectors(tiny_run):
+  return [clip["vectors"] for clip in records.load_clips(tiny_run / "records", "test")]
+
+
+def test_a_batch_gives_the_tokens_of_singles(codec, vectors):
+  together = codec.encode_vectors(vectors)
+  assert len({len(codes) for codes in together}) > 1
+  for item, codes in zip(vectors, together, strict=True):
+    assert codes.shape == (len(item),) and codes.dtype == np.int32
+    np.testing.assert_array_equal(codec.encode_vectors([item])[0], codes)
+  assert (
+    min(map(min, together)) >= 0 and max(map(max, together)) < codec.num_codes == 24
+  )
+  assert len(np.unique(np.concatenate(together))) > 3
+
+
+def test_order_is_kept_beyond_one_batch(codec, vectors):
+  many = [vectors[i % len(vectors)][: 5 + i] for i in range(21)]
+  for item, codes in zip(many, codec.encode_vectors(many), strict=True):
+    np.testing.assert_array_equal(codes, codec.encode_vectors([item])[0])
+
+
+def test_what_is_no_geometry_changes_no_token(codec, tiny_run):
+  motion = tiny.first_motion(tiny_run)
+  (codes,) = codec.encode([motion])
+  rng = np.random.default_rng(0)
+  # The same rotation of the head, shared otherwise between root and neck.
+  neck = rng.normal(size=(motion.num_frames, 3)) * 0.2
+  world = Rotation.from_rotvec(motion.head_pose) * Rotation.from_rotvec(
+    motion.neck_pose
+  )
+  head = (world * Rotation.from_rotvec(neck).inv()).as_rotvec()
+  same = motion.replace(
+    neck_pose=neck.astype(np.float32),
+    head_pose=head.astype(np.float32),
+    shape=rng.normal(size=motion.shape.shape).astype(np.float32),
+    translation=rng.normal(size=(motion.num_frames, 3)).astype(np.float32),
+  )
+  np.testing.assert_array_equal(codec.encode([same])[0], codes)
+  turned = motion.replace(head_pose=motion.head_pose + np.float32([0.5, 0, 0]))
+  assert (codec.encode([turned])[0] != codes).any()
+
+
+def test_decoded_motions_are_whole(codec, tiny_run):
+  codes = [np.arange(20) % 24, np.arange(33) % 24]
+  for motion, c in zip(codec.decode(codes), codes, strict=True):
+    assert motion.num_frames == len(c) and motion.face_model == "default_v1"
+    assert motion.expression.shape == (len(c), codec.face.num_expression)
+    assert not motion.neck_pose.any() and not motion.translation.any()
+    assert motion.eyelids.min() >= 0 and motion.eyelids.max() <= 1
+    assert motion.valid.all() and motion.fps == 25
+    vertices = face_model.motion_vertices(codec.face, motion)
+    assert np.isfinite(vertices).all()
+  (alone,) = codec.decode_vectors([codes[1]])
+  np.testing.assert_allclose(codec.decode_vectors(codes)[1], alone, atol=1e-4)
+
+
+def test_foreign_motions_are_refused_by_name(codec, tiny_run):
+  motion = tiny.first_motion(tiny_run)
+  with pytest.raises(UserError, match=r"clip\.npz: .*'flame2020'.*'default_v1'"):
+    codec.check(motion.replace(face_model="flame2020"), "clip.npz")
+  short = motion.replace(expression=motion.expression[:, :40])
+  with pytest.raises(UserError, match=r"clip\.npz: 40 expression coefficients.*50"):
+    codec.check(short, "clip.npz")
+
+
+def test_the_vertex_sample_is_fixed_and_of_the_face():
+  face = load_model.load_face_model("default_v1")
+  ids = motion_codec.training_vertices(face, 200, 3.0)
+  np.testing.assert_array_equal(ids, motion_codec.training_vertices(face, 200, 3.0))
+  assert len(np.unique(ids)) == 200 and np.isin(ids, face.regions["face"]).all()
+  share = lambda weight: np.isin(
+    motion_codec.training_vertices(face, 200, weight), face.regions["lips"]
+  ).mean()
+  assert share(6.0) > share(1.0)
+
+
+def test_vectors_and_motions_are_inverse(tiny_run):
+  motion = tiny.first_motion(tiny_run)
+  vectors = motion_vector.from_motion(motion)
+  back = motion_vector.to_motion(vectors, motion.face_model)
+  np.testing.assert_allclose(motion_vector.from_motion(back), vectors, atol=1e-6)
+
+
+def test_a_tokenizer_older_than_refinements_loads_unchanged(
+  tiny_run, codec, vectors, tmp_path
+):
+  folder = tmp_path / "old"
+  shutil.copytree(tiny_run / "tokenizer", folder)
+  stored = checkpoints.read_json(folder / motion_codec.CONFIG_FILE)
+  assert stored["config"]["model"].pop("num_refinements") == 0
+  checkpoints.write_json(folder / motion_codec.CONFIG_FILE, stored)
+  old = motion_codec.load(folder)
+  assert old.num_refinements == 0
+  for one, other in zip(old.encode_vectors(vectors), codec.encode_vectors(vectors)):
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_folder_without_a_tokenizer_is_the_users_error(tmp_path):
+  with pytest.raises(UserError, match="no trained tokenizer here"):
+    motion_codec.load(tmp_path)
+
+
+def test_another_version_of_the_face_is_refused_by_both_names(tiny_run, monkeypatch):
+  real = load_model.load_face_model("default_v1")
+  other = dataclasses.replace(real, version="0123456789ab")
+  monkeypatch.setattr(motion_codec.load_model, "load_face_model", lambda spec: other)
+  with pytest.raises(UserError, match=rf"{real.version}.*0123456789ab"):
+    motion_codec.load(tiny_run / "tokenizer")
