@@ -72,7 +72,7 @@ def _pack_part(source: pathlib.Path, target: pathlib.Path) -> int:
   target.mkdir()
   model = checkpoints.restore_model(source)
   packed.write_tensors(target / packed.TENSORS, model)
-  stored = checkpoints.read_json(source / motion_codec.CONFIG_FILE)
+  stored = checkpoints.read_json(source / checkpoints.CONFIG_FILE)
   if "dtype" in stored["config"]["model"]:
     # Trained in bfloat16 maybe; most CPUs are slow at it.
     stored["config"]["model"]["dtype"] = "float32"
@@ -80,7 +80,7 @@ def _pack_part(source: pathlib.Path, target: pathlib.Path) -> int:
     folder = pathlib.PurePath(stored["config"][key])
     if folder.is_absolute():  # of the machine that trained it: nobody else's business
       stored["config"][key] = folder.name
-  checkpoints.write_json(target / motion_codec.CONFIG_FILE, stored)
+  checkpoints.write_json(target / checkpoints.CONFIG_FILE, stored)
   for name in _VOCABULARY:
     if (source / name).exists():
       shutil.copyfile(source / name, target / name)

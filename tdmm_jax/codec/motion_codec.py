@@ -16,7 +16,6 @@ from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.models import conv_vq, motion_tokenizer
 from tdmm_jax.runs import checkpoints
 
-CONFIG_FILE = "config.json"
 _BATCH = 16
 _LENGTH_MULTIPLE = 64  # few compiled shapes; padding never changes a token
 _WINDOW = 1_024  # frames at a time of a longer motion, so that memory stays bounded
@@ -242,7 +241,7 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
     raise UserError(
       f"{workdir}: no trained tokenizer here; run `make demo` or name another --run"
     )
-  stored = checkpoints.read_json(workdir / CONFIG_FILE)
+  stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
   # Tokenizers trained before there was a choice do not name their network.
   stored["config"]["model"].setdefault("network", "temporal")
   config = ml_collections.ConfigDict(stored["config"])

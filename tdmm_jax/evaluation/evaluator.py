@@ -8,7 +8,6 @@ import numpy as np
 from etils import epath
 
 from tdmm_jax import vocab as vocab_lib
-from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import pairs
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import evaluator as network
@@ -99,7 +98,7 @@ def load(workdir) -> Evaluator:
       f"{workdir}: no trained evaluator network; train one with `python -m "
       f"tdmm_jax.train --config configs/evaluator.py --workdir {workdir}`"
     )
-  stored = checkpoints.read_json(workdir / motion_codec.CONFIG_FILE)
+  stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
   restored = checkpoints.restore_model(workdir)
   variables = {**restored["collections"], "params": restored["params"]}
   config = ml_collections.ConfigDict(stored["config"])

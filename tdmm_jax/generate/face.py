@@ -56,7 +56,7 @@ class Face:
         f"{run_dir}: no trained language model in {workdir}; run `make demo`, or train "
         "one with `python -m tdmm_jax.train --config configs/lm_demo.py`"
       )
-    stored = checkpoints.read_json(workdir / motion_codec.CONFIG_FILE)
+    stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
     # Runs of before there was a choice do not say it.
     config = {"conditioning": "words"} | stored["config"]
     self.config = ml_collections.ConfigDict(config)
@@ -91,7 +91,7 @@ class Face:
 
   @property
   def max_seconds(self) -> float:
-    """The longest motion it reads, and makes in one window (see long_motion.py)."""
+    """The longest motion it reads, and makes in one window (see windows.py)."""
     return self.config.max_frames / tasks.FPS
 
   @property

@@ -24,6 +24,7 @@ from tdmm_jax.runs import packed
 from tdmm_jax.runs.train_state import EMA, TrainState, eval_params
 
 FOLDER = "checkpoints"
+CONFIG_FILE = "config.json"  # beside it: config and versions
 _SIZES = "sizes.json"
 _DAMAGED = "damaged"  # the suffix of a checkpoint that was set aside
 

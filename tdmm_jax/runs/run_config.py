@@ -3,7 +3,6 @@
 import ml_collections
 from etils import epath
 
-from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import checkpoints
 
@@ -46,7 +45,7 @@ def refuse_changes(
   Raises:
     UserError: names the keys that differ and may not; nothing was written.
   """
-  path = epath.Path(workdir) / motion_codec.CONFIG_FILE
+  path = epath.Path(workdir) / checkpoints.CONFIG_FILE
   if not checkpoints.has_checkpoint(workdir) or not path.exists():
     return
   stored = checkpoints.read_json(path)
@@ -73,4 +72,4 @@ def write(config: ml_collections.ConfigDict, workdir, versions: dict) -> None:
   if config.objective != "language_model":  # others speak of it by its version
     versions = versions | {config.objective: checkpoints.short_hash(identity)}
   content = {"config": config.to_dict(), "versions": versions}
-  checkpoints.write_json(epath.Path(workdir) / motion_codec.CONFIG_FILE, content)
+  checkpoints.write_json(epath.Path(workdir) / checkpoints.CONFIG_FILE, content)

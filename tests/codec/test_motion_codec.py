@@ -110,9 +110,9 @@ def test_a_tokenizer_older_than_refinements_loads_unchanged(
 ):
   folder = tmp_path / "old"
   shutil.copytree(tiny_run / "tokenizer", folder)
-  stored = checkpoints.read_json(folder / motion_codec.CONFIG_FILE)
+  stored = checkpoints.read_json(folder / checkpoints.CONFIG_FILE)
   assert stored["config"]["model"].pop("num_refinements") == 0
-  checkpoints.write_json(folder / motion_codec.CONFIG_FILE, stored)
+  checkpoints.write_json(folder / checkpoints.CONFIG_FILE, stored)
   old = motion_codec.load(folder)
   assert old.num_refinements == 0
   for one, other in zip(old.encode_vectors(vectors), codec.encode_vectors(vectors)):
