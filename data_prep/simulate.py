@@ -23,7 +23,7 @@ from data_prep import expressions, head_motion, recipes, speech
 from data_prep.envelopes import bump, hold, ramp, slow_noise
 from data_prep.expressions import CHANNEL_INDEX, NUM_ACTION_UNITS
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import action_units
+from tdmm_jax.face import head_file
 from tdmm_jax.face.motion import FaceMotion, save_motion
 from tdmm_jax.language import lexicon
 
@@ -104,12 +104,9 @@ class HeadBasis:
 
 @functools.cache
 def head_basis() -> HeadBasis:
-  """Of the default head, which takes seconds to build."""
-  from tdmm_jax.face.head import build
-
-  head = build.build_default_head()
-  matrix = action_units.activation_matrix()
-  return HeadBasis(head.version, int(head.num_shape), matrix)
+  """Of the default head."""
+  head = head_file.load()
+  return HeadBasis(head.version, int(head.num_shape), head_file.activation_matrix())
 
 
 def simulate(

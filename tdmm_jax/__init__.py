@@ -31,7 +31,12 @@ def load(run=None) -> "Face":
 
   Raises:
     UserError: no such run, or it is unfinished.
+
+  Compiled programs are kept on disk for the next time; see `host.keep_compiled`.
   """
+  from tdmm_jax import host
+
+  host.keep_compiled()
   from tdmm_jax.generate.face import Face
   from tdmm_jax.runs import locate
 

@@ -1,11 +1,18 @@
 """Settings of this process, for entry points to make before any work; no JAX here."""
 
 import ctypes
+import hashlib
 import os
+import pathlib
+import platform
+import sys
+from importlib import metadata
 
 # Of malloc.h. The sizes are in bytes; an int is what mallopt takes.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
 _KEPT = 2**31 - 1
+_CACHE_BYTES = 512_000_000  # of compiled programs; the least recently used go first
+_FEATURES = ("flags", "Features")  # of /proc/cpuinfo, x86 and Arm
 
 
 def one_device_a_core(most: int = 8) -> None:
@@ -19,6 +26,46 @@ def one_device_a_core(most: int = 8) -> None:
   cores = min(len(affinity(0)) if affinity else os.cpu_count() or 1, most)
   count = 1 << (cores.bit_length() - 1)
   os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={count}")
+
+
+def keep_compiled() -> None:
+  """Lets JAX keep compiled programs on disk, so that a second use does not compile.
+
+  They lie in $XDG_CACHE_HOME/tdmm-jax (~/.cache by default), at most `_CACHE_BYTES`,
+  those of each kind of processor apart. TDMM_COMPILATION_CACHE=off leaves it; where JAX
+  is told of a cache already (JAX_COMPILATION_CACHE_DIR), that one stays. Takes effect
+  until the first program is compiled.
+  """
+  if os.environ.get("TDMM_COMPILATION_CACHE", "on").lower() in ("off", "0", "no"):
+    return
+  caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+  settings = {
+    "jax_compilation_cache_dir": f"{caches}/tdmm-jax/compiled/{_processor()}",
+    "jax_compilation_cache_max_size": _CACHE_BYTES,
+    "jax_persistent_cache_min_compile_time_secs": 0.05,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+  }
+  if "jax" not in sys.modules:  # it reads them when it is imported
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+      os.environ |= {name.upper(): str(value) for name, value in settings.items()}
+    return
+  import jax
+
+  if not jax.config.jax_compilation_cache_dir:
+    for name, value in settings.items():
+      jax.config.update(name, value)
+
+
+def _processor() -> str:
+  """Names what a compiled program needs: the instruction set and JAX's version."""
+  try:
+    described = pathlib.Path("/proc/cpuinfo").read_text()
+    lines = [line for line in described.splitlines() if line.startswith(_FEATURES)]
+    features = lines[0] if lines else ""
+  except OSError:  # not Linux
+    features = platform.processor()
+  text = f"{platform.machine()} {features} {metadata.version('jaxlib')}"
+  return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def keep_freed() -> bool:

@@ -4,9 +4,12 @@
   python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release \
       --scores scores.json --compare runs/full/records
 
+  python -m tdmm_jax.pack_release --restamp runs/old
+
 `--scores`, the file that `tdmm evaluate --json` wrote, goes along, and into
 MODEL_CARD.md. `--compare` also encodes clips of the valid split with the tokenizer
-before and after, and prints which share of the tokens differs.
+before and after, and prints which share of the tokens differs. `--restamp` renews the
+versions of a run of before they were hashes of the head's file and of weights.
 """
 
 import argparse
@@ -22,6 +25,9 @@ from safetensors.numpy import load_file
 
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
+from tdmm_jax.evaluation import evaluator
+from tdmm_jax.face import load_model
+from tdmm_jax.generate.face import Face
 from tdmm_jax.runs import checkpoints, locate, packed
 
 MAX_BYTES = 40_000_000  # what an installation may grow by
@@ -30,6 +36,8 @@ _TEMPLATE = pathlib.Path(__file__).parent / "model_card.md.j2"
 _VOCABULARY = ("spiece.model", "vocab.json")
 _FOLDERS = {"records_dir", "tokenizer_dir", "init_from"}
 _CLIPS = 64  # compared
+# Versions that default_v1 had as a hash of what a processor made of it.
+_OLD_HEADS = {"a881e5b84f71": "default_v1", "13eb52a40309": "default_v1"}
 
 
 def pack(run_dir, out_dir) -> int:
@@ -53,6 +61,7 @@ def pack(run_dir, out_dir) -> int:
       if part == locate.EVALUATOR and not (run_dir / part).is_dir():
         continue
       steps[part] = _pack_part(run_dir / part, folder / part)
+    _stamp_tokenizer(folder)  # float16 weights are others
     packed.write_checksums(folder, steps)
     total = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     if total > MAX_BYTES:
@@ -85,6 +94,77 @@ def _pack_part(source: pathlib.Path, target: pathlib.Path) -> int:
     if (source / name).exists():
       shutil.copyfile(source / name, target / name)
   return int(model["step"])
+
+
+def _stamp_tokenizer(run_dir: pathlib.Path) -> None:
+  """Tells a run's language model the version of the tokenizer that lies beside it."""
+  tokenizer = checkpoints.restore_model(run_dir / locate.TOKENIZER)
+  path = run_dir / locate.LANGUAGE_MODEL / checkpoints.CONFIG_FILE
+  stored = checkpoints.read_json(path)
+  stored["versions"]["tokenizer"] = checkpoints.weights_version(tokenizer)
+  checkpoints.write_json(path, stored)
+
+
+def restamp(run_dir) -> list[str]:
+  """Renews the versions of a run of before; its weights stay as they are.
+
+  Returns:
+    the models that were renewed.
+
+  Raises:
+    UserError: a model was trained on another head, or its tokenizer is not the run's.
+  """
+  run_dir = pathlib.Path(run_dir)
+  names = (locate.TOKENIZER, locate.LANGUAGE_MODEL, locate.EVALUATOR)
+  parts = [name for name in names if (run_dir / name).is_dir()]
+  stored = {
+    name: checkpoints.read_json(run_dir / name / checkpoints.CONFIG_FILE)
+    for name in parts
+  }
+  spoken = {
+    stored[name]["versions"].get("tokenizer")
+    for name in parts
+    if name != locate.EVALUATOR
+  }
+  if len(spoken) != 1:
+    raise UserError(
+      f"{run_dir}: its language model speaks another tokenizer; train it again"
+    )
+  for name in parts:
+    versions = stored[name]["versions"]
+    head = _OLD_HEADS.get(versions["head"])
+    if head != versions["face_model"]:
+      raise UserError(
+        f"{run_dir / name}: trained on face model version {versions['head']}, which "
+        "this program does not know; train it again"
+      )
+    versions["head"] = load_model.load_face_model(head).version
+    if name != locate.LANGUAGE_MODEL:
+      versions.pop(name)
+  for name in parts:
+    checkpoints.write_json(run_dir / name / checkpoints.CONFIG_FILE, stored[name])
+  if locate.LANGUAGE_MODEL in parts:
+    _stamp_tokenizer(run_dir)
+  if packed.is_packed(run_dir / parts[0]):
+    packed.write_checksums(run_dir, packed.read_checksums(run_dir)["steps"])
+    if (run_dir / SCORES).exists():  # of these weights, which have other names now
+      scores = checkpoints.read_json(run_dir / SCORES)
+      scores["versions"] |= _versions_of(run_dir)
+      checkpoints.write_json(run_dir / SCORES, scores)
+    write_card(run_dir)
+  return parts
+
+
+def _versions_of(run_dir: pathlib.Path) -> dict[str, str]:
+  """What `tdmm evaluate` says of a run's weights."""
+  run = Face(run_dir)
+  network = evaluator.load(run_dir / locate.EVALUATOR)
+  return {
+    "head": run.codec.face.version,
+    "tokenizer": run.codec.version,
+    "evaluator": network.versions["evaluator"],
+    "run": run.version,
+  }
 
 
 def write_card(directory, scores: dict | None = None) -> None:
@@ -143,12 +223,18 @@ def main(argv=None) -> int:
   parser = argparse.ArgumentParser(
     prog="python -m tdmm_jax.pack_release", description=__doc__.split("\n")[0]
   )
-  parser.add_argument("--run", required=True, help="the trained run's directory")
-  parser.add_argument("--out", required=True, help="the folder to write")
+  parser.add_argument("--run", help="the trained run's directory")
+  parser.add_argument("--out", help="the folder to write")
   parser.add_argument("--scores", metavar="FILE", help="of tdmm evaluate --json")
   parser.add_argument("--compare", metavar="RECORDS", help="count tokens that differ")
+  parser.add_argument("--restamp", metavar="RUN", help="renew an old run's versions")
   args = parser.parse_args(argv)
+  if not args.restamp and not (args.run and args.out):
+    parser.error("give --run and --out, or --restamp")
   try:
+    if args.restamp:
+      print(json.dumps({"run": args.restamp, "renewed": restamp(args.restamp)}))
+      return 0
     scores = checkpoints.read_json(args.scores) if args.scores else None
     content = {"out": args.out, "bytes": pack(args.run, args.out)}
     write_card(args.out, scores)

@@ -19,9 +19,9 @@ def _common(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
   """Most of these tests' time is compilation, and many compile the same programs."""
-  jax.config.update(
-    "jax_compilation_cache_dir", str(_common(tmp_path_factory) / "compiled")
-  )
+  folder = str(_common(tmp_path_factory) / "compiled")
+  os.environ["JAX_COMPILATION_CACHE_DIR"] = folder  # of subprocesses, too
+  jax.config.update("jax_compilation_cache_dir", folder)
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 

@@ -337,6 +337,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
   """Runs one command; returns the exit code."""
   host.one_device_a_core()
+  host.keep_compiled()
   parser = _parser()
   terminal.complete(parser)
   args = parser.parse_args(argv)

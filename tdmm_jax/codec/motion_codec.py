@@ -70,7 +70,7 @@ class MotionCodec:
       t mod num_phases.
     num_refinements: R, further codes of a frame beside its base code. All methods
       but those of refined windows are about base codes alone.
-    version: identifies the trained tokenizer; stored by language models.
+    version: hash of the trained weights; stored by language models.
   """
 
   def __init__(self, config, variables: dict, face, version: str):
@@ -245,6 +245,7 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
   # Tokenizers trained before there was a choice do not name their network.
   stored["config"]["model"].setdefault("network", "temporal")
   config = ml_collections.ConfigDict(stored["config"])
+  checkpoints.refuse_old_versions(workdir, stored["versions"])
   face = load_model.load_face_model(face_model or config.face_model)
   if face.version != stored["versions"]["head"]:
     raise UserError(
@@ -253,4 +254,4 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
     )
   restored = checkpoints.restore_model(workdir)
   variables = {**restored["collections"], "params": restored["params"]}
-  return MotionCodec(config, variables, face, stored["versions"]["tokenizer"])
+  return MotionCodec(config, variables, face, checkpoints.weights_version(restored))

@@ -102,4 +102,6 @@ def load(workdir) -> Evaluator:
   restored = checkpoints.restore_model(workdir)
   variables = {**restored["collections"], "params": restored["params"]}
   config = ml_collections.ConfigDict(stored["config"])
-  return Evaluator(config, variables, vocab_lib.load(workdir), stored["versions"])
+  checkpoints.refuse_old_versions(workdir, stored["versions"])
+  versions = stored["versions"] | {"evaluator": checkpoints.weights_version(restored)}
+  return Evaluator(config, variables, vocab_lib.load(workdir), versions)

@@ -9,9 +9,9 @@ head's movements are `head_pose`.
 Shape letters: U action units (50), E expression coefficients (50).
 """
 
-import functools
-
 import numpy as np
+
+from tdmm_jax.face import head_file
 
 ACTION_UNITS: tuple[str, ...] = (
   "inner_brow_raiser_l",  # AU1
@@ -67,14 +67,6 @@ ACTION_UNITS: tuple[str, ...] = (
 )
 
 
-@functools.cache
-def activation_matrix() -> np.ndarray:
-  """float64[E, U]: expression coefficients of each action unit at activation 1."""
-  from tdmm_jax.face.head import build
-
-  return build.activation_matrix()
-
-
 def activations_to_expression(activations: np.ndarray) -> np.ndarray:
   """Expression coefficients of the default head that show these action units.
 
@@ -94,4 +86,4 @@ def activations_to_expression(activations: np.ndarray) -> np.ndarray:
       f"activations end in {activations.shape[-1]}; expected {len(ACTION_UNITS)},"
       " one for each name in ACTION_UNITS"
     )
-  return (activations @ activation_matrix().T).astype(np.float32)
+  return (activations @ head_file.activation_matrix().T).astype(np.float32)

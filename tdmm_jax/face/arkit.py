@@ -19,10 +19,9 @@ from scipy import optimize
 from scipy.spatial import transform
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import action_units, motion
+from tdmm_jax.face import action_units, head_file, motion
 from tdmm_jax.face import face_model as face_model_lib
 from tdmm_jax.face.face_model import FaceModel
-from tdmm_jax.face.head import build
 from tdmm_jax.face.motion import FaceMotion
 
 SHAPES: tuple[str, ...] = (
@@ -219,7 +218,7 @@ def from_motion(
 
 def _points_of(face: FaceModel):
   """The function vertices [T, V, 3] -> points [T, N, 3] that are compared."""
-  if face.name == build.NAME:
+  if face.name == head_file.DEFAULT:
     ids = np.asarray(face.regions["face"])
     return lambda vertices: np.asarray(vertices)[:, ids]
   common = _common_landmarks(face)
@@ -230,7 +229,7 @@ def _points_of(face: FaceModel):
 
 def _common_landmarks(face: FaceModel):
   """Rows of the landmarks that this model and the default head share."""
-  head = build.build_default_head()
+  head = head_file.load()
   shared, ours, default = np.intersect1d(
     face.landmark_ids, head.landmark_ids, return_indices=True
   )
@@ -244,13 +243,13 @@ def _common_landmarks(face: FaceModel):
 
 def _shape_displacements(face: FaceModel) -> tuple[np.ndarray, np.ndarray]:
   """float[A, N, 3] at weight 1, gaze left out, in this model's metres; weights [N]."""
-  head = build.build_default_head()
+  head = head_file.load()
   rows = motion.zeros(len(SHAPES)).replace(
     **{k: v for k, v in shape_parameters().items() if k != "eye_pose"}
   )
   vertices = face_model_lib.motion_vertices(head, rows, head_fixed=True, identity=False)
   moved_AV3 = vertices - np.asarray(head.v_template)
-  if face.name == build.NAME:
+  if face.name == head_file.DEFAULT:
     ids = np.asarray(head.regions["face"])
     return moved_AV3[:, ids].astype(np.float64), np.asarray(head.vertex_areas)[ids]
   ours, default = _common_landmarks(face)

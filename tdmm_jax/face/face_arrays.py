@@ -76,7 +76,8 @@ class FaceModel:
     pose_features: int32[P], which of the 36 features of a pose (neck, jaw, left eye,
       right eye: R - I, row-major) move a vertex; the default head has 2 such.
     name: the basis: default_v1, flame2020, flame2023.
-    version: 12 hex digits, hash of the contents.
+    version: 12 hex digits; of a shipped head, the hash of its file, else of the arrays
+      that it was made from.
   """
 
   basis: jax.Array
@@ -153,7 +154,7 @@ class FaceModel:
     return jnp.moveaxis(_interleave(self.motion_basis[-NUM_POSE_FEATURES:]), -1, 0)
 
 
-_LEAVES = tuple(
+LEAVES = tuple(
   field.name
   for field in dataclasses.fields(FaceModel)
   if field.name not in _Static.FIELDS
@@ -161,12 +162,12 @@ _LEAVES = tuple(
 
 
 def _flatten(model):
-  keys = [(jax.tree_util.GetAttrKey(n), getattr(model, n)) for n in _LEAVES]
+  keys = [(jax.tree_util.GetAttrKey(n), getattr(model, n)) for n in LEAVES]
   return keys, _Static(model)
 
 
 def _unflatten(static, leaves):
-  return FaceModel(**dict(zip(_LEAVES, leaves)), **static.values)
+  return FaceModel(**dict(zip(LEAVES, leaves)), **static.values)
 
 
 jax.tree_util.register_pytree_with_keys(FaceModel, _flatten, _unflatten)
@@ -212,6 +213,20 @@ def from_arrays(
   Raises:
     ValueError: shapes disagree, or skinning weights do not sum to 1.
   """
+  inputs = {
+    "v_template": v_template,
+    "shapedirs": shapedirs,
+    "exprdirs": exprdirs,
+    "eyelid_dirs": eyelid_dirs,
+    "posedirs": posedirs,
+    "lbs_weights": lbs_weights,
+    "J_regressor": J_regressor,
+    "faces": faces,
+    "regions": regions,
+    "landmark_ids": landmark_ids,
+    "landmark_triangles": landmark_triangles,
+    "landmark_barycentric": landmark_barycentric,
+  }
   template = np.asarray(v_template, np.float64)
   faces = np.asarray(faces, np.int32)
   V = len(template)
@@ -252,7 +267,7 @@ def from_arrays(
     "landmark_barycentric": np.asarray(landmark_barycentric, np.float32).reshape(-1, 3),
     "name": name,
   }
-  version = _hash(arrays, static)
+  version = _hash(name, inputs)
   motion, correctives = np.split(arrays.pop("motion_basis"), [-NUM_POSE_FEATURES])
   static["pose_features"] = np.flatnonzero(correctives.any(axis=1)).astype(np.int32)
   template = arrays.pop("v_template").T.reshape(1, -1)
@@ -274,16 +289,14 @@ def _vertex_areas(vertices, faces):
   return areas.astype(np.float32)
 
 
-def _hash(arrays, static) -> str:
-  """Content hash; numbers to 1e-6, so that a last bit does not make another model."""
-  digest = hashlib.sha256(static["name"].encode())
-  items = {**arrays, **static, **static["regions"]}
+def _hash(name: str, inputs: dict) -> str:
+  """Hash of what a model was made from, which no processor rounds."""
+  digest = hashlib.sha256(name.encode())
+  items = {**inputs, **{f"regions/{k}": v for k, v in inputs["regions"].items()}}
+  del items["regions"]
   for key in sorted(items):
-    if isinstance(items[key], np.ndarray):
-      value = items[key]
-      if value.dtype.kind == "f":
-        value = np.rint(value.astype(np.float64) * 1e6).astype(np.int32)
-      digest.update(f"{key}{value.shape}".encode() + value.tobytes())
+    value = np.ascontiguousarray(items[key])
+    digest.update(f"{key}{value.shape}{value.dtype.str}".encode() + value.tobytes())
   return digest.hexdigest()[:12]
 
 

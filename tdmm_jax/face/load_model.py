@@ -1,8 +1,8 @@
 """A face model by its name or its file."""
 
+from tdmm_jax.face import head_file
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.files import flame_model
-from tdmm_jax.face.head import build
 
 
 def load_face_model(spec: str) -> FaceModel:
@@ -15,6 +15,6 @@ def load_face_model(spec: str) -> FaceModel:
   Raises:
     UserError: no such file, or not a FLAME model.
   """
-  if spec == "default_v1":
-    return build.build_default_head()
+  if spec in head_file.NAMES:
+    return head_file.load(spec)
   return flame_model.load_flame(spec)

@@ -305,6 +305,36 @@ def read_json(path) -> dict:
     raise UserError(f"{path}: not JSON ({error}); restore it or train again") from error
 
 
+def refuse_old_versions(workdir, versions: dict[str, str]) -> None:
+  """Raises UserError where versions were not yet hashes of files and weights.
+
+  Args:
+    workdir: of a tokenizer or an evaluator network.
+    versions: as its config.json has them.
+  """
+  if versions.keys() & {"tokenizer", "evaluator"}:  # they named themselves, then
+    raise UserError(
+      f"{workdir}: trained before versions were the same on every processor; renew "
+      "them with `python -m tdmm_jax.pack_release --restamp "
+      f"{epath.Path(workdir).parent}`"
+    )
+
+
+def weights_version(model: dict) -> str:
+  """12 hex digits that stand for what `restore_model` gave, whatever made it.
+
+  Args:
+    model: {"params", "collections"} of arrays.
+  """
+  digest = hashlib.sha256()
+  parts = {name: model[name] for name in ("params", "collections")}
+  for path, leaf in jax.tree.leaves_with_path(parts):
+    array = np.ascontiguousarray(leaf)
+    name = "/".join(entry.key for entry in path)
+    digest.update(f"{name}{array.shape}{array.dtype.str}".encode() + array.tobytes())
+  return digest.hexdigest()[:12]
+
+
 def short_hash(text: str) -> str:
   """12 hex characters that change when the text does."""
   return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -68,8 +68,5 @@ def refuse_changes(
 
 def write(config: ml_collections.ConfigDict, workdir, versions: dict) -> None:
   """Writes config and versions beside the checkpoints: inference starts from them."""
-  identity = f"{config.to_json()}{sorted(versions.items())}"
-  if config.objective != "language_model":  # others speak of it by its version
-    versions = versions | {config.objective: checkpoints.short_hash(identity)}
   content = {"config": config.to_dict(), "versions": versions}
   checkpoints.write_json(epath.Path(workdir) / checkpoints.CONFIG_FILE, content)

@@ -8,16 +8,15 @@ import pytest
 
 from benchmarks import flame_test_model, real_tokens
 from tdmm_jax.codec import motion_codec
-from tdmm_jax.face import face_model, motion
+from tdmm_jax.face import face_model, head_file, motion
 from tdmm_jax.face.files import flame_model
-from tdmm_jax.face.head import build
 
 FRAMES = 4
 
 
 def test_the_test_model_is_the_default_head_in_flames_format(tmp_path):
   path = flame_test_model.write(tmp_path)
-  flame, head = flame_model.load_flame(path, 100), build.build_default_head()
+  flame, head = flame_model.load_flame(path, 100), head_file.load()
   assert (flame.name, flame.num_expression, flame.num_shape) == ("flame2023", 100, 300)
   rng = np.random.default_rng(0)
   draw = lambda width, scale=0.2: rng.normal(size=(3, width)).astype(np.float32) * scale

@@ -12,14 +12,14 @@ from pxr import Gf, Usd, UsdGeom, UsdSkel
 from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import files
-from tdmm_jax.face import arkit, face_model, motion
+from tdmm_jax.face import arkit, face_model, head_file, motion
 from tdmm_jax.face.files import arkit_csv, read
 from tdmm_jax.face.head import build
 
 
 @pytest.fixture(scope="module")
 def face():
-  return build.build_default_head()
+  return head_file.load()
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_arkit_names_what_the_face_does(face):
   smile = np.zeros((1, 50))
   unit = build.ACTION_UNITS.index("lip_corner_puller_l")
   smile[0, unit] = 0.7
-  expression = smile @ build.activation_matrix().T
+  expression = smile @ head_file.activation_matrix().T
   looks = np.float32([[0, 0.3, 0, 0, 0.3, 0]])  # both eyes to the subject's left
   made = motion.zeros(1).replace(
     expression=expression.astype("f"),

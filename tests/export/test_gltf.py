@@ -14,9 +14,8 @@ import trimesh
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import files
-from tdmm_jax.face import face_model, motion
+from tdmm_jax.face import face_model, head_file, motion
 from tdmm_jax.face.files import gltf_motion
-from tdmm_jax.face.head import build
 
 REPO = pathlib.Path(__file__).parents[2]
 LIMIT_MM = 0.1
@@ -29,7 +28,7 @@ validator.validateBytes(bytes).then(r => console.log(JSON.stringify(r.issues)));
 
 @pytest.fixture(scope="module")
 def face():
-  return build.build_default_head()
+  return head_file.load()
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from tdmm_jax.face import face_model
-from tdmm_jax.face.head import build
+from tdmm_jax.face import face_model, head_file
 from tdmm_jax.render import rasterizer, scene
 
 
@@ -112,7 +111,7 @@ def test_eyeballs_without_an_iris_get_one_that_looks_ahead():
 
 
 def test_default_head_shows_a_mouth_that_opens_and_lids_that_close():
-  head = build.build_default_head()
+  head = head_file.load()
   rest = np.zeros((1, head.exprdirs.shape[2]))
   still = {"jaw_pose": np.zeros((1, 3)), "eyelids": np.zeros((1, 2))}
   eyes = np.zeros((1, 6))

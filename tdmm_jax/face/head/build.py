@@ -1,9 +1,11 @@
 """The project's own head: a `FaceModel` in FLAME's form, of nobody's data.
 
-Built from anthropometric averages (`head_surface`), facial action units
-(`head_actions`) and proportions (`head_identity`) by formulas alone, so a fresh machine
-has it in a second. It has the fields, joints and conventions of a licensed head, and no
-code asks which it is.
+    python -m tdmm_jax.face.head.build     # writes face/heads/default_v1.safetensors
+
+Built from anthropometric averages (`surface`), facial action units
+(`actions`) and proportions (`identity`) by formulas alone. What everything uses is the
+file that this writes (`head_file`). The head has the fields, joints and conventions of
+a licensed head, and no code asks which it is.
 
 Shape letters: V vertices, U action units, E expression and S identity coefficients.
 """
@@ -12,18 +14,17 @@ import functools
 
 import numpy as np
 
-from tdmm_jax.face import face_model
+from tdmm_jax.face import face_model, head_file
 from tdmm_jax.face.action_units import ACTION_UNITS
 from tdmm_jax.face.head import actions, head_landmarks, head_mesh, identity, rig
 from tdmm_jax.face.head import anatomy as head_anatomy
 
-NAME = "default_v1"
 _METRES = 0.01  # per cm, the unit the head is sculpted in
 
 
 @functools.cache
 def build_default_head() -> face_model.FaceModel:
-  """The default head; deterministic, about two seconds once per process."""
+  """The default head, sculpted anew. Last bits depend on the processor."""
   parts = anatomy()
   directions, _ = _expression_basis()
   shape = identity.identity_fields(parts)
@@ -41,7 +42,7 @@ def build_default_head() -> face_model.FaceModel:
     landmark_ids=triangles[0],
     landmark_triangles=triangles[1],
     landmark_barycentric=triangles[2],
-    name=NAME,
+    name=head_file.DEFAULT,
   )
 
 
@@ -131,3 +132,14 @@ def regions(parts: head_anatomy.Anatomy) -> dict[str, np.ndarray]:
     "ears": mesh.both("ear"),
     "neck": ids(skin & (p[:, 1] < -11.0 + 0.5 * np.maximum(2.0 - p[:, 2], 0))),
   }
+
+
+def main() -> None:
+  path = head_file.path_of(head_file.DEFAULT)
+  content = head_file.to_bytes(build_default_head(), activation_matrix())
+  path.write_bytes(content)
+  print(f"{path}: version {head_file.version_of(content)}")
+
+
+if __name__ == "__main__":
+  main()

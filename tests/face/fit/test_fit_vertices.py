@@ -12,18 +12,17 @@ import random_head
 from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import files, meshes
-from tdmm_jax.face import face_model, motion
+from tdmm_jax.face import face_model, head_file, motion
 from tdmm_jax.face.files import read
 from tdmm_jax.face.fit import fit_vertices
 from tdmm_jax.face.fit import sources as fit_files
-from tdmm_jax.face.head import build
 
 LIMIT_MM = 0.05
 
 
 @pytest.fixture(scope="module")
 def face():
-  return build.build_default_head()
+  return head_file.load()
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,9 @@
 """The default head: shapes, conventions, and what its parameters do to the face."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
-from tdmm_jax.face import action_units, face_model
+from tdmm_jax.face import action_units, face_model, head_file
 from tdmm_jax.face.head import build
 
 MM = 1000.0
@@ -16,7 +12,7 @@ JAW_OPEN = np.array([0.3, 0.0, 0.0], np.float32)
 
 @pytest.fixture(scope="module")
 def head():
-  return build.build_default_head()
+  return head_file.load()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +97,7 @@ def test_left_and_right_are_mirror_images(head, template):
   for index, name in enumerate(action_units.ACTION_UNITS):
     if name.endswith("_l"):
       other = action_units.ACTION_UNITS.index(name[:-2] + "_r")
-      pair = directions @ action_units.activation_matrix()[:, [index, other]]
+      pair = directions @ head_file.activation_matrix()[:, [index, other]]
       left, right = np.moveaxis(pair, -1, 0)
       np.testing.assert_allclose(left[mirror] * flip, right, atol=1e-6)
 
@@ -307,12 +303,27 @@ def test_landmarks(head, template, landmark):
 
 
 @pytest.mark.slow
-def test_another_process_builds_the_same_head(head):
-  code = (
-    "from tdmm_jax.face.default_head import build_default_head as b; print(b().version)"
-  )
-  env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
-  run = subprocess.run(
-    [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True
-  )
-  assert run.stdout.strip() == head.version
+def test_the_shipped_file_is_what_the_builder_makes(head, template):
+  """To within what another processor rounds otherwise, ties of triangles among it."""
+  built = build.build_default_head()
+  np.testing.assert_allclose(built.v_template, template, atol=1e-7)
+  np.testing.assert_array_equal(built.faces, head.faces)
+  assert built.regions.keys() == head.regions.keys()
+  for name, ids in head.regions.items():
+    np.testing.assert_array_equal(built.regions[name], ids)
+  for name in ("shapedirs", "eyelid_dirs", "lbs_weights", "joint_template"):
+    np.testing.assert_allclose(getattr(built, name), getattr(head, name), atol=1e-6)
+  # Of the expression basis what the units do: its own directions may turn.
+  unit_fields = np.asarray(built.exprdirs, np.float64) @ build.activation_matrix()
+  shipped = np.asarray(head.exprdirs, np.float64) @ head_file.activation_matrix()
+  np.testing.assert_allclose(unit_fields, shipped, atol=1e-6)
+  points = lambda model: face_model.landmarks(model, template)
+  np.testing.assert_allclose(points(built), points(head), atol=1e-6)
+
+
+def test_the_version_is_the_file(head):
+  content = head_file.path_of(head_file.DEFAULT).read_bytes()
+  assert head.version == head_file.version_of(content)
+  assert head_file.version_of(content + b" ") != head.version
+  again = head_file.to_bytes(head, head_file.activation_matrix())
+  assert head_file.version_of(again) == head.version
