@@ -78,14 +78,6 @@ def constrain(x: jax.Array, *names: str | None) -> jax.Array:
   return jax.lax.with_sharding_constraint(x, _spec(names))
 
 
-def num_batch_shards() -> int:
-  """Over how many devices the mesh in use shares a batch out; 1 without a mesh."""
-  sizes = jax.sharding.get_abstract_mesh().shape
-  return int(
-    np.prod([sizes.get(axis, 1) for axis in dict(LOGICAL_AXIS_RULES)["act_batch"]])
-  )
-
-
 def can_share_rows(num_rows: int, params) -> bool:
   """Whether `share_rows` can run: several devices here, and nothing is tied to one."""
   devices = jax.local_device_count()

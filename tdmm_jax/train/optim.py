@@ -1,12 +1,12 @@
-"""AdamW, Adafactor or Muon with warm-up, cosine decay and gradient clipping."""
+"""AdamW, Adafactor or Muon, with warm-up, cosine decay and gradient clipping."""
 
 import jax
 import ml_collections
 import optax
+import optax.contrib
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import layers
-from tdmm_jax.train import muon
 
 
 def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
@@ -43,18 +43,20 @@ def _decays(params):
   return jax.tree_util.tree_map_with_path(decays, params)
 
 
-def _is_kernel(params):
+def _muon_matrices(params):
   """Muon's parameters: the layers' kernels, all but the one that makes the logits.
 
   A kernel's last two axes are a matrix; an axis before them counts scanned layers.
   Everything else (embeddings, scales, biases, convolutions' taps) is AdamW's.
   """
 
-  def is_kernel(path, param):
+  def matrix(path, param):
     names = [getattr(key, "key", None) for key in path]
-    return "kernel" in names and "logits_dense" not in names and param.ndim > 1
+    if "kernel" in names and "logits_dense" not in names and param.ndim > 1:
+      return optax.contrib.MuonDimensionNumbers(-2, -1)
+    return None
 
-  return jax.tree_util.tree_map_with_path(is_kernel, params)
+  return jax.tree_util.tree_map_with_path(matrix, params)
 
 
 def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
@@ -82,8 +84,15 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
   elif config.optimizer == "adafactor":
     update = optax.adafactor(rate, weight_decay_rate=None)
   elif config.optimizer == "muon":
-    update = muon.muon(
-      rate, _is_kernel, config.weight_decay, config.adam_b1, config.adam_b2
+    update = optax.contrib.muon(
+      rate,
+      ns_steps=4,  # enough where the Schatten-4 norm comes first (arXiv:2506.10935)
+      preconditioning="schatten",
+      weight_decay=config.weight_decay,
+      adam_b1=config.adam_b1,
+      adam_b2=config.adam_b2,
+      muon_weight_dimension_numbers=_muon_matrices,
+      consistent_rms=0.2,  # of an update, as AdamW's (arXiv:2502.16982)
     )
   else:
     raise UserError(

@@ -3,8 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-import optax.contrib
 import pytest
 
 from configs import common
@@ -113,46 +111,6 @@ def test_muon_scanned_equals_unscanned():
   np.testing.assert_allclose(
     updates[0]["layers"]["kernel"][1], updates[1]["layer"]["kernel"], rtol=1e-4
   )
-
-
-def test_muon_in_batches_is_optax_muon():
-  """Tall, wide and stacked matrices, several updates, with weight decay."""
-  keys = jax.random.split(jax.random.key(0), 4)
-  shapes = {"tall": (32, 16), "wide": (16, 32), "stacked": (3, 8, 8)}
-  params = {
-    name: {"kernel": jax.random.normal(key, shape)}
-    for key, (name, shape) in zip(keys, shapes.items(), strict=False)
-  }
-  params["table"] = {"embedding": jax.random.normal(keys[3], (9, 4))}
-  config = make_config(optimizer="muon", warmup_steps=0, weight_decay=0.1)
-  config.grad_clip_norm = 1e9
-  reference = optax.contrib.muon(
-    optim.learning_rate(config),
-    ns_steps=4,
-    preconditioning="schatten",
-    consistent_rms=0.2,
-    weight_decay=0.1,
-    adam_b1=config.adam_b1,
-    adam_b2=config.adam_b2,
-    muon_weight_dimension_numbers=lambda params: {
-      name: {
-        leaf: optax.contrib.MuonDimensionNumbers(-2, -1) if leaf == "kernel" else None
-        for leaf in leaves
-      }
-      for name, leaves in params.items()
-    },
-  )
-  ours, theirs = params, params
-  tx = optim.optimizer(config)
-  state, their_state = tx.init(params), reference.init(params)
-  for step in range(4):
-    gradients = jax.tree.map(lambda x, k=step: jnp.sin(x * (k + 1)), params)
-    updates, state = tx.update(gradients, state, ours)
-    ours = optax.apply_updates(ours, updates)
-    updates, their_state = reference.update(gradients, their_state, theirs)
-    theirs = optax.apply_updates(theirs, updates)
-  for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 def test_a_warm_up_longer_than_the_training_is_refused():
