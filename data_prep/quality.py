@@ -33,7 +33,7 @@ from tdmm_jax.face import load_model
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import lexicon
-from tdmm_jax.metrics import geometry
+from tdmm_jax.metrics import smoothness
 
 REASONS = {
   "untracked": "the tracker failed; its own reason is in `tracker_reason`",
@@ -118,8 +118,8 @@ def landmark_points(face_model, motion: FaceMotion) -> np.ndarray:
 
 def jitter(points_TL3, motion: FaceMotion) -> float:
   """Mean third difference, m/s^3; 0 where no four valid frames follow one another."""
-  total, windows = geometry.jitter(points_TL3, motion.valid, motion.fps)
-  return total / windows if windows else 0.0
+  total, windows = smoothness.jitter(points_TL3, motion.valid)
+  return float(total / windows * motion.fps**3) if windows else 0.0
 
 
 def inspect(

@@ -166,14 +166,18 @@ class MotionCodec:
     return self._long(self.decode_window, codes)
 
   def _long(self, call, items: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """`_batched` of items that are cut into pieces which overlap by the reach."""
+    """`call(values, mask)` of items, cut into pieces that overlap by the reach."""
     cuts = [(i, *cut) for i, x in enumerate(items) for cut in self._pieces(len(x))]
-    parts = _batched(call, [items[i][first:last] for i, first, last, _ in cuts])
-    kept = [part[keep] for part, (_, _, _, keep) in zip(parts, cuts, strict=True)]
+    pieces = [items[i][first:last] for i, first, last, _ in cuts]
+    parts: list = [None] * len(cuts)
+    for batch in motion_vector.batches(pieces, _BATCH, _LENGTH_MULTIPLE):
+      out = call(batch.values, batch.mask)
+      for row, number in enumerate(batch.indices):
+        parts[number] = out[row][cuts[number][-1]]
     whole: list[list] = [[] for _ in items]
-    for (i, *_), part in zip(cuts, kept, strict=True):
+    for (i, *_), part in zip(cuts, parts, strict=True):
       whole[i].append(part)
-    return [np.concatenate(pieces) for pieces in whole]
+    return [np.concatenate(parts) for parts in whole]
 
   def _pieces(self, length: int):
     """(first, last, what is kept of it) of the pieces of a motion of so many frames.
@@ -204,26 +208,6 @@ def _encode(model, variables, subset, vectors_BTP, mask_BT, method="encode"):
 
 def _decode(model, variables, codes, mask_BT, method="decode"):
   return model.apply(variables, codes, mask_BT, method=method)
-
-
-def _batched(call, items: Sequence[np.ndarray]) -> list[np.ndarray]:
-  """Runs `call(values, mask)` over padded batches of like lengths; order is kept."""
-  padded = lambda n: -(-n // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
-  order = sorted(range(len(items)), key=lambda i: len(items[i]))
-  results: list = [None] * len(items)
-  for start in range(0, len(order), _BATCH):
-    group = order[start : start + _BATCH]
-    length = padded(max(len(items[i]) for i in group))
-    rows = _BATCH if len(items) > 1 else 1
-    values = np.zeros((rows, length, *items[group[0]].shape[1:]), items[0].dtype)
-    mask = np.zeros((rows, length), np.float32)
-    for row, i in enumerate(group):
-      values[row, : len(items[i])] = items[i]
-      mask[row, : len(items[i])] = 1.0
-    out = np.asarray(call(jnp.asarray(values), jnp.asarray(mask)))
-    for row, i in enumerate(group):
-      results[i] = out[row, : len(items[i])]
-  return results
 
 
 def load(workdir, face_model: str | None = None) -> MotionCodec:

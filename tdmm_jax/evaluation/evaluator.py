@@ -10,6 +10,7 @@ from etils import epath
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import pairs
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import motion_vector
 from tdmm_jax.models import evaluator as network
 from tdmm_jax.runs import checkpoints
 
@@ -46,10 +47,15 @@ class Evaluator:
       )
 
   def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-    """float32[N, D]; of a longer text than `config.text_length` pieces the start."""
-    rows = [pairs.text_row(self._vocab, t, self.config.text_length) for t in texts]
-    out = [self._texts(np.stack(group))[:n] for n, group in _batches(rows)]
-    return np.concatenate([np.zeros((0, self.dim), np.float32), *map(np.asarray, out)])
+    """float32[N, D]. Longer texts are truncated to `config.text_length` pieces."""
+    out = [np.zeros((0, self.dim), np.float32)]
+    for start in range(0, len(texts), _BATCH):
+      rows = np.zeros((_BATCH, self.config.text_length), np.int32)
+      group = texts[start : start + _BATCH]
+      for row, text in zip(rows, group):
+        row[:] = pairs.text_row(self._vocab, text, self.config.text_length)
+      out.append(np.asarray(self._texts(rows))[: len(group)])
+    return np.concatenate(out)
 
   def embed_motions(
     self, vectors: Sequence[np.ndarray], valid: Sequence[np.ndarray] | None = None
@@ -60,27 +66,11 @@ class Evaluator:
       vectors: whole motions of any lengths.
       valid: bool[T] of each: frames that were observed; all by default.
     """
-    if valid is None:
-      valid = [np.ones(len(v), bool) for v in vectors]
-    order = sorted(range(len(vectors)), key=lambda i: len(vectors[i]))
     out = np.zeros((len(vectors), self.dim), np.float32)
-    for n, group in _batches(order):
-      longest = max(len(vectors[i]) for i in group)
-      length = -(-longest // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
-      params = np.zeros((len(group), length, vectors[group[0]].shape[1]), np.float32)
-      mask = np.zeros((len(group), length), np.float32)
-      for row, i in enumerate(group):
-        params[row, : len(vectors[i])] = vectors[i]
-        mask[row, : len(vectors[i])] = valid[i]
-      out[group[:n]] = np.asarray(self._motions(params, mask))[:n]
+    for batch in motion_vector.batches(vectors, _BATCH, _LENGTH_MULTIPLE, valid):
+      embedded = self._motions(batch.values, batch.mask)
+      out[batch.indices] = np.asarray(embedded)[: len(batch.indices)]
     return out
-
-
-def _batches(items: Sequence):
-  """(how many count, items) of batches that are filled up with the last item."""
-  for start in range(0, len(items), _BATCH):
-    group = list(items[start : start + _BATCH])
-    yield len(group), group + group[-1:] * (_BATCH - len(group))
 
 
 def load(workdir) -> Evaluator:

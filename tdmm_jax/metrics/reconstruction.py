@@ -1,7 +1,6 @@
 """Errors of reconstructed motions over whole corpora: vertices never leave the device.
 
-The formulas are those of `metrics.geometry`, which works on one clip in numpy. A metric
-is (sum, weight), pooled over valid frames; FDD is a mean over clips.
+A metric is (sum, weight), pooled over valid frames; FDD is a mean over clips.
 
 Shape letters: B batch, T frames, V vertices, P motion vector. Vertices are head-fixed,
 of identity zero, in mm.
@@ -13,10 +12,11 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector
-from tdmm_jax.metrics import geometry
+from tdmm_jax.metrics import smoothness
 
 _FRAMES = 2_048  # at a time: 150 MB for each copy of 5,000 vertices
 _LENGTH_MULTIPLE = 64  # few compiled shapes
@@ -34,18 +34,18 @@ def errors(
     constant_P: the mean training frame.
 
   Returns:
-    face_error_mm, fve_mm (unweighted), mve_mm (all vertices), head_error_deg,
-    lip_error_mm (LVE-L2), lip_lve_sq_mm2, lip_lve_rms_mm, fdd_mm2, fdd_abs_mm, each
-    also with the prefix constant_; jitter_ratio.
+    face_error_mm, fve_mm (unweighted), mve_mm (all vertices), head_error_deg, fdd_mm2,
+    fdd_abs_mm, and three lip errors that differ by orders of magnitude, lip_error_mm
+    (MMHead: mean_t max_v ‖p−g‖), lip_lve_sq_mm2 (CodeTalker: mean_t max_v ‖p−g‖²) and
+    lip_lve_rms_mm (ARTalk: its root); each also with the prefix constant_. And
+    jitter_ratio.
   """
   sums = collections.defaultdict(lambda: np.zeros(2))
   constant_P = np.asarray(constant_P, np.float32)
-  for batch in _batches(clips, decoded):
-    still_BTP = np.broadcast_to(constant_P, (1, 1, len(constant_P)))
-    found = jax.device_get(
-      _batch_errors(face, batch["decoded"], still_BTP, batch["vectors"], batch["valid"])
-    )
-    for name, pair in found.items():
+  still_BTP = constant_P[None, None]
+  for p_BTP, g_BTP, valid_BT in _batches(clips, decoded):
+    batch_sums = _batch_errors(face, p_BTP, still_BTP, g_BTP, valid_BT)
+    for name, pair in jax.device_get(batch_sums).items():
       sums[name] += np.asarray(pair, np.float64)
   for clip, p_TP in zip(clips, decoded, strict=True):
     valid_T = np.asarray(clip["valid"], bool)
@@ -54,7 +54,7 @@ def errors(
     g_T3 = clip["vectors"][:, -3:]
     still_T3 = np.broadcast_to(constant_P[-3:], g_T3.shape)
     for prefix, head_T3 in (("", p_TP[:, -3:]), ("constant_", still_T3)):
-      angle = geometry.head_error_deg(head_T3, g_T3, valid_T)
+      angle = head_error_deg(head_T3, g_T3, valid_T)
       sums[f"{prefix}head_error_deg"] += np.array([angle, 1.0]) * valid_T.sum()
   means = {name: float(total / max(n, 1e-9)) for name, (total, n) in sums.items()}
   for prefix in ("", "constant_"):
@@ -64,26 +64,21 @@ def errors(
 
 
 def _batches(clips, decoded):
-  """Padded batches of clips of like lengths."""
-  order = sorted(range(len(clips)), key=lambda i: len(decoded[i]))
-  while order:
-    padded = lambda n: -(-n // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
-    length = padded(len(decoded[order[0]]))
-    rows = min(max(_FRAMES // length, 1), len(clips))
-    group = [i for i in order[:rows] if len(decoded[i]) <= length]
-    order = order[len(group) :]
-    width = decoded[group[0]].shape[1]
-    batch = {
-      "decoded": np.zeros((rows, length, width), np.float32),
-      "vectors": np.zeros((rows, length, width), np.float32),
-      "valid": np.zeros((rows, length), np.float32),
-    }
-    for row, i in enumerate(group):
-      n = len(decoded[i])
-      batch["decoded"][row, :n] = decoded[i]
-      batch["vectors"][row, :n] = clips[i]["vectors"]
-      batch["valid"][row, :n] = clips[i]["valid"]
-    yield batch
+  """Padded batches of clips of like lengths: decoded, true vectors, valid."""
+  both = [
+    np.concatenate([p_TP, clip["vectors"]], axis=1, dtype=np.float32)
+    for clip, p_TP in zip(clips, decoded, strict=True)
+  ]
+  valid = [clip["valid"] for clip in clips]
+  rows = min(_FRAMES // _LENGTH_MULTIPLE, len(both))
+  for batch in motion_vector.batches(both, rows, _LENGTH_MULTIPLE, valid, _FRAMES):
+    yield *np.split(batch.values, 2, axis=-1), batch.mask
+
+
+def head_error_deg(p_T3, g_T3, valid_T) -> float:
+  """Mean geodesic angle between head rotations (axis-angle, rad), degrees."""
+  p, g = (Rotation.from_rotvec(rotations[valid_T]) for rotations in (p_T3, g_T3))
+  return float(np.degrees((p.inv() * g).magnitude()).mean())
 
 
 def _vertices(face, vectors_BTP):
@@ -97,13 +92,14 @@ def _vertices(face, vectors_BTP):
 @jax.jit
 def _batch_errors(face, p_BTP, still_BTP, g_BTP, valid_BT) -> dict:
   g_BTV3, p_BTV3 = _vertices(face, g_BTP), _vertices(face, p_BTP)
-  found = _vertex_errors(face, p_BTV3, g_BTV3, valid_BT)
   still = _vertex_errors(face, _vertices(face, still_BTP), g_BTV3, valid_BT)
-  found |= {f"constant_{name}": pair for name, pair in still.items()}
   region = face.regions["face"]
-  found["jitter"] = _jitter(p_BTV3[:, :, region], valid_BT)
-  found["truth_jitter"] = _jitter(g_BTV3[:, :, region], valid_BT)
-  return found
+  return {
+    **_vertex_errors(face, p_BTV3, g_BTV3, valid_BT),
+    **{f"constant_{name}": pair for name, pair in still.items()},
+    "jitter": smoothness.jitter(p_BTV3[:, :, region], valid_BT),
+    "truth_jitter": smoothness.jitter(g_BTV3[:, :, region], valid_BT),
+  }
 
 
 def _vertex_errors(face, p_BTV3, g_BTV3, valid_BT) -> dict:
@@ -123,7 +119,11 @@ def _vertex_errors(face, p_BTV3, g_BTV3, valid_BT) -> dict:
 
 
 def _dynamics(face, p_BTV3, g_BTV3, valid_BT) -> dict:
-  """The two kinds of FDD, see `geometry.fdd`."""
+  """Upper-face dynamics deviation: does the face move as much as the truth?
+
+  fdd_mm2 (CodeTalker): mean_v [std_t ‖g−rest‖² − std_t ‖p−rest‖²], above 0 where p
+  moves less; fdd_abs_mm (ARTalk): mean_v |std_t Σxyz g − std_t Σxyz p|.
+  """
   upper = face.regions["upper_face"]
   width = face.num_expression + motion_vector.NUM_POSE
   rest_V3 = _vertices(face, jnp.zeros((1, 1, width)))[0, 0, upper]
@@ -142,9 +142,3 @@ def _dynamics(face, p_BTV3, g_BTV3, valid_BT) -> dict:
   counts_B = (valid_BT.sum(-1) > 0).astype(jnp.float32)
   total = lambda values_BV: (jnp.sum(values_BV.mean(-1) * counts_B), counts_B.sum())
   return {"fdd_mm2": total(squares_BV), "fdd_abs_mm": total(sums_BV)}
-
-
-def _jitter(x_BTV3, valid_BT):
-  third = x_BTV3[:, 3:] - 3 * x_BTV3[:, 2:-1] + 3 * x_BTV3[:, 1:-2] - x_BTV3[:, :-3]
-  ok = valid_BT[:, 3:] * valid_BT[:, 2:-1] * valid_BT[:, 1:-2] * valid_BT[:, :-3]
-  return jnp.sum(jnp.linalg.norm(third, axis=-1).mean(-1) * ok), ok.sum()

@@ -1,27 +1,40 @@
-"""How a set of motions jitters.
+"""Jitter: how much motions tremble.
 
-Shape letters: B batch, T frames, V vertices of the face region, G = 3V coordinates.
+Shape letters: B batch, T frames, V points, P motion vector.
 """
 
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax.face import face_model as face_lib
+from tdmm_jax.face import motion_vector
 
 _BATCH, _LENGTH_MULTIPLE = 8, 64
 
 
+def jitter(points, valid) -> tuple:
+  """(sum of the mean norms of the third difference, how many windows it has).
+
+  Args:
+    points: float[..., T, V, 3], numpy or jax. The unit of the result is theirs a
+      cubed frame: times fps³ it is one a cubed second.
+    valid: bool or 0/1 [..., T]; only windows of four valid frames count.
+  """
+  difference = points[..., 1:, :, :] - points[..., :-1, :, :]
+  second = difference[..., 1:, :, :] - difference[..., :-1, :, :]
+  third = second[..., 1:, :, :] - second[..., :-1, :, :]
+  ok = valid[..., 3:] * valid[..., 2:-1] * valid[..., 1:-2] * valid[..., :-3]
+  norms = (third**2).sum(-1) ** 0.5
+  return (norms.mean(-1) * ok).sum(), ok.sum()
+
+
 @jax.jit
 def _jitter(face, vectors_BTP, valid_BT):
-  """(sum over windows of the mean norm of the third difference, windows)."""
-  x_BTG = face_lib.vector_geometry(face, vectors_BTP)
-  third = x_BTG[:, 3:] - 3 * x_BTG[:, 2:-1] + 3 * x_BTG[:, 1:-2] - x_BTG[:, :-3]
-  third = third.reshape(*third.shape[:2], 3, -1)  # planar: all x, then all y, then z
-  ok = valid_BT[:, 3:] * valid_BT[:, 2:-1] * valid_BT[:, 1:-2] * valid_BT[:, :-3]
-  return jnp.sum(jnp.linalg.norm(third, axis=-2).mean(-1) * ok), ok.sum()
+  planar_BTG = face_lib.vector_geometry(face, vectors_BTP)  # all x, all y, all z
+  points_BT3V = planar_BTG.reshape(*planar_BTG.shape[:2], 3, -1)
+  return jitter(points_BT3V.mT, valid_BT)
 
 
 class Jitter:
@@ -37,17 +50,8 @@ class Jitter:
     Args:
       vectors: motion vectors float32[T, P] at 25 fps. valid: bool[T] of each.
     """
-    order = sorted(range(len(vectors)), key=lambda i: len(vectors[i]))
     total = windows = 0.0
-    for start in range(0, len(order), _BATCH):
-      group = order[start : start + _BATCH]
-      longest = max(len(vectors[i]) for i in group)
-      length = -(-longest // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
-      params = np.zeros((_BATCH, length, vectors[group[0]].shape[1]), np.float32)
-      mask = np.zeros((_BATCH, length), np.float32)
-      for row, i in enumerate(group):
-        params[row, : len(vectors[i])] = vectors[i]
-        mask[row, : len(vectors[i])] = valid[i]
-      found = jax.device_get(_jitter(self._face, params, mask))
-      total, windows = total + float(found[0]), windows + float(found[1])
+    for batch in motion_vector.batches(vectors, _BATCH, _LENGTH_MULTIPLE, valid):
+      summed, count = jax.device_get(_jitter(self._face, batch.values, batch.mask))
+      total, windows = total + float(summed), windows + float(count)
     return total / windows * 25.0**3 if windows else float("nan")

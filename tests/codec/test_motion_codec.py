@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -130,3 +131,36 @@ def test_another_version_of_the_face_is_refused_by_both_names(tiny_run, monkeypa
   monkeypatch.setattr(motion_codec.load_model, "load_face_model", lambda spec: other)
   with pytest.raises(UserError, match=rf"{real.version}.*0123456789ab"):
     motion_codec.load(tiny_run / "tokenizer")
+
+
+class StandIn(motion_codec.MotionCodec):
+  """Reads 5 frames to each side with weights of the frame's phase; exact integers."""
+
+  def __init__(self):
+    self.model = types.SimpleNamespace(reach=5)
+    self.num_phases = 3
+    self.weights = np.random.default_rng(0).integers(1, 99, (3, 11))
+
+  def encode_window(self, values, mask):
+    values, mask = np.asarray(values), np.asarray(mask)
+    seen = np.rint(values.reshape(*mask.shape, -1).sum(-1) * 1000).astype(int)
+    seen = seen * (mask > 0)
+    out = np.zeros(mask.shape, int)
+    for t in range(mask.shape[1]):
+      for d in range(-5, 6):
+        if 0 <= t + d < mask.shape[1]:
+          out[:, t] += self.weights[t % 3, d + 5] * seen[:, t + d]
+    return out
+
+
+@pytest.mark.parametrize("length", [1, 2, 47, 48, 49, 200])
+def test_pieces_of_a_long_motion_give_the_tokens_of_the_whole(length, monkeypatch):
+  codec = StandIn()
+  clips = [np.random.default_rng(3).random((n, 4)).round(3) for n in (length, 60)]
+  whole = [codec.encode_window(c[None], np.ones((1, len(c))))[0] for c in clips]
+  monkeypatch.setattr(motion_codec, "_WINDOW", 48)
+  for ours, expected in zip(codec.encode_vectors(clips), whole, strict=True):
+    np.testing.assert_array_equal(ours, expected)
+  sizes = [last - first for first, last, _ in codec._pieces(100_000)]
+  assert max(sizes) <= 48  # however long the motion
+  assert all(first % 3 == 0 for first, _, _ in codec._pieces(100_000))

@@ -1,12 +1,13 @@
-"""Jitter of a set is that of its clips, in numpy; padding makes none."""
+"""Jitter on numbers worked by hand; a set's is that of its clips."""
 
 import numpy as np
+import pytest
 
 from tdmm_jax.face import face_model, load_model, motion_vector
-from tdmm_jax.metrics import geometry, smoothness
+from tdmm_jax.metrics import smoothness
 
 
-def test_jitter_is_geometrys_over_all_windows():
+def test_a_sets_jitter_is_that_of_all_windows_of_its_clips():
   face = load_model.load_face_model("default_v1")
   width = face.num_expression + motion_vector.NUM_POSE
   rng = np.random.default_rng(0)
@@ -22,8 +23,32 @@ def test_jitter_is_geometrys_over_all_windows():
     vertices = face_model.motion_vertices(
       face, motion_vector.to_motion(x, face.name), head_fixed=True, identity=False
     )[:, face.regions["face"]]
-    total_here, windows_here = geometry.jitter(vertices, ok)
+    total_here, windows_here = smoothness.jitter(vertices, ok)
     total, windows = total + total_here, windows + windows_here
   jitter = smoothness.Jitter(face)
-  np.testing.assert_allclose(jitter.mean(vectors, valid), total / windows, rtol=1e-3)
+  np.testing.assert_allclose(
+    jitter.mean(vectors, valid), total / windows * 25**3, rtol=1e-3
+  )
   assert np.isnan(jitter.mean(vectors[:1], [np.zeros(30, bool)]))
+
+
+def test_jitter_is_the_third_difference():
+  t = np.arange(9.0) / 25
+  x = np.zeros((9, 2, 3))
+  x[:, 0, 0] = 2.0 * t**3 - t**2 + 5 * t  # third derivative 12
+  x[:, 1, 1] = -4.0 * t**3  # -24
+  total, windows = smoothness.jitter(x, np.ones(9, bool))
+  assert windows == 6
+  np.testing.assert_allclose(total / windows * 25**3, (12 + 24) / 2, rtol=1e-6)
+  broken = np.ones(9, bool)
+  broken[4] = False  # leaves frames 0-3 and 5-8: one window each
+  spoilt = x.copy()
+  spoilt[4] = 7.0
+  total, windows = smoothness.jitter(spoilt, broken)
+  assert windows == 2
+  np.testing.assert_allclose(total / windows * 25**3, 18.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_clip_too_short_for_jitter_has_no_window(frames):
+  assert smoothness.jitter(np.ones((frames, 2, 3)), np.ones(frames, bool)) == (0.0, 0)
