@@ -1,4 +1,4 @@
-"""What `benchmarks.real_world` found, as the generated part of docs/real.md.
+"""What `benchmarks.real_world` found, as the generated part of docs/real/README.md.
 
 Everything is read from its JSON file, so the page can be checked against it.
 """

@@ -4,9 +4,9 @@
 
 DIR holds `open3dfacevid_clips/`: prompts, landmarks, videos. Writes docs/real/ (a
 picture of each prompt's motion and of each clip's fitted face, and real.json) and the
-generated part of docs/real.md; minutes on two cores. The clips are not ours to hand on,
-so these hold neither their frames nor their prompts' sentences: `--frames` shows both,
-in a page of its own in runs/real_world.
+generated part of docs/real/README.md; minutes on two cores. The clips are not ours to
+hand on, so these hold neither their frames nor their prompts' sentences: `--frames`
+shows both, in a page of its own in runs/real_world.
 """
 
 import argparse
@@ -28,7 +28,8 @@ from tdmm_jax.language import lexicon
 from tdmm_jax.render import contact_sheet, scene, video
 from tdmm_jax.runs import checkpoints, locate
 
-FOLDER, PAGE = pathlib.Path("docs/real"), pathlib.Path("docs/real.md")
+FOLDER = pathlib.Path("docs/real")
+PAGE = FOLDER / "README.md"
 LOCAL = pathlib.Path("runs/real_world")
 JSON = "real.json"
 _PIXELS, _NUM = 144, 8  # of a frame in a picture, and frames in a row

@@ -2,7 +2,7 @@
 
 Run: python -m tdmm_jax.train --config configs/lm_base.py --workdir DIR \\
        --config.records_dir RECORDS --config.tokenizer_dir TOKENIZER
-Fine-tune FLAN-T5: --config.init_from=/path/flan-t5-base (docs/pretrained.md)
+Fine-tune FLAN-T5: --config.init_from=/path/flan-t5-base (docs/training.md)
 Expect: not run yet. Compiled for TPU slices: docs/performance.md.
 """
 

@@ -36,7 +36,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.max_frames = 128
   config.max_prompt_pieces = 96
   config.max_caption_pieces = 64
-  # Examples of each clip in an epoch, by task (tdmm_jax/data/tasks.py, docs/tasks.md).
+  # Examples of each clip in an epoch, by task (docs/training.md).
   rates = config.task_rates = ml_collections.ConfigDict()
   rates.l2m = 1.0
   # Above 1 costs L2M: at 1.25 and 1.5 (4 runs) its family, valid, 0.70 - 0.76 of 0.79.

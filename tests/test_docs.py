@@ -5,8 +5,11 @@ A block marked ```sh checked, and an indented command, needs a network, a TPU or
 its program, its subcommand and its options must exist.
 """
 
+import argparse
 import ast
+import functools
 import importlib.util
+import inspect
 import json
 import pathlib
 import re
@@ -18,11 +21,21 @@ import matplotlib
 import pytest
 import tiny
 
+from configs import lm_base, lm_demo
+from tdmm_jax import vocab
 from tdmm_jax.cli import main
+from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.generate.face import Face
 from tdmm_jax.runs import locate
 
-DOCS = sorted([tiny.REPO / "README.md", *(tiny.REPO / "docs").glob("*.md")])
+NOTEBOOK = "docs/lab_notebook.md"  # tells of what is no longer there, too
+DOCS = sorted(
+  [tiny.REPO / "README.md", *(tiny.REPO / "docs").glob("**/*.md")],
+)
 NAMES = [str(path.relative_to(tiny.REPO)) for path in DOCS]
+PAGES = [name for name in NAMES if name != NOTEBOOK]
+FOLDERS = "benchmarks|configs|data_prep|demo|docker|docs|launch|tdmm_jax|tests"
+OTHERS_OPTIONS = ("--runner", "--xla_", "--config.")  # Beam's, XLA's, a config's keys
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
@@ -49,6 +62,15 @@ def indented(text: str) -> str:
   return "\n".join(line for line in rest.splitlines() if line.startswith("    "))
 
 
+def module_file(name: str) -> pathlib.Path | None:
+  """The file that `python -m NAME` runs, or that `import NAME` reads."""
+  stem = tiny.REPO.joinpath(*name.split("."))
+  for path in (stem.with_suffix(".py"), stem / "__main__.py", stem / "__init__.py"):
+    if path.is_file():
+      return path
+  return None
+
+
 def check(command: str) -> None:
   """Its program, subcommand and options exist; nothing is run."""
   words = parsed(command)
@@ -60,9 +82,8 @@ def check(command: str) -> None:
     targets = [word for word in words[1:] if "=" not in word]
     assert all(re.search(rf"^{t}:", makefile, re.MULTILINE) for t in targets), command
   else:
-    found = importlib.util.find_spec(words[2])
-    assert found is not None, f"{command}: no module {words[2]}"
-    path = pathlib.Path(found.origin)
+    path = module_file(words[2])
+    assert path is not None, f"{command}: no module {words[2]}"
     source = path.read_text()
     # Options that it shares with a program beside it are that one's.
     for name in re.findall(rf"^from {path.parent.name} import (\w+)", source, re.M):
@@ -74,7 +95,53 @@ def check(command: str) -> None:
       assert (tiny.REPO / config).exists(), command
 
 
-@pytest.mark.parametrize("name", NAMES)
+def spans(text: str) -> list[str]:
+  """The `code spans` of the prose, each in one line."""
+  prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+  return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
+
+
+@functools.cache
+def commands_of_tdmm() -> dict[str, argparse.ArgumentParser]:
+  actions = main._parser()._actions
+  (sub,) = [a for a in actions if isinstance(a, argparse._SubParsersAction)]
+  return sub.choices
+
+
+@functools.cache
+def options_anywhere() -> set[str]:
+  """Every option that some program of the project has."""
+  sources = [
+    path.read_text()
+    for folder in FOLDERS.split("|")
+    for path in (tiny.REPO / folder).rglob("*.py")
+  ]
+  return {option for text in sources for option in re.findall(r"--\w+", text)}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_the_prose_names_exists(name, capsys):
+  for span in spans((tiny.REPO / name).read_text()):
+    if span == "tdmm genrate":  # shown as a typo
+      continue
+    words = span.removeprefix(".venv/bin/").split()
+    if words[0] == "tdmm" and len(words) > 1 and words[1].islower():
+      if not words[1].startswith("-"):
+        assert words[1] in commands_of_tdmm(), f"{name}: `{span}`"
+        parser = commands_of_tdmm()[words[1]]
+        for option in re.findall(r" (--\w+)", span):
+          assert option in parser._option_string_actions, f"{name}: `{span}`"
+    elif span.startswith("python -m "):
+      check(span)
+    else:
+      for option in re.findall(r"(?:^|[ (])(--[\w.]+)", span):
+        known = option in options_anywhere() or option.startswith(OTHERS_OPTIONS)
+        assert known, f"{name}: `{span}`"
+      for path in re.findall(rf"^((?:{FOLDERS})/[\w./-]+)(?::\w+)?$", span):
+        assert (tiny.REPO / path).exists(), f"{name}: `{span}`"
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_every_command_exists(name, capsys):
   text = (tiny.REPO / name).read_text()
   fenced = "\n".join(body for info, body in blocks(text) if info.startswith("sh"))
@@ -152,12 +219,54 @@ def test_links_lead_somewhere(name):
       assert (path.parent / link).exists(), f"{name}: {link}"
 
 
-def test_the_page_of_tasks_is_what_its_script_prints():
-  path = tiny.REPO / "docs" / "make_tasks_page.py"
-  spec = importlib.util.spec_from_file_location("make_tasks_page", path)
-  script = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(script)
-  assert (tiny.REPO / "docs" / "tasks.md").read_text() == script.page()
+def test_the_table_of_tasks_is_that_of_the_configs():
+  """docs/training.md: every task, with its rates in the demo's and the base's."""
+  text = (tiny.REPO / "docs" / "training.md").read_text()
+  rows = re.findall(r"^\| (\w+) \|[^|]*\| ([\d.]+) \| ([\d.]+) \|$", text, re.MULTILINE)
+  table = {name: (float(demo), float(base)) for name, demo, base in rows}
+  demo, base = lm_demo.get_config().task_rates, lm_base.get_config().task_rates
+  assert table == {name: (demo[name], base[name]) for name in vocab.TASKS}
+
+
+def test_the_python_api_is_what_its_page_says():
+  """Every name exists, and takes the arguments and defaults that it is shown with."""
+  text = (tiny.REPO / "docs" / "python_api.md").read_text()
+  cells = re.findall(
+    r"^\| (`(?:tdmm_jax|Face|FaceMotion)\..*?`) \|", text, re.MULTILINE
+  )
+  shown = [span for cell in cells for span in re.findall(r"`([^`]+)`", cell)]
+  assert len(shown) > 30
+  for span in shown:
+    name, _, arguments = span.partition("(")
+    value = resolved(name)
+    if arguments:
+      stub = ast.parse(f"def f({arguments.removesuffix(')').replace('...', '**_')}): 0")
+      wanted = stub.body[0].args
+      real = inspect.signature(value).parameters
+      names = [a.arg for a in wanted.args]
+      assert set(names) <= set(real), span
+      defaults = names[len(names) - len(wanted.defaults) :]
+      for key, default in zip(defaults, wanted.defaults, strict=True):
+        assert real[key].default == ast.literal_eval(default), span
+
+
+def resolved(name: str):
+  """What a dotted name of the page stands for."""
+  first, *rest = name.split(".")
+  if first != "tdmm_jax":
+    owner = {"Face": Face, "FaceMotion": FaceMotion}[first]
+    if rest == ["codec"]:  # set by __init__
+      assert "self.codec" in inspect.getsource(owner.__init__)
+      return None
+    return getattr(owner, rest[0])
+  for cut in range(len(rest), -1, -1):
+    module = ".".join([first, *rest[:cut]])
+    if module_file(module) is not None:
+      value = importlib.import_module(module)
+      for part in rest[cut:]:
+        value = getattr(value, part)
+      return value
+  raise AssertionError(name)
 
 
 def test_the_notebook_runs(folder, capsys):

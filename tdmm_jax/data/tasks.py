@@ -12,7 +12,7 @@
 
 The encoder's tokens start with the sentinel of the task; both sequences end with eos. A
 motion is <som> codes <eom>. An instruction to write motion says how many seconds.
-docs/tasks.md shows an example of each.
+docs/training.md shows an example.
 """
 
 import dataclasses

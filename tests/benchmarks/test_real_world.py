@@ -1,4 +1,4 @@
-"""docs/real.md: written from a run and clips, and what it may not hold."""
+"""docs/real/README.md: written from a run and clips, and what it may not hold."""
 
 import json
 
@@ -121,7 +121,7 @@ def test_bad_requests_are_one_line(real, tiny_run, tmp_path, capsys, monkeypatch
   assert run(real, tiny_run, "--frames", "--out", "docs/real") == 2
   assert "frames are not ours to hand on" in told()
   assert run(real, tiny_run) == 2
-  assert "docs/real.md: no such page" in told()
+  assert "docs/real/README.md: no such page" in told()
   (tmp_path / "page.md").write_text("# No marks\n")
   assert run(real, tiny_run, "--page", "page.md") == 2
   assert "page.md: no '<!-- Prompts" in told()
