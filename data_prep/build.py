@@ -23,6 +23,7 @@ import sys
 import numpy as np
 
 from data_prep import build_motions, build_shards, manifest, prompts, records, simulate
+from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon
 
@@ -292,25 +293,13 @@ def _build(args, beam_options: list[str]) -> dict:
   )
 
 
-def main(argv=None) -> int:
+@errors.entry_point("data_prep.build", "the same command resumes")
+def main(argv=None) -> None:
   parser = _parser()
   args, others = parser.parse_known_args(argv)
   if others and not args.beam:
     parser.error(f"unrecognized arguments: {' '.join(others)}")
-  try:
-    stats = _build(args, others)
-  except UserError as error:
-    print(error, file=sys.stderr)
-    return 2
-  except OSError as error:
-    reason = error.strerror or error
-    print(f"{args.out}: {reason}; mend it, the same command goes on", file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print(f"{args.out}: interrupted; the same command goes on", file=sys.stderr)
-    return 130
-  print(json.dumps(stats, indent=2))
-  return 0
+  print(json.dumps(_build(args, others), indent=2))
 
 
 if __name__ == "__main__":

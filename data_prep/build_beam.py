@@ -28,6 +28,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from data_prep import build_shards
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 _RAW = {"compression_type": CompressionTypes.UNCOMPRESSED}
@@ -127,7 +128,7 @@ def _plan(out_dir, staging, request, make_rows, maker, splits, shard_clips) -> d
   for name in sorted(os.listdir(local)):
     _publish(os.path.join(local, name), FileSystems.join(remote, name))
   held = {"request": request, "planned": extra, "plan": sorted(os.listdir(local))}
-  build_shards.write_json(os.path.join(staging, build_shards.BUILD_FILE), held)
+  files.write_json(os.path.join(staging, build_shards.BUILD_FILE), held)
   _publish(
     os.path.join(staging, build_shards.BUILD_FILE),
     FileSystems.join(out_dir, build_shards.BUILD_FILE),

@@ -23,13 +23,13 @@ import os
 import re
 import shutil
 import signal
-import tempfile
 import threading
 import time
 
 import tqdm
 
 from data_prep import manifest, records
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 BUILD_FILE, SUMS_FILE, PLAN_FOLDER = "build.json", "SHA256SUMS", "plan"
@@ -44,15 +44,6 @@ class Shard:
   plan: str
   split: str
   clips: int
-
-
-def write_json(path: str, content) -> None:
-  """Under a temporary name, then renamed."""
-  handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), suffix=".tmp")
-  with os.fdopen(handle, "w", encoding="utf-8") as file:
-    json.dump(content, file, indent=2)
-  os.chmod(temporary, 0o644)
-  os.replace(temporary, path)
 
 
 # ------------------------------------------------------------------ one shard
@@ -101,7 +92,7 @@ def write_shard(shard: Shard, maker) -> dict:
     "sha256": records.file_digest(shard.path),
     "records": digests,
   }
-  write_json(shard.path + SUMS_SUFFIX, sums)
+  files.write_json(shard.path + SUMS_SUFFIX, sums)
   return sums
 
 
@@ -117,12 +108,12 @@ def check_request(out_dir: str, request: dict) -> dict:
   path = os.path.join(out_dir, BUILD_FILE)
   if not os.path.exists(path):
     others = os.listdir(out_dir) if os.path.isdir(out_dir) else []
-    if any(not name.endswith(".tmp") for name in others):
+    if any(not name.startswith(files.PREFIX) for name in others):
       raise UserError(
         f"{out_dir}: not empty and not a record directory; choose another --out"
       )
     os.makedirs(out_dir, exist_ok=True)
-    write_json(path, {"request": request})
+    files.write_json(path, {"request": request})
     return {"request": request}
   try:
     with open(path, encoding="utf-8") as file:
@@ -173,10 +164,10 @@ def locked(out_dir: str):
 
 def remove_leftovers(out_dir: str, done: bool = False) -> None:
   """Removes temporary files of a build that was killed; `done`: plan and sums too."""
-  pattern = r"\.tmp\d*$" + (rf"|{re.escape(SUMS_SUFFIX)}$" if done else "")
   for name in os.listdir(out_dir):
     path = os.path.join(out_dir, name)
-    if re.search(pattern, name) or (done and name == PLAN_FOLDER):
+    needless = done and (name == PLAN_FOLDER or name.endswith(SUMS_SUFFIX))
+    if needless or name.startswith(files.PREFIX):
       with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
 
@@ -195,7 +186,8 @@ def write_plan(out_dir: str, rows, shard_clips: int, splits, dataset) -> None:
   if os.path.isdir(folder):
     return
   rows = list(rows)
-  temporary = tempfile.mkdtemp(dir=out_dir, suffix=".tmp")
+  temporary = os.path.join(out_dir, f"{files.PREFIX}{PLAN_FOLDER}")
+  os.mkdir(temporary)
   for split in splits:
     mine = [row for row in rows if row["split"] == split]
     chunks = [mine[i : i + shard_clips] for i in range(0, len(mine), shard_clips)]
@@ -203,7 +195,6 @@ def write_plan(out_dir: str, rows, shard_clips: int, splits, dataset) -> None:
       name = records.shard_name(dataset, split, i, len(chunks))
       # "00512" before the name: how many clips there are, without reading them.
       manifest.write(os.path.join(temporary, f"{len(chunk):05d}-{name}.jsonl"), chunk)
-  os.chmod(temporary, 0o755)
   os.rename(temporary, folder)
 
 
@@ -248,9 +239,8 @@ def finish(out_dir: str, request: dict, all_sums, maker, extra: dict) -> dict:
     num_bytes[split] = num_bytes.get(split, 0) + sums["record_bytes"]
   records.write_metadata(out_dir, maker.dataset, maker.features(), lengths, num_bytes)
   listing = os.path.join(out_dir, SUMS_FILE)
-  with open(f"{listing}.tmp", "w", encoding="utf-8") as file:
-    file.writelines(f"{sums['sha256']}  {sums['path']}\n" for sums in all_sums)
-  os.replace(f"{listing}.tmp", listing)
+  lines = [f"{sums['sha256']}  {sums['path']}\n" for sums in all_sums]
+  files.write_text(listing, "".join(lines))
   frames = sum(sums["frames"] for sums in all_sums)
   digests = [digest for sums in all_sums for digest in sums["records"]]
   stats = {
@@ -262,7 +252,8 @@ def finish(out_dir: str, request: dict, all_sums, maker, extra: dict) -> dict:
     "content_sha256": records.corpus_digest(digests),
     **extra,
   }
-  write_json(os.path.join(out_dir, BUILD_FILE), {"request": request, "stats": stats})
+  content = {"request": request, "stats": stats}
+  files.write_json(os.path.join(out_dir, BUILD_FILE), content)
   remove_leftovers(out_dir, done=True)
   return stats
 
@@ -308,7 +299,7 @@ def build(
       rows, extra = make_rows()
       write_plan(out_dir, rows, shard_clips, splits, maker.dataset)
       held = {"request": request, "planned": extra}
-      write_json(os.path.join(out_dir, BUILD_FILE), held)
+      files.write_json(os.path.join(out_dir, BUILD_FILE), held)
     shards = planned(out_dir, splits, maker.dataset)
     sums = run(shards, maker, num_workers, progress)
     extra = held["planned"] | {

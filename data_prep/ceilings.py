@@ -12,12 +12,13 @@ import argparse
 import json
 import sys
 
+from tdmm_jax import errors
 from tdmm_jax.data import records
-from tdmm_jax.errors import UserError
 from tdmm_jax.metrics import ceilings
 
 
-def main(argv=None) -> int:
+@errors.entry_point("data_prep.ceilings")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.ceilings",
     description="Logistic-regression ceilings of a record directory.",
@@ -33,19 +34,15 @@ def main(argv=None) -> int:
   )
   parser.add_argument("--json", action="store_true", help="print JSON")
   args = parser.parse_args(argv)
-  try:
-    train = records.load_clips(args.records, "train")
-    test = records.load_clips(args.records, "test")
-  except UserError as error:
-    print(error, file=sys.stderr)
-    return 2
+  train = records.load_clips(args.records, "train")
+  test = records.load_clips(args.records, "test")
   reader = ceilings.AttributeReader(train, args.targets)
   predicted = reader.read([clip["vectors"] for clip in test])
   truth = [clip["attributes"] for clip in test]
   scores = ceilings.scores(reader.classes, predicted, truth)
   if args.json:
     print(json.dumps(scores, indent=2))
-    return 0
+    return
   print(f"{len(train)} training clips, {len(test)} test clips")
   print(f"{'':12} {'ceiling':>8} {'chance':>8} {'majority':>8}")
   for target in args.targets:
@@ -53,7 +50,6 @@ def main(argv=None) -> int:
     cells = " ".join(f"{row[k]:8.3f}" for k in ("accuracy", "chance", "majority"))
     print(f"{target:12} {cells}")
   print(f"micro-actions: F1 {scores['micro_action_f1']:.3f}")
-  return 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Prompt manifests: JSON lines of clip_id, prompt, captions and attributes."""
 
 import json
-import os
-import tempfile
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 
@@ -44,16 +43,5 @@ def _row(line: str, where: str, seen: set) -> dict:
 
 
 def write(path, rows) -> None:
-  """Writes the rows under a temporary name, then renames it."""
-  path = os.fspath(path)
-  folder = os.path.dirname(os.path.abspath(path))
-  os.makedirs(folder, exist_ok=True)
-  handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-  try:
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-      file.writelines(json.dumps(row) + "\n" for row in rows)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
-  except BaseException:
-    os.unlink(temporary)
-    raise
+  """Writes the rows, each as a line of JSON; see `files.write_text`."""
+  files.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))

@@ -13,13 +13,13 @@ Shape letters: T frames, D columns.
 """
 
 import argparse
-import json
 import pathlib
 import sys
 
 import numpy as np
 import tqdm
 
+from tdmm_jax import errors, files
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion as motion_lib
@@ -134,7 +134,8 @@ def simulated_motions(records_dir, count: int) -> list[FaceMotion]:
   return [records.to_motion(source[int(i)]) for i in picks]
 
 
-def main(argv=None) -> int:
+@errors.entry_point("data_prep.motion_statistics")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.motion_statistics",
     description="Compare the motion of simulated records with that of real clips.",
@@ -148,22 +149,14 @@ def main(argv=None) -> int:
   )
   parser.add_argument("--json", help="also write the rows to this file")
   args = parser.parse_args(argv)
-  try:
-    if args.num < 1:
-      raise UserError(f"--num: {args.num} clips asked for; give at least 1")
-    simulated = mean_statistics(simulated_motions(args.records, args.num))
-    real = mean_statistics(fitted_clips(args.real))
-    rows = compare(simulated, real, sequence_rates(args.real))
-    if args.json:
-      pathlib.Path(args.json).write_text(json.dumps(rows, indent=2) + "\n")
-  except UserError as error:
-    print(error, file=sys.stderr)
-    return 2
-  except OSError as error:
-    print(f"{args.json}: {error.strerror}; choose another --json", file=sys.stderr)
-    return 2
+  if args.num < 1:
+    raise UserError(f"--num: {args.num} clips asked for; give at least 1")
+  simulated = mean_statistics(simulated_motions(args.records, args.num))
+  real = mean_statistics(fitted_clips(args.real))
+  rows = compare(simulated, real, sequence_rates(args.real))
+  if args.json:
+    files.write_json(args.json, rows)
   print(report(rows))
-  return 0
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from data_prep.sentences import (
   PERSON_SHARES,
   Subject,
 )
+from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon, motion_words
 
@@ -203,7 +204,8 @@ def add_captions(row: dict, count: int, seed) -> dict:
   return row | {"attributes": attributes, "captions": fresh}
 
 
-def main(argv=None) -> int:
+@errors.entry_point("data_prep.paraphrase")
+def main(argv=None) -> int | None:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.paraphrase",
     description="Give every prompt of a manifest true paraphrases, offline.",
@@ -225,20 +227,13 @@ def main(argv=None) -> int:
     return polish.main(argv)
   if others:
     parser.error(f"unrecognized arguments: {' '.join(others)}")
-  try:
-    if args.num < 1:
-      raise UserError(f"--num: {args.num} captions asked for; give at least 1")
-    rows = manifest.read(args.manifest)
-    done = [add_captions(row, args.num, (args.seed, i)) for i, row in enumerate(rows)]
-    manifest.write(args.out, done)
-  except UserError as error:
-    print(error, file=sys.stderr)
-    return 2
-  except OSError as error:
-    print(f"{args.out}: {error.strerror}; choose another --out", file=sys.stderr)
-    return 2
+  if args.num < 1:
+    raise UserError(f"--num: {args.num} captions asked for; give at least 1")
+  rows = manifest.read(args.manifest)
+  done = [add_captions(row, args.num, (args.seed, i)) for i, row in enumerate(rows)]
+  manifest.write(args.out, done)
   print(f"{args.out}: {len(done)} prompts, {args.num} captions each")
-  return 0
+  return None
 
 
 if __name__ == "__main__":

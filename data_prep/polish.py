@@ -25,6 +25,7 @@ import openai
 import tqdm
 
 from data_prep import manifest, paraphrase
+from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon
 
@@ -321,7 +322,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
   add("--retries", type=int, default=6, help="of one request (default 6)")
 
 
-def main(argv=None) -> int:
+@errors.entry_point("data_prep.polish", "the same command resumes")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.polish",
     description="Polish and paraphrase a manifest's prompts through an endpoint.",
@@ -338,24 +340,13 @@ def main(argv=None) -> int:
   parser.add_argument("--seed", type=int, default=0, help="of the offline captions")
   add_flags(parser)
   args = parser.parse_args(argv)
-  try:
-    if args.num < 1:
-      raise UserError(f"--num: {args.num} captions asked for; give at least 1")
-    rows = manifest.read(args.manifest)
-    cache = args.cache or f"{args.out}.cache"
-    done, counts = polish(rows, endpoint_of(args), cache, args.num, args.seed)
-    manifest.write(args.out, done)
-  except UserError as error:
-    print(error, file=sys.stderr)
-    return 2
-  except OSError as error:
-    print(f"{args.out}: {error.strerror}; choose another --out", file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print(f"{args.out}: interrupted; the same command goes on", file=sys.stderr)
-    return 130
+  if args.num < 1:
+    raise UserError(f"--num: {args.num} captions asked for; give at least 1")
+  rows = manifest.read(args.manifest)
+  cache = args.cache or f"{args.out}.cache"
+  done, counts = polish(rows, endpoint_of(args), cache, args.num, args.seed)
+  manifest.write(args.out, done)
   print(json.dumps(counts))
-  return 0
 
 
 if __name__ == "__main__":

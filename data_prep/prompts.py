@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_prep import manifest, paraphrase, sentences
+from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon
 
@@ -271,19 +272,12 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
-def main(argv=None) -> int:
+@errors.entry_point("data_prep.prompts")
+def main(argv=None) -> None:
   args = _parser().parse_args(argv)
-  try:
-    plans = make_suite(args.num, args.seed, tuple(args.seconds))
-    manifest.write(args.out, map(dataclasses.asdict, plans))
-  except UserError as error:
-    print(error, file=sys.stderr)
-    return 2
-  except OSError as error:
-    print(f"{args.out}: {error.strerror}; choose another --out", file=sys.stderr)
-    return 2
+  plans = make_suite(args.num, args.seed, tuple(args.seconds))
+  manifest.write(args.out, map(dataclasses.asdict, plans))
   print(f"{args.out}: {len(plans)} prompts")
-  return 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import argparse
 import collections
 import dataclasses
 import json
-import os
 import pathlib
 import sys
 from typing import Any
@@ -27,6 +26,7 @@ from scipy import signal
 from scipy.spatial.transform import Rotation
 
 from data_prep import manifest
+from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import load_model
@@ -326,17 +326,9 @@ def _report(kept, dropped, trembling, limits, smoothing) -> dict[str, Any]:
 
 
 def _write(out_dir, kept, dropped, report) -> None:
-  try:
-    out_dir.mkdir(parents=True, exist_ok=True)
-    manifest.write(out_dir / "dropped.jsonl", dropped)
-    manifest.write(out_dir / "clips.jsonl", kept)
-    temporary = out_dir / f"quality.json.tmp{os.getpid()}"
-    temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, out_dir / "quality.json")
-  except OSError as error:
-    raise UserError(
-      f"{out_dir}: cannot be written ({error.strerror}); make room and run it again"
-    ) from error
+  manifest.write(out_dir / "dropped.jsonl", dropped)
+  manifest.write(out_dir / "clips.jsonl", kept)
+  files.write_json(out_dir / "quality.json", report)
 
 
 def _unlink(path) -> None:
@@ -368,22 +360,15 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@errors.entry_point("data_prep.quality")
+def main(argv: list[str] | None = None) -> None:
   """Filters; prints the report; returns the exit code."""
   args = _parser().parse_args(argv)
   chosen = {f.name: getattr(args, f.name) for f in dataclasses.fields(Limits)}
-  try:
-    report = filter_clips(
-      args.tracks, args.out, Limits(**chosen), args.face_model, not args.no_smoothing
-    )
-  except UserError as error:
-    print(" ".join(str(error).split()), file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print(f"{args.out}: interrupted; run it again", file=sys.stderr)
-    return 130
+  report = filter_clips(
+    args.tracks, args.out, Limits(**chosen), args.face_model, not args.no_smoothing
+  )
   print(json.dumps(report, indent=2))
-  return 0
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.proto import tf_example_pb2
 
+from tdmm_jax import files
+from tdmm_jax.errors import UserError
 from tdmm_jax.face.motion import FaceMotion
 
 
@@ -137,20 +139,19 @@ def shard_name(dataset: Dataset, split: str, index: int, count: int) -> str:
 
 
 def write_shard(path: str, serialized) -> tuple[int, list[str]]:
-  """Writes serialised records to `path` under a temporary name, then renames it.
+  """Writes serialised records to `path`, which appears when it is complete.
 
   Returns:
     The sum of the records' sizes in bytes; the SHA-256 of each record.
 
   Raises:
-    OSError: the file cannot be written, for want of space, say.
+    UserError: the file cannot be written, for want of space, say.
   """
-  temporary = f"{path}.tmp{os.getpid()}"
   total, digests = 0, []
-  try:
+  with files.then_rename(path) as temporary:
     try:
       writer = array_record_module.ArrayRecordWriter(
-        temporary, "group_size:1,uncompressed"
+        str(temporary), "group_size:1,uncompressed"
       )
       for record in serialized:
         writer.write(record)
@@ -158,12 +159,8 @@ def write_shard(path: str, serialized) -> tuple[int, list[str]]:
         digests.append(hashlib.sha256(record).hexdigest())
       writer.close()
     except RuntimeError as error:  # what the C++ writer makes of a full disk
-      raise OSError(f"{path}: {str(error).split(';')[0]}") from error
-    os.replace(temporary, path)
-  except BaseException:
-    if os.path.exists(temporary):
-      os.unlink(temporary)
-    raise
+      reason = str(error).split(";")[0]
+      raise UserError(f"{path}: cannot be written ({reason}); make room") from error
   return total, digests
 
 
@@ -190,7 +187,7 @@ def write_metadata(
     shard_lengths: split -> number of records of each shard.
     num_bytes: split -> sum of the records' sizes.
   """
-  with tempfile.TemporaryDirectory(dir=out_dir, suffix=".tmp") as folder:
+  with tempfile.TemporaryDirectory(dir=out_dir, prefix=files.PREFIX) as folder:
     template = tfds.core.ShardedFileTemplate(
       dataset_name=dataset.name, data_dir=folder, filetype_suffix="array_record"
     )

@@ -22,6 +22,7 @@ import numpy as np
 from data_prep import expressions, head_motion, recipes, speech
 from data_prep.envelopes import bump, hold, ramp, slow_noise
 from data_prep.expressions import CHANNEL_INDEX, NUM_ACTION_UNITS
+from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import head_file
 from tdmm_jax.face.motion import FaceMotion, save_motion
@@ -328,7 +329,8 @@ def _version() -> str:
 VERSION = _version()
 
 
-def main(argv=None) -> int:
+@errors.entry_point("data_prep.simulate")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.simulate",
     description="Act a prompt out by rule and write the motion as an npz.",
@@ -339,17 +341,12 @@ def main(argv=None) -> int:
   parser.add_argument("--generator", choices=GENERATORS, default="sim_plain")
   parser.add_argument("--out", required=True, help="the npz to write")
   args = parser.parse_args(argv)
-  try:
-    if not 0.2 <= args.seconds <= 600:
-      raise UserError(f"--seconds: {args.seconds} is not between 0.2 and 600")
-    attributes = lexicon.parse(args.prompt, args.seconds)
-    motion = simulate(attributes, args.seed, args.seconds, args.generator)
-    save_motion(args.out, motion)
-  except UserError as error:
-    print(error, file=sys.stderr)
-    return 2
+  if not 0.2 <= args.seconds <= 600:
+    raise UserError(f"--seconds: {args.seconds} is not between 0.2 and 600")
+  attributes = lexicon.parse(args.prompt, args.seconds)
+  motion = simulate(attributes, args.seed, args.seconds, args.generator)
+  save_motion(args.out, motion)
   print(f"{args.out}: {motion.num_frames} frames, {json.dumps(attributes)}")
-  return 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 import tqdm
 
 from data_prep import build_shards, stats_page
+from tdmm_jax import errors, files
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion_vector
@@ -186,7 +187,8 @@ def collect(records_dir, num_embedded: int = 1500, progress: bool = True) -> dic
   }
 
 
-def main(argv=None) -> int:
+@errors.entry_point("data_prep.stats")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.stats",
     description="Write a page that shows what is in a record directory.",
@@ -198,20 +200,12 @@ def main(argv=None) -> int:
     "--embed", type=int, default=1500, help="clips on the map (default 1500)"
   )
   args = parser.parse_args(argv)
-  try:
-    found = collect(args.records, args.embed)
-    stats_page.write(args.out, stats_page.page(found))
-    if args.json:
-      numbers = {k: v for k, v in found.items() if k not in ("durations_s", "map")}
-      stats_page.write(args.json, json.dumps(numbers, indent=2) + "\n")
-  except UserError as error:
-    print(error, file=sys.stderr)
-    return 2
-  except OSError as error:
-    print(f"{args.out}: {error.strerror}; choose another -o", file=sys.stderr)
-    return 2
+  found = collect(args.records, args.embed)
+  files.write_text(args.out, stats_page.page(found))
+  if args.json:
+    numbers = {k: v for k, v in found.items() if k not in ("durations_s", "map")}
+    files.write_json(args.json, numbers)
   print(f"{args.out}: {found['clips']} clips, {found['hours']} hours")
-  return 0
 
 
 if __name__ == "__main__":

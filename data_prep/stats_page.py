@@ -2,9 +2,7 @@
 
 import colorsys
 import io
-import os
 import pathlib
-import tempfile
 
 import jinja2
 import markupsafe
@@ -137,19 +135,3 @@ def page(found: dict) -> str:
     map=embedding(found["map"]),
     dropped=bars(found["dropped"]) if found["dropped"] else "",
   )
-
-
-def write(path, text: str) -> None:
-  """Under a temporary name, then renamed."""
-  path = os.path.abspath(path)
-  folder = os.path.dirname(path)
-  os.makedirs(folder, exist_ok=True)
-  handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-  try:
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-      file.write(text)
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
-  except BaseException:
-    os.unlink(temporary)
-    raise

@@ -30,6 +30,7 @@ import tqdm
 
 from data_prep import manifest, track_landmarks, track_measures
 from data_prep.track_measures import summary
+from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import load_model
 from tdmm_jax.face.fit import fit_landmarks
@@ -128,7 +129,7 @@ def track(
   head = load_model.load_face_model(face_model)
   for folder in ("landmarks", "motions"):
     (out_dir / folder).mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(out_dir / folder)
+    files.remove_leftovers(out_dir / folder)
   paths, errors = _landmark_files(
     todo, out_dir, python, landmarks_dir, workers, progress
   )
@@ -142,7 +143,7 @@ def track(
     pass
   done = [_result(row, out_dir, errors, wanted) for row in rows]
   manifest.write(out_dir / "tracks.jsonl", done)
-  _write_json(out_dir / "summary.json", summary(done) | {"tracker": TRACKER})
+  files.write_json(out_dir / "summary.json", summary(done) | {"tracker": TRACKER})
   return done
 
 
@@ -242,6 +243,7 @@ def _fit_clip(job, face_model) -> None:
   """Fits one clip and writes its motion, then its measures."""
   landmarks, out, wanted = job
   report: dict[str, Any] = {"status": "tracked", **wanted}
+  motion = None
   try:
     tracked = fit_landmarks.read_landmarks(landmarks)
     report["frames"] = len(tracked["detected"])
@@ -254,17 +256,16 @@ def _fit_clip(job, face_model) -> None:
       start = time.process_time()
       motion, measures = fit_landmarks.fit_landmarks(head, **tracked)
       report["fit_cpu_s"] = time.process_time() - start
-      save_motion(out, motion)
       for key in ("landmark_error", "frozen_landmark_error", "expression_rms"):
         report[key] = float(measures[key])
       names = ("landmarks_px", "detected", "fps")
       seen = {name: tracked[name] for name in names}
       report |= track_measures.opening_agreement(head, motion, **seen)
   except UserError as error:
-    if "cannot be written" in str(error):
-      raise
     report |= {"status": "failed", "reason": "bad_landmarks", "message": str(error)}
-  _write_json(out.with_suffix(".json"), report)
+  if report["status"] == "tracked":
+    save_motion(out, motion)
+  files.write_json(out.with_suffix(".json"), report)
 
 
 def _result(row, out_dir, errors, wanted) -> dict[str, Any]:
@@ -286,30 +287,11 @@ def _result(row, out_dir, errors, wanted) -> dict[str, Any]:
   return row
 
 
-def _remove_leftovers(folder) -> None:
-  """Temporary files of a run that was killed."""
-  for path in folder.iterdir():
-    if ".tmp" in path.suffix:
-      path.unlink()
-
-
 def _read_json(path) -> dict[str, Any]:
   try:
     return json.loads(path.read_text(encoding="utf-8"))
   except (OSError, ValueError):
     return {}
-
-
-def _write_json(path, content) -> None:
-  temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-  try:
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-  except OSError as error:
-    temporary.unlink(missing_ok=True)
-    raise UserError(
-      f"{path}: cannot be written ({error.strerror}); make room and run it again"
-    ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -337,33 +319,23 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
+@errors.entry_point("data_prep.track", "the same command resumes")
 def main(argv: list[str] | None = None) -> int:
   """Tracks; prints the summary; returns the exit code."""
   args = _parser().parse_args(argv)
-  try:
-    if args.workers < 1:
-      raise UserError(f"--workers {args.workers}: out of range; give at least 1")
-    rows = track(
-      plan(args.videos, args.prompts),
-      args.out,
-      args.face_model,
-      args.python,
-      args.landmarks,
-      args.workers,
-    )
-    counts = summary(rows)
-    if args.records and counts["tracked"]:
-      counts |= to_records(args.out, args.records, args.face_model, args.workers)
-  except UserError as error:
-    print(" ".join(str(error).split()), file=sys.stderr)
-    return 2
-  except OSError as error:
-    reason = error.strerror or error
-    print(f"{args.out}: {reason}; mend it, the same command goes on", file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print(f"{args.out}: interrupted; the same command goes on", file=sys.stderr)
-    return 130
+  if args.workers < 1:
+    raise UserError(f"--workers {args.workers}: out of range; give at least 1")
+  rows = track(
+    plan(args.videos, args.prompts),
+    args.out,
+    args.face_model,
+    args.python,
+    args.landmarks,
+    args.workers,
+  )
+  counts = summary(rows)
+  if args.records and counts["tracked"]:
+    counts |= to_records(args.out, args.records, args.face_model, args.workers)
   print(json.dumps(counts, indent=2))
   for row in rows:
     if row["status"] == "failed":

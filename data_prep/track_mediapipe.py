@@ -75,7 +75,8 @@ def landmarks(path) -> dict:
 
 
 def write(path, arrays) -> None:
-  temporary = f"{path}.tmp{os.getpid()}"
+  # As `tdmm_jax.files` names them, which this environment does not have.
+  temporary = os.path.join(os.path.dirname(path), f".tmp-{os.getpid()}.npz")
   try:
     with open(temporary, "wb") as stream:
       np.savez_compressed(stream, **arrays)

@@ -30,6 +30,7 @@ from collections.abc import Callable
 from typing import Any
 
 from data_prep import manifest
+from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 
 CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "video_generators.json"
@@ -94,50 +95,40 @@ def work(
     counts: done (by this call), there (before), failed, given_up (before).
 
   Raises:
-    UserError: the folder cannot be written to.
+    UserError: a file cannot be written.
   """
   out_dir = pathlib.Path(out_dir)
   counts = collections.Counter(done=0, there=0, failed=0, given_up=0)
-  try:
-    (out_dir / "failed").mkdir(parents=True, exist_ok=True)
-    for job in jobs:
-      final = out_dir / f"{job['clip_id']}.mp4"
-      record = out_dir / "failed" / f"{job['clip_id']}.json"
-      tries = _tries(record)
-      if final.exists():
-        outcome = "there"
-      elif tries >= max_tries:
-        outcome = "given_up"
-      else:
-        outcome = _one(job, final, record, tries, make)
-        report(f"{job['clip_id']}: {outcome}")
-      counts[outcome] += 1
-  except OSError as error:
-    raise UserError(
-      f"{error.filename or out_dir}: cannot be written ({error.strerror}); make room "
-      "and run it again"
-    ) from error
+  (out_dir / "failed").mkdir(parents=True, exist_ok=True)
+  for job in jobs:
+    final = out_dir / f"{job['clip_id']}.mp4"
+    record = out_dir / "failed" / f"{job['clip_id']}.json"
+    tries = _tries(record)
+    if final.exists():
+      outcome = "there"
+    elif tries >= max_tries:
+      outcome = "given_up"
+    else:
+      outcome = _one(job, final, record, tries, make)
+      report(f"{job['clip_id']}: {outcome}")
+    counts[outcome] += 1
   return dict(counts)
 
 
 def _one(job, final, record, tries, make) -> str:
-  # The suffix stays last: encoders choose the container by it.
-  temporary = final.with_name(f".{final.stem}.tmp{os.getpid()}.mp4")
   try:
-    make(job, os.fspath(temporary))
-    if not temporary.exists() or not temporary.stat().st_size:
-      raise RuntimeError("the generator wrote no video")
-    os.replace(temporary, final)
-    record.unlink(missing_ok=True)
-    return "done"
-  except Exception as error:  # one item's fault must not end the others' work
-    if isinstance(error, OSError) and error.errno == 28:  # the disk is full
-      raise
+    with files.then_rename(final) as temporary:
+      make(job, os.fspath(temporary))
+      if not temporary.stat().st_size:
+        raise RuntimeError("the generator wrote no video")
+  except UserError:  # the disk is full, say: no fault of this job
+    raise
+  except Exception as error:  # one job's fault must not end the others' work
     content = {**job, "tries": tries + 1, "error": f"{type(error).__name__}: {error}"}
-    write_atomically(record, json.dumps(content, indent=2) + "\n")
+    files.write_json(record, content)
     return "failed"
-  finally:
-    temporary.unlink(missing_ok=True)
+  record.unlink(missing_ok=True)
+  return "done"
 
 
 def _tries(record) -> int:
@@ -145,15 +136,6 @@ def _tries(record) -> int:
     return int(json.loads(record.read_text(encoding="utf-8"))["tries"])
   except (OSError, ValueError, KeyError, TypeError):
     return 0
-
-
-def write_atomically(path, text: str) -> None:
-  temporary = path.with_name(f"{path.name}.tmp{os.getpid()}")
-  try:
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
 
 
 def status(jobs, out_dir) -> dict[str, Any]:
@@ -302,17 +284,10 @@ def _run(args) -> int:
   return 1 if counts["failed"] or counts["given_up"] else 0
 
 
+@errors.entry_point("data_prep.videos", "the same command resumes")
 def main(argv: list[str] | None = None) -> int:
   """Runs one command; 1 if jobs have failed, which the same command tries again."""
-  args = _parser().parse_args(argv)
-  try:
-    return _run(args)
-  except UserError as error:
-    print(" ".join(str(error).split()), file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print("interrupted; the same command goes on", file=sys.stderr)
-    return 130
+  return _run(_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ r"""Compiles a config's step for a TPU slice, without the slice, and says what i
 The config's mesh and batch per chip are used; docs/performance.md defines every number.
 """
 
-import json
 import os
 import pathlib
 import re
@@ -47,9 +46,8 @@ from launch import compile_check_chips as chips
 from launch import compile_check_hlo as hlo
 from launch import compile_check_model as counts
 from launch import compile_check_programs as programs
-from tdmm_jax import sharding
+from tdmm_jax import errors, files, sharding
 from tdmm_jax.errors import UserError
-from tdmm_jax.runs import checkpoints
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
 _TOPOLOGY = flags.DEFINE_string("topology", "v5e:16x16", "v4, v5e, v5p or v6e, shape.")
@@ -297,20 +295,17 @@ def describe(report: dict) -> str:
   return "\n".join(lines)
 
 
+@errors.entry_point("compile_check")
 def main(argv) -> None:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected arguments: {argv[1:]}")
-  try:
-    if _CONFIG.value is None:
-      raise UserError("--config is needed; name one of configs/")
-    arguments = (_CONFIG.value, _TOPOLOGY.value, _STEP.value, _CODES.value)
-    reports = search(*arguments) if _SEARCH.value else [check(*arguments)]
-    if _JSON.value:
-      content = reports[0] | ({"tried": reports} if _SEARCH.value else {})
-      checkpoints.write_json(_JSON.value, json.loads(json.dumps(content)))
-  except UserError as error:
-    print(f"compile_check: error: {' '.join(str(error).split())}", file=sys.stderr)
-    sys.exit(2)
+  if _CONFIG.value is None:
+    raise UserError("--config is needed; name one of configs/")
+  arguments = (_CONFIG.value, _TOPOLOGY.value, _STEP.value, _CODES.value)
+  reports = search(*arguments) if _SEARCH.value else [check(*arguments)]
+  if _JSON.value:
+    content = reports[0] | ({"tried": reports} if _SEARCH.value else {})
+    files.write_json(_JSON.value, content)
   for report in reports:
     print(describe(report))
 

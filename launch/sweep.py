@@ -31,6 +31,7 @@ import time
 from etils import epath
 
 from launch import slices, tpu
+from tdmm_jax import errors, files
 from tdmm_jax.cluster import EXIT_PEER_LOST, EXIT_PREEMPTED
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import checkpoints
@@ -177,7 +178,7 @@ def write_leaderboard(sweep: Sweep, out: epath.Path) -> str:
     rows.append([rank if done else "", trial.name, score, *values, *rest])
   text = io.StringIO()
   csv.writer(text, lineterminator="\n").writerows([header, *rows])
-  _replace(out / "leaderboard.csv", text.getvalue())
+  files.write_text(out / "leaderboard.csv", text.getvalue())
   cell = lambda value: "" if value is None else str(value).replace("|", "/")
   lines = [header, ["---"] * len(header), *rows]
   table = "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines)
@@ -185,16 +186,9 @@ def write_leaderboard(sweep: Sweep, out: epath.Path) -> str:
   if best.status == "done":
     command = shlex.join(["python", "-m", "tdmm_jax.train", *best.command])
     table += f"\n\nBest: {best.name}\n\n    {command}"
-  _replace(
-    out / "leaderboard.md", f"# Sweep by {sweep.score} ({sweep.goal})\n\n{table}\n"
-  )
+  page = f"# Sweep by {sweep.score} ({sweep.goal})\n\n{table}\n"
+  files.write_text(out / "leaderboard.md", page)
   return table
-
-
-def _replace(path: epath.Path, text: str) -> None:
-  temporary = path.with_name(path.name + ".tmp")
-  temporary.write_text(text)
-  temporary.replace(path)
 
 
 def run(sweep: Sweep, out: epath.Path, trainers: list, retry_failed: bool) -> None:
@@ -295,16 +289,9 @@ def _act(args) -> int:
   return 0
 
 
+@errors.entry_point("launch.sweep", "the same command resumes")
 def main(argv: list[str] | None = None) -> int:
-  args = _parser().parse_args(argv)
-  try:
-    return _act(args)
-  except UserError as error:
-    print(f"launch.sweep: error: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print("launch.sweep: interrupted; the same command goes on", file=sys.stderr)
-    return 130
+  return _act(_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

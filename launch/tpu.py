@@ -20,6 +20,7 @@ import sys
 import time
 
 from launch import slices
+from tdmm_jax import errors
 from tdmm_jax.cluster import EXIT_PEER_LOST, EXIT_PREEMPTED
 from tdmm_jax.errors import UserError
 
@@ -239,16 +240,9 @@ def _act(args) -> int:
   return 0
 
 
+@errors.entry_point("launch.tpu", "the slice stays as it was")
 def main(argv: list[str] | None = None) -> int:
-  args = _parser().parse_args(argv)
-  try:
-    return _act(args)
-  except UserError as error:
-    print(f"launch.tpu: error: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2
-  except KeyboardInterrupt:
-    print("launch.tpu: interrupted; the slice goes on as it was", file=sys.stderr)
-    return 130
+  return _act(_parser().parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import sys
 
 from etils import epath
 
+from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.generate import face
 from tdmm_jax.models import pretrained
@@ -43,23 +44,16 @@ def export(run: face.Face, directory) -> None:
   checkpoints.write_json(epath.Path(directory) / "offsets.json", vocab.offsets())
 
 
-def main(argv=None) -> int:
+@errors.entry_point("export_hf")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m tdmm_jax.export_hf", description=__doc__.split("\n")[0]
   )
   parser.add_argument("--run", help="run directory; default: the release, or runs/demo")
   parser.add_argument("--out", required=True, help="the folder to write")
   args = parser.parse_args(argv)
-  try:
-    export(face.Face(locate.find(args.run)), args.out)
-  except UserError as error:
-    print(f"export_hf: error: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2
-  except OSError as error:
-    print(f"export_hf: error: {error}; choose another --out", file=sys.stderr)
-    return 2
+  export(face.Face(locate.find(args.run)), args.out)
   print(args.out)
-  return 0
 
 
 if __name__ == "__main__":

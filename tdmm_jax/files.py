@@ -1,27 +1,89 @@
 """Files that appear under their name only when they are complete."""
 
 import contextlib
+import errno
+import json
 import os
 import pathlib
-import tempfile
+import secrets
 from collections.abc import Iterator
+
+from tdmm_jax.errors import UserError
+
+PREFIX = ".tmp-"  # of a file's name while it is being written
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OF_WRITING = (*_FULL, errno.EIO, errno.EROFS, errno.ESTALE)  # these name no file
 
 
 @contextlib.contextmanager
-def then_rename(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields a temporary name in `path`'s folder; it becomes `path` if all goes well.
+def then_rename(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+  """Yields an empty file beside `path`, which becomes `path` if all goes well.
 
-  The temporary file has the suffix of `path`, and is deleted if anything is raised.
+  For libraries that need a name to write to; `write_bytes`, `write_text` and
+  `write_json` are shorter where the content is at hand. The temporary file ends like
+  `path`, has the permissions that the umask leaves, and is deleted if anything is
+  raised. Missing folders are made.
+
+  Raises:
+    UserError: `path` cannot be written: a full disk, a missing permission ... Any
+      other exception of the block is passed on.
   """
-  path.parent.mkdir(parents=True, exist_ok=True)
-  handle, name = tempfile.mkstemp(
-    suffix=path.suffix, prefix=f".{path.stem}.", dir=path.parent
-  )
-  os.close(handle)
-  temporary = pathlib.Path(name)
+  path = pathlib.Path(path)
+  temporary = path.with_name(f"{PREFIX}{secrets.token_hex(6)}{path.suffix}")
   try:
-    yield temporary
-    temporary.chmod(0o644)
-    temporary.replace(path)
+    try:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      temporary.open("xb").close()
+    except OSError as error:
+      raise _unwritable(path, error) from error
+    try:
+      yield temporary
+      temporary.replace(path)
+    except OSError as error:
+      if error.filename is None:
+        ours = error.errno in _OF_WRITING
+      else:
+        ours = os.fspath(error.filename) == str(temporary)
+      if not ours:
+        raise
+      raise _unwritable(path, error) from error
   finally:
-    temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+      temporary.unlink(missing_ok=True)
+
+
+def _unwritable(path: pathlib.Path, error: OSError) -> UserError:
+  full = error.errno in _FULL
+  advice = "make room" if full else "choose a place that you may write to"
+  return UserError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
+
+
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+  """Writes a file that is never seen half-written; `path` may be gs://BUCKET/NAME.
+
+  Raises:
+    UserError: see `then_rename`.
+  """
+  if "://" in str(path):  # an object in a bucket is whole or not there
+    from etils import epath  # slow to import
+
+    epath.Path(path).write_bytes(data)
+    return
+  with then_rename(path) as temporary:
+    temporary.write_bytes(data)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+  """`write_bytes` of text in UTF-8."""
+  write_bytes(path, text.encode())
+
+
+def write_json(path: str | os.PathLike, content) -> None:
+  """`write_bytes` of JSON, indented and with a newline at the end."""
+  write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def remove_leftovers(folder: str | os.PathLike) -> None:
+  """Deletes what killed processes left half-written; no other may be at work there."""
+  for path in pathlib.Path(folder).glob(f"{PREFIX}*"):
+    path.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ import jinja2
 import numpy as np
 from safetensors.numpy import load_file
 
+from tdmm_jax import errors
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import evaluator
@@ -219,7 +220,8 @@ def token_difference(run_dir, packed_dir, records_dir) -> float:
   return float(np.mean(np.concatenate(before) != np.concatenate(after)))
 
 
-def main(argv=None) -> int:
+@errors.entry_point("pack_release")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m tdmm_jax.pack_release", description=__doc__.split("\n")[0]
   )
@@ -231,24 +233,16 @@ def main(argv=None) -> int:
   args = parser.parse_args(argv)
   if not args.restamp and not (args.run and args.out):
     parser.error("give --run and --out, or --restamp")
-  try:
-    if args.restamp:
-      print(json.dumps({"run": args.restamp, "renewed": restamp(args.restamp)}))
-      return 0
-    scores = checkpoints.read_json(args.scores) if args.scores else None
-    content = {"out": args.out, "bytes": pack(args.run, args.out)}
-    write_card(args.out, scores)
-    if args.compare:
-      share = token_difference(args.run, args.out, args.compare)
-      content["share_of_tokens_that_differ"] = share
-  except UserError as error:
-    print(f"pack_release: error: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2
-  except OSError as error:
-    print(f"pack_release: error: {error}; choose another --out", file=sys.stderr)
-    return 2
+  if args.restamp:
+    print(json.dumps({"run": args.restamp, "renewed": restamp(args.restamp)}))
+    return
+  scores = checkpoints.read_json(args.scores) if args.scores else None
+  content = {"out": args.out, "bytes": pack(args.run, args.out)}
+  write_card(args.out, scores)
+  if args.compare:
+    share = token_difference(args.run, args.out, args.compare)
+    content["share_of_tokens_that_differ"] = share
   print(json.dumps(content, indent=2))
-  return 0
 
 
 if __name__ == "__main__":

@@ -331,9 +331,10 @@ def test_no_run_at_all(tmp_path, monkeypatch, capsys):
   assert "--run: not given and runs/demo does not exist" in capsys.readouterr().err
 
 
-def test_debug_shows_where_it_came_from(tmp_path):
-  with pytest.raises(main.UserError):
-    main.main(["describe", str(tmp_path / "gone.npz"), "--debug"])
+def test_debug_shows_where_it_came_from(tmp_path, capsys):
+  assert main.main(["describe", str(tmp_path / "gone.npz"), "--debug"]) == 2
+  said = capsys.readouterr().err
+  assert said.startswith("Traceback") and "\ntdmm: error: " in said
 
 
 CONFIG = ["--config", "configs/lm_demo.py", "--workdir", "{tmp}"]

@@ -11,8 +11,9 @@ import logging
 import pathlib
 import sys
 import time
+import traceback
 
-from tdmm_jax import __version__, host
+from tdmm_jax import __version__, errors, host
 from tdmm_jax.cli import evaluate, terminal, tokens
 from tdmm_jax.cli import files as cli_files
 from tdmm_jax.errors import UserError
@@ -197,7 +198,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text)
     command.set_defaults(function=function)
     command.add_argument(
-      "--debug", action="store_true", help="show the traceback of an error"
+      "--debug", action="store_true", help="also show the traceback of an error"
     )
     loudness = command.add_mutually_exclusive_group()
     loudness.add_argument(
@@ -334,7 +335,8 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+@errors.entry_point("tdmm")
+def main(argv: list[str] | None = None) -> None:
   """Runs one command; returns the exit code."""
   host.one_device_a_core()
   host.keep_compiled()
@@ -344,22 +346,10 @@ def main(argv: list[str] | None = None) -> int:
   try:
     with terminal.Log(args.quiet, args.verbose):
       args.function(args)
-  except UserError as error:
+  except (UserError, OSError):
     if args.debug:
-      raise
-    terminal.error(str(error))
-    return 2
-  except OSError as error:
-    if args.debug or error.filename is None:
-      raise
-    terminal.error(
-      f"{error.filename}: {error.strerror}; check the path and its permissions"
-    )
-    return 2
-  except KeyboardInterrupt:
-    print("tdmm: interrupted", file=sys.stderr)
-    return 130
-  return 0
+      traceback.print_exc()
+    raise
 
 
 if __name__ == "__main__":

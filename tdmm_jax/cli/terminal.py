@@ -8,23 +8,10 @@ import re
 import sys
 from typing import NoReturn
 
+from tdmm_jax import errors
+
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
-_RED, _YELLOW, _END = "\033[31m", "\033[33m", "\033[0m"
-
-
-def coloured(text: str, colour: str, stream) -> str:
-  """`text` in colour where `stream` is a terminal, and as it is elsewhere.
-
-  NO_COLOR (https://no-color.org) and TERM=dumb turn colour off.
-  """
-  plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-  return text if plain or not stream.isatty() else f"{colour}{text}{_END}"
-
-
-def error(message: str) -> None:
-  """Prints `tdmm: error: MESSAGE` on one line of stderr."""
-  what = coloured("error:", _RED, sys.stderr)
-  print(f"tdmm: {what} {' '.join(message.split())}", file=sys.stderr)
+_YELLOW = "\033[33m"
 
 
 class _Handler(logging.Handler):
@@ -33,7 +20,7 @@ class _Handler(logging.Handler):
   def emit(self, record):
     level = record.levelname.lower() + ":"
     if record.levelno >= logging.WARNING:
-      level = coloured(level, _YELLOW, sys.stderr)
+      level = errors.coloured(level, _YELLOW, sys.stderr)
     print(f"tdmm: {level} {record.getMessage()}", file=sys.stderr)
 
 
@@ -67,8 +54,8 @@ class Parser(argparse.ArgumentParser):
   """Says what is wrong in one line, like every other error, and guesses at typos."""
 
   def error(self, message: str) -> NoReturn:
-    error(f"{message}{self._guess(message)}; see {self.prog} --help")
-    self.exit(2)
+    text = f"{message}{self._guess(message)}; see {self.prog} --help"
+    self.exit(errors.report("tdmm", text))
 
   def _guess(self, message: str) -> str:
     """The known word nearest to the one that argparse complains about."""

@@ -6,13 +6,13 @@ letters: T frames, E expression coefficients, S identity coefficients.
 
 import dataclasses
 import os
-import tempfile
 import zipfile
 from typing import Any
 
 import numpy as np
 from scipy.spatial import transform
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 FORMAT_VERSION = 1
@@ -157,7 +157,7 @@ def _as_float(value, name: str, where: str) -> np.ndarray:
 
 
 def save_motion(path, motion: FaceMotion) -> None:
-  """Writes the project's npz (temporary name, then renamed).
+  """Writes the project's npz, which appears when it is complete.
 
   Raises:
     UserError: the motion is broken, or the folder cannot be written.
@@ -169,22 +169,8 @@ def save_motion(path, motion: FaceMotion) -> None:
   arrays |= {"face_model": motion.face_model, "format_version": FORMAT_VERSION}
   if motion.camera is not None:
     arrays["camera"] = motion.camera
-  folder = os.path.dirname(path) or "."
-  try:
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(suffix=".tmp", dir=folder)
-    try:
-      with os.fdopen(handle, "wb") as stream:
-        np.savez(stream, **arrays)
-      os.chmod(temporary, 0o644)  # mkstemp makes it private
-      os.replace(temporary, path)
-    finally:
-      if os.path.exists(temporary):
-        os.unlink(temporary)
-  except OSError as error:
-    raise UserError(
-      f"{path}: cannot be written ({error.strerror}); choose a folder you may write"
-    ) from error
+  with files.then_rename(path) as temporary, temporary.open("wb") as stream:
+    np.savez(stream, **arrays)
 
 
 def read_arrays(path) -> dict[str, np.ndarray]:

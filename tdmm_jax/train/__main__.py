@@ -5,7 +5,7 @@
   python -m tdmm_jax.train --config configs/lm_demo.py --workdir runs/my/lm \
       --config.tokenizer_dir runs/my/tokenizer --config.total_steps 2000
 
-Interrupt it at any time; the same command goes on from the last checkpoint. SIGTERM
+Interrupt it at any time; the same command resumes from the last checkpoint. SIGTERM
 saves first and exits with code 75 (start me again); 76: another process was lost.
 """
 
@@ -13,12 +13,13 @@ import difflib
 import re
 import runpy
 import sys
+from typing import NoReturn
 
 import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from tdmm_jax import cluster, host
+from tdmm_jax import cluster, errors, host
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import media
 from tdmm_jax.train import run as training
@@ -37,7 +38,8 @@ _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "See --cluster.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "See --cluster.")
 
 
-def main(argv) -> None:
+@errors.entry_point("train", "the same command resumes from the last checkpoint")
+def main(argv) -> int:
   if len(argv) > 1:
     raise app.UsageError(f"unexpected arguments: {argv[1:]}")
   if not flags.FLAGS["verbosity"].present:
@@ -46,24 +48,18 @@ def main(argv) -> None:
     if _CLUSTER.value:
       cluster.join(_CLUSTER.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     training.train(_CONFIG.value, _WORKDIR.value, make_media=media.Showcase)
-  except UserError as error:
-    sys.exit(_fail(error))
   except cluster.Preempted as error:
     print(f"train: {error}", file=sys.stderr)
-    sys.exit(cluster.EXIT_PREEMPTED)
-  except KeyboardInterrupt:
-    print("interrupted; the same command goes on from here", file=sys.stderr)
-    sys.exit(130)
+    return cluster.EXIT_PREEMPTED
+  return 0
 
 
-def _fail(error) -> int:
-  """Prints one line, whatever the error's own message has; returns the exit code."""
-  print(f"train: error: {' '.join(str(error).split())}", file=sys.stderr)
-  return 2
+def _fail(error) -> NoReturn:
+  sys.exit(errors.report("train", error))
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-  """Parses the command line; exits with one clear line where it is wrong."""
+  """Parses the command line; exits with one clear line if it is wrong."""
   try:
     rest = flags.FLAGS(argv)
     if _CONFIG.value is None or not _WORKDIR.value:
@@ -79,13 +75,13 @@ def _parse_flags(argv: list[str]) -> list[str]:
     keys = _config_keys(runpy.run_path(path)["get_config"](*row))
     near = difflib.get_close_matches(key, keys, 1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "; see the config file"
-    sys.exit(_fail(f"--config.{key}: no such key in the config{hint}"))
+    _fail(f"--config.{key}: no such key in the config{hint}")
   except OSError as error:  # ml_collections: the file cannot be read
     missing = re.search(r"No such file or directory: '(.*)'", str(error))
     where = f"{missing[1]}: no such file" if missing else f"cannot be read ({error})"
-    sys.exit(_fail(f"--config {where}; name one of configs/"))
+    _fail(f"--config {where}; name one of configs/")
   except (flags.Error, UserError) as error:
-    sys.exit(_fail(error))
+    _fail(error)
 
 
 def _config_keys(config) -> list[str]:

@@ -11,7 +11,8 @@ import pytest
 import tiny
 
 import tdmm_jax
-from tdmm_jax.cli import main, terminal
+from tdmm_jax import errors
+from tdmm_jax.cli import main
 from tdmm_jax.runs import locate
 
 
@@ -77,7 +78,7 @@ def test_colour_is_for_terminals(variables, stream, colour, monkeypatch):
   monkeypatch.setattr(sys, "stderr", stream)
   stream.seek(0)
   stream.truncate()
-  terminal.error("broken")
+  errors.report("tdmm", "broken")
   expected = (
     "tdmm: \033[31merror:\033[0m broken\n" if colour else "tdmm: error: broken\n"
   )

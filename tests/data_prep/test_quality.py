@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -176,12 +177,12 @@ def test_bad_input(tmp_path, capsys):
 def test_a_full_disk_is_one_line_and_loses_nothing(
   tracks, tmp_path, capsys, monkeypatch
 ):
-  def full(path, rows):
+  def full(source, target):
     raise OSError(28, "No space left on device")
 
   args = [str(tracks), "--out", str(tmp_path / "clean")]
   with monkeypatch.context() as patch:
-    patch.setattr(quality.manifest, "write", full)
+    patch.setattr(os, "replace", full)
     assert quality.main(args) == 2
   assert "cannot be written (No space left on device)" in capsys.readouterr().err
   assert quality.main(args) == 0

@@ -100,7 +100,7 @@ def test_every_clip_is_tracked_or_has_its_reason(folder, capsys):
   (folder / "landmarks" / "c.npz").write_bytes(
     (folder / "landmarks" / "a.npz").read_bytes()
   )
-  (folder / "out" / "motions" / "x.npz.tmp7").touch()
+  (folder / "out" / "motions" / ".tmp-7.npz").touch()
   # This time on to records.
   more = (
     "--landmarks",
@@ -117,7 +117,7 @@ def test_every_clip_is_tracked_or_has_its_reason(folder, capsys):
   rows = rows_of(folder)
   assert rows["c"]["status"] == "tracked"
   assert (folder / "out" / rows["a"]["motion"]).stat().st_mtime_ns == before
-  assert not (folder / "out" / "motions" / "x.npz.tmp7").exists()
+  assert not (folder / "out" / "motions" / ".tmp-7.npz").exists()
 
 
 def test_openings_by_hand():
@@ -182,7 +182,7 @@ def test_full_disk_is_one_line_and_loses_nothing(
     assert run(folder, "--landmarks", str(folder / "landmarks")) == 2
   error = capsys.readouterr().err
   assert f"{said} space left on device" in error and "Traceback" not in error
-  assert not list((folder / "out").rglob("*.tmp*"))
+  assert not list((folder / "out").rglob(".tmp*"))
   assert run(folder, "--landmarks", str(folder / "landmarks")) == 0
   assert rows_of(folder)["a"]["status"] == "tracked"
 
