@@ -14,12 +14,13 @@ import json
 import logging
 import sys
 
+from tdmm_jax import files
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import baselines, evaluate, motion_sets
 from tdmm_jax.generate import face
 from tdmm_jax.metrics import ceilings
-from tdmm_jax.runs import checkpoints, locate
+from tdmm_jax.runs import locate
 
 
 def measure(args) -> dict:
@@ -68,7 +69,7 @@ def main(argv=None) -> int:
     print(f"error: {error}", file=sys.stderr)
     return 2
   if args.json:
-    checkpoints.write_json(args.json, found)
+    files.write_json(args.json, found)
   print(json.dumps(found, indent=2, sort_keys=True))
   return 0
 

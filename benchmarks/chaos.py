@@ -25,6 +25,7 @@ import jax
 import numpy as np
 import tqdm
 
+from tdmm_jax import files
 from tdmm_jax.runs import checkpoints
 from tdmm_jax.train import metric_logging
 
@@ -283,7 +284,7 @@ def main() -> int:
     "bit_identical": not different,
     "minutes": round((time.monotonic() - start) / 60, 1),
   }
-  checkpoints.write_json(args.out / "chaos.json", summary | {"each": kills})
+  files.write_json(args.out / "chaos.json", summary | {"each": kills})
   print(json.dumps(summary, indent=2))
   return int(bool(different) or len(kills) < args.kills)
 

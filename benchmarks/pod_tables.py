@@ -24,7 +24,7 @@ from typing import NamedTuple
 from launch import compile_check_chips as chips
 from launch import compile_check_model as counts
 from launch import compile_check_programs as programs
-from tdmm_jax.runs import checkpoints
+from tdmm_jax import files
 
 REPO = pathlib.Path(__file__).parents[1]
 RESULTS = REPO / "benchmarks" / "pod_tables.json"
@@ -279,7 +279,7 @@ def main() -> int:
     results[cell.key] = run(cell) | {
       "compile_check_seconds": round(time.monotonic() - start)
     }
-    checkpoints.write_json(RESULTS, results)
+    files.write_json(RESULTS, results)
     report = results[cell.key]
     words = {k: report[k] for k in ("error", "fits", "mfu_bound") if k in report}
     print(f"{cell.key}: {words}, {report['compile_check_seconds']} s", flush=True)

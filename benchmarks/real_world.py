@@ -26,7 +26,7 @@ from tdmm_jax.face import motion_vector
 from tdmm_jax.generate import face as inference
 from tdmm_jax.language import lexicon
 from tdmm_jax.render import contact_sheet, scene, video
-from tdmm_jax.runs import checkpoints, locate
+from tdmm_jax.runs import locate
 
 FOLDER = pathlib.Path("docs/real")
 PAGE = FOLDER / "README.md"
@@ -169,7 +169,7 @@ def write(args) -> pathlib.Path:
   out.mkdir(parents=True, exist_ok=True)
   videos = pathlib.Path(args.real) / showcase.REAL_CLIPS if local else None
   draw(run, found, *rest, out, videos)
-  checkpoints.write_json(out / JSON, found)
+  files.write_json(out / JSON, found)
   folder = os.path.relpath(out, page.parent)
   made = real_page.markdown(found, "" if folder == "." else f"{folder}/")
   with files.then_rename(page) as temporary:

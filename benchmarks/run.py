@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 
-from tdmm_jax import host
+from tdmm_jax import files, host
 
 CPU_CLOCK = "--clock=cpu" in sys.argv  # known before jax starts its threads
 if CPU_CLOCK:
@@ -37,7 +37,6 @@ import jax
 import numpy as np
 
 from benchmarks import limits, ours
-from tdmm_jax import host
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMPLX, TORCH = "smplx 0.1.28 lbs", "T2M-GPT VQ-VAE (PyTorch)"
@@ -226,13 +225,6 @@ def measure(name: str, bench, peers, rounds: int, seconds: float) -> tuple[dict,
   return entry, details
 
 
-def _write(path: pathlib.Path, content: dict) -> None:
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(path.name + ".tmp")
-  temporary.write_text(json.dumps(content, indent=2) + "\n")
-  temporary.replace(path)
-
-
 def run(args) -> dict:
   sizes = SMALL if args.small else SIZES
   python, peers = pathlib.Path(args.peers), None
@@ -275,8 +267,8 @@ def run(args) -> dict:
     "sizes": sizes,
   }
   out = pathlib.Path(args.out)
-  _write(out, results)
-  _write(out.with_name("details.json"), {"about": about, **details})
+  files.write_json(out, results)
+  files.write_json(out.with_name("details.json"), {"about": about, **details})
   return results
 
 

@@ -20,6 +20,7 @@ import time
 import jax
 import numpy as np
 
+from tdmm_jax import files
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
@@ -162,7 +163,7 @@ def arguments(doc: str, clips: int | None) -> argparse.ArgumentParser:
 
 def write(path, content: dict) -> None:
   if path:
-    checkpoints.write_json(pathlib.Path(path), content)
+    files.write_json(pathlib.Path(path), content)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import tqdm
 
 from configs import lm_demo, tokenizer_demo
 from data_prep import build
-from tdmm_jax import cluster, host
+from tdmm_jax import cluster, files, host
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import evaluate
@@ -73,7 +73,7 @@ class Stages:
       self._real += time.monotonic() - start
     finally:
       self.seconds[name] = before + time.monotonic() - start
-      checkpoints.write_json(self._path, self.seconds)
+      files.write_json(self._path, self.seconds)
 
 
 def _steps_done(workdir: pathlib.Path) -> int:
@@ -108,7 +108,7 @@ def _evaluate(run, run_dir: pathlib.Path) -> dict:
     # The network behind FID takes longer to train than the demo may.
     options = evaluate.Options(quick=True)
     scores = evaluate.evaluate(run, run_dir / "records", options, say=say)
-  checkpoints.write_json(path, scores)
+  files.write_json(path, scores)
   return scores
 
 
@@ -234,7 +234,7 @@ def demo(args) -> None:
     sections = showcase.sections(run, clips, real_clips, real_data, run_dir)
   real = showcase.real_scores(real_clips, real_data)
   summary = _summary(stages, corpus, scores, real)
-  checkpoints.write_json(run_dir / "summary.json", summary)
+  files.write_json(run_dir / "summary.json", summary)
   path = report.write_report(run_dir, summary, sections, _curves(run_dir))
   _print_table(summary, path)
 

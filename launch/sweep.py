@@ -65,7 +65,7 @@ class Trial:
 
   def save(self) -> None:
     record = dataclasses.asdict(self) | {"workdir": str(self.workdir)}
-    checkpoints.write_json(self.workdir / _RECORD, record)
+    files.write_json(self.workdir / _RECORD, record)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,11 +12,11 @@ import sys
 
 from etils import epath
 
-from tdmm_jax import errors
+from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.generate import face
 from tdmm_jax.models import pretrained
-from tdmm_jax.runs import checkpoints, locate
+from tdmm_jax.runs import locate
 
 
 def export(run: face.Face, directory) -> None:
@@ -41,7 +41,7 @@ def export(run: face.Face, directory) -> None:
   pretrained.write(
     directory, run.model, run.params, vocab.model_proto, vocab.num_extra_ids
   )
-  checkpoints.write_json(epath.Path(directory) / "offsets.json", vocab.offsets())
+  files.write_json(epath.Path(directory) / "offsets.json", vocab.offsets())
 
 
 @errors.entry_point("export_hf")

@@ -23,7 +23,7 @@ import jinja2
 import numpy as np
 from safetensors.numpy import load_file
 
-from tdmm_jax import errors
+from tdmm_jax import errors, files
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import evaluator
@@ -90,7 +90,7 @@ def _pack_part(source: pathlib.Path, target: pathlib.Path) -> int:
     folder = pathlib.PurePath(stored["config"][key])
     if folder.is_absolute():  # of the machine that trained it: nobody else's business
       stored["config"][key] = folder.name
-  checkpoints.write_json(target / checkpoints.CONFIG_FILE, stored)
+  files.write_json(target / checkpoints.CONFIG_FILE, stored)
   for name in _VOCABULARY:
     if (source / name).exists():
       shutil.copyfile(source / name, target / name)
@@ -103,7 +103,7 @@ def _stamp_tokenizer(run_dir: pathlib.Path) -> None:
   path = run_dir / locate.LANGUAGE_MODEL / checkpoints.CONFIG_FILE
   stored = checkpoints.read_json(path)
   stored["versions"]["tokenizer"] = checkpoints.weights_version(tokenizer)
-  checkpoints.write_json(path, stored)
+  files.write_json(path, stored)
 
 
 def restamp(run_dir) -> list[str]:
@@ -143,7 +143,7 @@ def restamp(run_dir) -> list[str]:
     if name != locate.LANGUAGE_MODEL:
       versions.pop(name)
   for name in parts:
-    checkpoints.write_json(run_dir / name / checkpoints.CONFIG_FILE, stored[name])
+    files.write_json(run_dir / name / checkpoints.CONFIG_FILE, stored[name])
   if locate.LANGUAGE_MODEL in parts:
     _stamp_tokenizer(run_dir)
   if packed.is_packed(run_dir / parts[0]):
@@ -151,7 +151,7 @@ def restamp(run_dir) -> list[str]:
     if (run_dir / SCORES).exists():  # of these weights, which have other names now
       scores = checkpoints.read_json(run_dir / SCORES)
       scores["versions"] |= _versions_of(run_dir)
-      checkpoints.write_json(run_dir / SCORES, scores)
+      files.write_json(run_dir / SCORES, scores)
     write_card(run_dir)
   return parts
 
@@ -178,7 +178,7 @@ def write_card(directory, scores: dict | None = None) -> None:
 
   directory = pathlib.Path(directory)
   if scores is not None:
-    checkpoints.write_json(directory / SCORES, scores)
+    files.write_json(directory / SCORES, scores)
   elif (directory / SCORES).exists():
     scores = checkpoints.read_json(directory / SCORES)
   held = packed.read_checksums(directory)
@@ -202,7 +202,7 @@ def write_card(directory, scores: dict | None = None) -> None:
     seconds=f"{stored['config']['max_frames'] / 25:g}",
     scores=shown,
   )
-  (directory / CARD).write_text(card)
+  files.write_text(directory / CARD, card)
 
 
 def token_difference(run_dir, packed_dir, records_dir) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 import sentencepiece
 from etils import epath
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
@@ -94,14 +95,8 @@ class Vocab:
   def save(self, directory) -> None:
     """Writes spiece.model and vocab.json (offsets) into the directory."""
     directory = epath.Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, data in (
-      ("spiece.model", self.model_proto),
-      ("vocab.json", json.dumps(self.offsets(), indent=2).encode()),
-    ):
-      temporary = directory / (name + ".tmp")
-      temporary.write_bytes(data)
-      temporary.replace(directory / name)
+    files.write_bytes(directory / "spiece.model", self.model_proto)
+    files.write_json(directory / "vocab.json", self.offsets())
 
 
 def load(directory) -> Vocab:

@@ -4,7 +4,7 @@ import json
 import pathlib
 import sys
 
-from tdmm_jax import host
+from tdmm_jax import files, host
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import locate
 
@@ -74,14 +74,12 @@ def _evaluate(args) -> None:
   else:
     scores, text = _score_run(args)
   if args.markdown:
-    pathlib.Path(args.markdown).write_text(text)
+    files.write_text(args.markdown, text)
   if args.json == "-":
     print(json.dumps(scores, indent=2, sort_keys=True))
     return
   if args.json:
-    from tdmm_jax.runs import checkpoints
-
-    checkpoints.write_json(args.json, scores)
+    files.write_json(args.json, scores)
   _show(scores)
 
 

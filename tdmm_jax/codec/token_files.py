@@ -21,7 +21,7 @@ _MAKE = "write it with `tdmm encode`"
 
 
 def save(path, codec, codes_T) -> None:
-  """Writes tokens under a temporary name, then renames the file.
+  """Writes tokens; the file appears when it is complete.
 
   Args:
     path: ends in .json.
@@ -37,8 +37,7 @@ def save(path, codec, codes_T) -> None:
     "fps": FPS,
     "tokens": np.asarray(codes_T).tolist(),
   }
-  with files.then_rename(pathlib.Path(path)) as temporary:
-    temporary.write_text(json.dumps(content) + "\n")
+  files.write_text(path, json.dumps(content) + "\n")  # one line: tokens are many
 
 
 def load(path, codec) -> np.ndarray:

@@ -1,12 +1,15 @@
 """A corpus in a tokenizer's codes, encoded once: what language models train on."""
 
+import contextlib
 import hashlib
-import os
+import io
 
 import numpy as np
 from etils import epath
 
+from tdmm_jax import files
 from tdmm_jax.data import records
+from tdmm_jax.errors import UserError
 
 FOLDER = "codes"  # of a tokenizer's workdir
 
@@ -47,11 +50,8 @@ def _key(version: str, vectors: list[np.ndarray]) -> str:
 
 
 def _write(path, flat: np.ndarray) -> None:
-  temporary = path.parent / f".{path.name}.{os.getpid()}"
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with temporary.open("wb") as file:
-      np.save(file, flat)
-    temporary.rename(path)
-  except OSError:  # a read-only folder: the codes are made again the next time
-    return
+  content = io.BytesIO()
+  np.save(content, flat)
+  # In a folder that cannot be written to, the codes are made again the next time.
+  with contextlib.suppress(UserError, OSError):
+    files.write_bytes(path, content.getvalue())

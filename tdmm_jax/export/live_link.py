@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import pathlib
 
 import numpy as np
 
@@ -23,8 +22,7 @@ def write_csv(path: str | os.PathLike, curves: ArkitCurves) -> None:
       [_timecode(t, curves.fps), len(SHAPES) + len(ANGLES)]
       + [f"{value:.8f}" for value in row]
     )
-  with files.then_rename(pathlib.Path(path)) as temporary:
-    temporary.write_text(text.getvalue())
+  files.write_text(path, text.getvalue())
 
 
 def _timecode(frame: int, fps: float) -> str:

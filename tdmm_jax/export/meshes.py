@@ -31,8 +31,7 @@ def write_sequence(path: str | os.PathLike, vertices_TV3, faces_F3) -> list:
   paths = frame_paths(path, len(vertices_TV3))
   encode = _obj if pathlib.Path(path).suffix.lower() == ".obj" else _ply
   for name, vertices_V3 in zip(paths, encode(vertices_TV3, faces_F3), strict=True):
-    with files.then_rename(name) as temporary:
-      temporary.write_bytes(vertices_V3)
+    files.write_bytes(name, vertices_V3)
   return paths
 
 

@@ -17,7 +17,7 @@ VIDEO_SIZE = 512  # pixels
 
 
 def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
-  """Writes the motion under a temporary name, then renames it.
+  """Writes the motion; the file appears when it is complete.
 
   Args:
     motion: FaceMotion.
@@ -43,7 +43,6 @@ def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
 
 
 def _face_of(motion, path, face_model):
-
   if face_model is not None:
     return face_model
   if motion.face_model != "default_v1":

@@ -15,6 +15,7 @@ import safetensors
 import safetensors.numpy
 from etils import epath
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5
 
@@ -339,13 +340,8 @@ def write(
     "eos_token": "</s>",
     "unk_token": "<unk>",
   }
-  encode = lambda content: (json.dumps(content, indent=2) + "\n").encode()
-  for name, data in (
-    (_TENSORS, safetensors.numpy.save(tensors, {"format": "pt"})),
-    ("spiece.model", pieces),
-    ("tokenizer_config.json", encode(tokenizer)),
-    ("config.json", encode(stored)),
-  ):
-    temporary = directory / (name + ".tmp")
-    temporary.write_bytes(data)
-    temporary.replace(directory / name)
+  tensor_file = safetensors.numpy.save(tensors, {"format": "pt"})
+  files.write_bytes(directory / _TENSORS, tensor_file)
+  files.write_bytes(directory / "spiece.model", pieces)
+  files.write_json(directory / "tokenizer_config.json", tokenizer)
+  files.write_json(directory / "config.json", stored)

@@ -40,8 +40,7 @@ def write(
     most=1 if book.counts is None else max(int(book.counts.max()), 1),
     size=SIZE,
   )
-  with files.then_rename(path) as temporary:
-    temporary.write_text(page, encoding="utf-8")
+  files.write_text(path, page)
 
 
 def _phases(book, pictures: list[str]) -> dict[int, list[dict]]:

@@ -180,6 +180,5 @@ def write_report(
     ],
   )
   path = out_dir / "report.html"
-  with files.then_rename(path) as temporary:
-    temporary.write_text(page, encoding="utf-8")
+  files.write_text(path, page)
   return path

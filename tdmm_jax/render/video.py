@@ -165,18 +165,13 @@ def write_video(
   if not fps > 0:
     raise ValueError(f"fps is {fps}, not above 0")
   frames = _framed(_checked(frames), caption)
-  try:
-    with files.then_rename(path) as temporary:
-      if path.suffix.lower() == ".gif":
-        _write_gif(temporary, frames, float(fps))
-      else:
-        count = _write_mp4(temporary, frames, float(fps))
-        if audio is not None:
-          _lay_under(temporary, audio, count / fps)
-  except OSError as error:
-    raise UserError(
-      f"{path}: cannot be written ({error.strerror}); choose another folder"
-    ) from error
+  with files.then_rename(path) as temporary:
+    if path.suffix.lower() == ".gif":
+      _write_gif(temporary, frames, float(fps))
+    else:
+      count = _write_mp4(temporary, frames, float(fps))
+      if audio is not None:
+        _lay_under(temporary, audio, count / fps)
   return path
 
 

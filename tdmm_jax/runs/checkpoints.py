@@ -280,15 +280,6 @@ def _quiet():
     logging.set_verbosity(before)
 
 
-def write_json(path, content: dict) -> None:
-  """Writes JSON under a temporary name, then renames it."""
-  path = epath.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(path.name + ".tmp")
-  temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-  temporary.replace(path)
-
-
 def read_json(path) -> dict:
   """Reads a JSON file of a run directory.
 

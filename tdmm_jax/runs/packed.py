@@ -18,6 +18,7 @@ import safetensors
 import safetensors.numpy
 from etils import epath
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 CHECKSUMS, TENSORS = "checksums.json", "model.safetensors"
@@ -122,7 +123,7 @@ def write_tensors(path, model: dict) -> None:
         raise ValueError(f"{name}: {np.abs(value).max():g} is too large for float16")
       value = value.astype(np.float16)
     flat[name] = value
-  epath.Path(path).write_bytes(safetensors.numpy.save(flat))
+  files.write_bytes(path, safetensors.numpy.save(flat))
 
 
 def _flat(tree, prefix: str = ""):
@@ -144,4 +145,4 @@ def write_checksums(directory, steps: dict[str, int]) -> None:
     if not path.is_dir()  # of a tokenizer's: the codes of corpora
   }
   content = {"format_version": FORMAT_VERSION, "steps": steps, "sha256": digests}
-  (directory / CHECKSUMS).write_text(json.dumps(content, indent=2) + "\n")
+  files.write_json(directory / CHECKSUMS, content)

@@ -3,6 +3,7 @@
 import ml_collections
 from etils import epath
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import checkpoints
 
@@ -69,4 +70,4 @@ def refuse_changes(
 def write(config: ml_collections.ConfigDict, workdir, versions: dict) -> None:
   """Writes config and versions beside the checkpoints: inference starts from them."""
   content = {"config": config.to_dict(), "versions": versions}
-  checkpoints.write_json(epath.Path(workdir) / checkpoints.CONFIG_FILE, content)
+  files.write_json(epath.Path(workdir) / checkpoints.CONFIG_FILE, content)

@@ -13,7 +13,7 @@ import tqdm
 from clu import parameter_overview
 from jax.experimental import multihost_utils
 
-from tdmm_jax import cluster, sharding
+from tdmm_jax import cluster, files, sharding
 from tdmm_jax.runs import checkpoints
 from tdmm_jax.train import metric_logging, optim, speed, train_step
 
@@ -103,7 +103,7 @@ class Loop:
     """A file that is old when the run is dead, for whoever looks from outside."""
     del t
     content = {"step": step, "time": time.time(), "host": socket.gethostname()}
-    checkpoints.write_json(self._workdir / "heartbeat.json", content)
+    files.write_json(self._workdir / "heartbeat.json", content)
 
   def _to_global(self, batch: dict) -> dict:
     return sharding.to_global(batch, self._mesh, self._config.batch_size)

@@ -9,6 +9,7 @@ import pytest
 import tiny
 from scipy.spatial.transform import Rotation
 
+from tdmm_jax import files
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
@@ -113,7 +114,7 @@ def test_a_tokenizer_older_than_refinements_loads_unchanged(
   shutil.copytree(tiny_run / "tokenizer", folder)
   stored = checkpoints.read_json(folder / checkpoints.CONFIG_FILE)
   assert stored["config"]["model"].pop("num_refinements") == 0
-  checkpoints.write_json(folder / checkpoints.CONFIG_FILE, stored)
+  files.write_json(folder / checkpoints.CONFIG_FILE, stored)
   old = motion_codec.load(folder)
   assert old.num_refinements == 0
   for one, other in zip(old.encode_vectors(vectors), codec.encode_vectors(vectors)):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
+from tdmm_jax import files
 from tdmm_jax.data import pairs, records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import evaluator
@@ -42,7 +43,7 @@ def test_it_is_loaded_as_the_other_models_are(trained, tiny_run, tmp_path):
   trained.check(face)
   shutil.copytree(tiny_run / locate.EVALUATOR, tmp_path / "copy")
   stored["versions"]["head"] = "other"
-  checkpoints.write_json(tmp_path / "copy" / "config.json", stored)
+  files.write_json(tmp_path / "copy" / "config.json", stored)
   with pytest.raises(UserError, match="evaluator: trained on 'default_v1' version oth"):
     evaluator.load(tmp_path / "copy").check(face)
   with pytest.raises(UserError, match="no trained evaluator network; train one with"):
