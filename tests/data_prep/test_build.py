@@ -127,7 +127,7 @@ def test_interrupted_build_goes_on(tmp_path, monkeypatch):
   assert names == ["build.json", "plan", shard, f"{shard}.sums.json"]
   before = shard_bytes(path)
   assert not (path / "dataset_info.json").exists(), "unreadable until complete"
-  (path / "simulated_faces-train.array_record-00001-of-00003.tmp17").write_bytes(b"x")
+  (path / ".tmp-17.array_record").write_bytes(b"x")
   again = []
   monkeypatch.setattr(
     build, "example_of", lambda plan, basis: again.append(plan) or real(plan, basis)
