@@ -32,6 +32,7 @@ LOGICAL_AXIS_RULES = (
   ("layers", None),  # the leading axis that scanned layers add
   ("relpos_buckets", None),
   ("features", None),  # motion features and FLAME parameters: tens of rows, replicated
+  ("text", None),  # rows of a pretrained text encoder's matrices: replicated
   ("codes", None),  # FSQ latents and VQ codebooks: small, replicated
 )
 

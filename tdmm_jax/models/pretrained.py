@@ -22,6 +22,7 @@ from tdmm_jax.models import t5
 _TENSORS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 OURS = ("text_context", "motion_context", "motion_history")  # a T5 has these at 0
 _DTYPES = {
+  "I64": np.int64,  # of positions, which BERT lists
   "F64": np.float64,
   "F32": np.float32,
   "F16": np.float16,
@@ -144,7 +145,12 @@ def model_fields(stored: dict, where: str) -> tuple[dict, int]:
   return fields | {"mlp_activation": kind}, stored["vocab_size"]
 
 
-def _tensor_files(directory) -> list[epath.Path]:
+def tensor_files(directory) -> list[epath.Path]:
+  """The files of a checkpoint's weights.
+
+  Raises:
+    UserError: there are none, or their index is damaged.
+  """
   index = directory / _INDEX
   if index.exists():
     try:
@@ -170,7 +176,7 @@ def _shapes(directory) -> dict[str, tuple[int, ...]]:
     UserError: no safetensors there, or they are damaged.
   """
   shapes = {}
-  for path in _tensor_files(directory):
+  for path in tensor_files(directory):
     try:
       with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -189,7 +195,7 @@ def read_tensors(directory) -> dict[str, np.ndarray]:
     UserError: files are missing or damaged.
   """
   tensors = {}
-  for path in _tensor_files(directory):
+  for path in tensor_files(directory):
     try:
       for name, view in safetensors.deserialize(path.read_bytes()):
         if view["dtype"] not in _DTYPES:
