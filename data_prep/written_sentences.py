@@ -22,9 +22,13 @@ import collections
 import functools
 import hashlib
 import importlib.resources
+import itertools
 import json
 import re
 import sys
+from collections.abc import Iterator
+
+import numpy as np
 
 from tdmm_jax.language import lexicon
 
@@ -66,6 +70,12 @@ def family(row: dict) -> str:
 
 
 @functools.cache
+def version() -> str:
+  """Hash of the sentences: a corpus that has some of them carries it."""
+  return hashlib.sha1(json.dumps(_rows(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+@functools.cache
 def _rows() -> tuple[dict, ...]:
   folder = importlib.resources.files("data_prep") / "written"
   files = sorted(folder.iterdir(), key=lambda file: file.name)
@@ -89,6 +99,50 @@ def load(split: str | None = None) -> list[dict]:
   if split not in SPLITS:
     raise ValueError(f"split '{split}': give one of {', '.join(SPLITS)}")
   return [row for row in _rows() if held_out(row["situation"]) == (split != "train")]
+
+
+def draws(seed: int) -> Iterator[dict]:
+  """Training sentences without end, from each family in turn, neutral ones too.
+
+  In a random order that follows from the seed; none comes again before all of its
+  family have come.
+  """
+  by_family = collections.defaultdict(list)
+  for row in load("train"):
+    by_family[family(row)].append(row)
+  rng = np.random.default_rng((seed, _SALT))
+  turns = {name: itertools.chain() for name in by_family}
+  while True:
+    for name, rows in by_family.items():
+      row = next(turns[name], None)
+      if row is None:
+        turns[name] = iter([rows[i] for i in rng.permutation(len(rows))])
+        row = next(turns[name])
+      yield row
+
+
+def attributes(row: dict, duration_s: float, rng: np.random.Generator) -> dict:
+  """What the sentence asks for, as a record's attributes, over `duration_s` seconds.
+
+  A second emotion takes over about halfway through; what the sentence does not mention
+  has its default. Acts that nobody can act out yet are left out.
+  """
+  first = (row["emotion"], row["intensity"])
+  spans = [(*first, 0.0, duration_s)]
+  if "then" in row:
+    middle = duration_s * rng.uniform(0.45, 0.6)
+    second = (row["then"]["emotion"], row["then"]["intensity"])
+    spans = [(*first, 0.0, middle), (*second, middle, duration_s)]
+  elif "with" in row:
+    spans.append((row["with"]["emotion"], row["with"]["intensity"], 0.0, duration_s))
+  acts = [act["name"] for act in row.get("acts", ())]
+  return lexicon.make_attributes(
+    spans,
+    micro_actions=[name for name in acts if name in lexicon.MICRO_ACTIONS],
+    head_motion=[name for name in acts if name in lexicon.HEAD_MOTIONS],
+    speaking=row.get("speaking", "silent"),
+    manner=row.get("manner", lexicon.PLAIN),
+  )
 
 
 def words(text: str) -> list[str]:

@@ -22,7 +22,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import instructions, question_wordings, questions, rewording
+from tdmm_jax.language import (
+  instructions,
+  lexicon,
+  question_wordings,
+  questions,
+  rewording,
+)
 from tdmm_jax.vocab import EOS_ID, TASKS, Vocab
 
 FPS = 25
@@ -30,6 +36,8 @@ NUM_MOTION_SPECIALS = 3  # <som>, <eom>, eos around the motion tokens of a targe
 NOISE = (0.1, 0.4)  # share of a motion's codes that denoising finds wrong
 # Raffel et al. 2020, arXiv:1910.10683, section 3.3.4.
 SPAN_NOISE, SPAN_LENGTH = 0.15, 3
+# Of a prompt in free words: how often L2M is given it and not one of the captions.
+_FREE_SHARE = 0.7
 
 
 def motion_ids(vocab: Vocab, codes) -> np.ndarray:
@@ -158,6 +166,16 @@ def _spans(length: int, most: int, rng) -> list[tuple[int, int]]:
   return spans
 
 
+def _read_by_the_lexicon(clip: dict) -> bool:
+  """Whether the prompt says in the lexicon's words what the clip shows.
+
+  A prompt in free words ("Her dog died this morning.") is a good prompt, but no
+  description of a face.
+  """
+  said = lexicon.comparable(lexicon.parse(clip["prompt"]))
+  return said == lexicon.comparable(clip["attributes"])
+
+
 def _parts(total: int, count: int, rng) -> list[int]:
   """`count` random lengths of at least 1 that sum to `total`."""
   cuts = np.sort(rng.permutation(total - 1)[: count - 1]) + 1
@@ -240,9 +258,11 @@ class Mixture:
   def _example(self, vocab: Vocab, task: str, clip: dict, rng) -> dict:
     """A random example of the task."""
     pick = lambda options: options[int(rng.integers(len(options)))]
-    codes, texts = clip["codes"], [clip["prompt"], *clip["captions"]]
+    codes, captions = clip["codes"], list(clip["captions"])
+    free = bool(captions) and not _read_by_the_lexicon(clip)
+    texts = captions if free else [clip["prompt"], *captions]
     if task == "span_corruption":
-      return span_corruption_example(vocab, pick(texts), rng)
+      return span_corruption_example(vocab, pick([clip["prompt"], *captions]), rng)
     if task == "qa":
       kind = pick(question_wordings.QUESTION_KINDS)
       question = question_wordings.asked(kind, self.split, rng)
@@ -253,6 +273,9 @@ class Mixture:
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
+      if free and prompt and rng.random() < _FREE_SHARE:
+        # No word may go: the lexicon cannot say which of them carries the meaning.
+        return l2m_example(vocab, clip["prompt"], codes, template)
       if self.reword and rng.random() < self.reword:
         prompt = rewording.reworded(prompt, rng)
       if self.disturb and rng.random() < self.disturb:

@@ -229,3 +229,22 @@ def test_held_out_rows_use_no_training_wording(vocab):
 def test_wrong_rates_are_the_users_error(rates, message):
   with pytest.raises(UserError, match=message):
     tasks.Mixture(rates)
+
+
+def test_a_prompt_in_free_words_is_asked_whole_and_never_a_description(vocab):
+  free = "Her dog died this morning."
+  clips = [
+    clip | {"prompt": free, "attributes": lexicon.parse(TEXTS[0])}
+    for clip in make_clips(200)
+  ]
+  settings = {"reword": 1.0, "disturb": 1.0}
+  asked = drawn(vocab, {"l2m": 1}, clips=clips, **settings)
+  texts = [said(vocab, e["encoder_tokens"]) for e in asked]
+  whole = sum(vocab.decode_text(vocab.encode_text(free)) in text for text in texts)
+  assert 0.55 < whole / len(texts) < 0.85
+  described = drawn(vocab, {"m2l": 1}, clips=clips)
+  assert not any("dog" in vocab.decode_text(e["decoder_targets"]) for e in described)
+  # A clip that nobody described has its prompt alone.
+  bare = [clip | {"captions": []} for clip in clips]
+  alone = drawn(vocab, {"m2l": 1}, clips=bare)
+  assert all("dog" in vocab.decode_text(e["decoder_targets"]) for e in alone)
