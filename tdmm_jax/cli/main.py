@@ -17,6 +17,7 @@ from tdmm_jax import __version__, errors, host
 from tdmm_jax.cli import evaluate, terminal, tokens
 from tdmm_jax.cli import files as cli_files
 from tdmm_jax.errors import UserError
+from tdmm_jax.language import examples
 from tdmm_jax.runs import locate
 
 _LOG = logging.getLogger(__name__)
@@ -186,8 +187,8 @@ def _parser() -> argparse.ArgumentParser:
   parser = terminal.Parser(
     prog="tdmm",
     description="Facial motion as a language: text to 3D face motion, and back.",
-    epilog='Start with `make demo`; then: tdmm generate "A woman smiles broadly, then '
-    'nods twice." --out out/ && tdmm render out/motion.npz -o clip.mp4',
+    epilog=f'Start with: tdmm generate "{examples.FIRST}" --out out/ && tdmm render '
+    "out/motion.npz -o clip.mp4",
   )
   parser.add_argument(
     "--version", action=_Version, nargs=0, help="print version and checkpoint, and exit"
@@ -268,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
   generate.add_argument(
     "--timeline",
     metavar="TEXT",
-    help='prompts in their times, s: "0-3: a slight smile; 3-7: surprise, nodding"',
+    help=f'prompts in their times, s: "{examples.TIMELINE}"',
   )
   add_sampling(generate)
   generate.add_argument("--out", default=".", help="output directory (default: .)")

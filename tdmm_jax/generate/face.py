@@ -2,7 +2,7 @@
 
 import tdmm_jax
 face = tdmm_jax.load("runs/demo")
-motion = face.generate("A woman smiles broadly, then nods twice.", seconds=4)
+motion = face.generate("A woman looks very happy, nodding.", seconds=4)
 print(face.describe(motion))
 motion.save("smile.npz")
 motion.save("smile.mp4")

@@ -9,20 +9,24 @@ import re
 import gradio as gr
 
 from tdmm_jax.errors import UserError
+from tdmm_jax.language import examples
 from tdmm_jax.studio import actions as actions_lib
 from tdmm_jax.studio.actions import Actions
 
 STYLE = pathlib.Path(__file__).with_name("web") / "page.css"
 _LOG = logging.getLogger(__name__)
+# All of them are of tdmm_jax.language.examples: a test has the release act them out.
 EXAMPLES = (
-  "A woman smiles broadly, then nods twice.",
-  "The man frowns angrily and shakes his head.",
-  "A person looks surprised, eyes wide and mouth open.",
-  "She speaks calmly while tilting her head.",
-  "He pouts sadly and looks down.",
+  examples.FIRST,
+  "The man looks furious, shaking his head.",
+  "He looks calm, then very surprised.",
+  "She speaks calmly, tilting her head.",
+  "He looks sad, looking down.",
 )
+COMPARED = ("She looks slightly happy.", "She looks extremely happy.")
 TIMELINE = (
-  "0-2: She smiles slightly.\n2-5: She looks very surprised.\n5-8: She frowns angrily."
+  "0-2: She looks slightly happy.\n2-5: She looks very surprised.\n"
+  "5-8: She looks very angry."
 )
 QUESTIONS = (
   "What is this face doing?",
@@ -281,8 +285,8 @@ def _describe_tab(actions: Actions, stage: _Stage, queue: dict):
 
 
 def _compare_tab(face, actions: Actions, stage: _Stage, queue: dict):
-  first = _prompt("Left", "She looks slightly happy.", "left")
-  second = _prompt("Right", "She looks extremely happy.", "right")
+  first = _prompt("Left", COMPARED[0], "left")
+  second = _prompt("Right", COMPARED[1], "right")
   button = gr.Button("Compare", variant="primary", elem_id="compare")
   knobs = _settings(face)
 
