@@ -30,7 +30,7 @@ from tdmm_jax.language import lexicon
 from tdmm_jax.metrics import attributes
 
 SECONDS = 4.0
-FAMILIES = (*lexicon.FAMILIES, lexicon.NEUTRAL)
+FAMILIES = tuple(dict.fromkeys((*lexicon.FAMILIES, lexicon.NEUTRAL)))
 CHANCE = 1 / len(FAMILIES)
 _FIT_SEED, _TRUE_SEED = 1, 2  # seeds that no corpus has: theirs are longer
 
