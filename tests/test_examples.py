@@ -92,6 +92,7 @@ def tracks(motion, weights_TA) -> dict[str, np.ndarray]:
   left, right = motion.eyelids.T
   result = dict(zip(("Yaw", "Pitch", "Roll"), angles.T, strict=True))
   result |= {"Wink": abs(left - right), "EyeBlink": np.minimum(left, right)}
+  result["JawOpen"] = motion.jaw_pose[:, 0] / arkit.JAW_OPEN_RAD  # speech is quick
   for curve in {
     name.removesuffix("Left").removesuffix("Right") for name in arkit.SHAPES
   }:
