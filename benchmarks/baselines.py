@@ -19,7 +19,7 @@ from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import baselines, evaluate, motion_sets
 from tdmm_jax.generate import face
-from tdmm_jax.metrics import ceilings
+from tdmm_jax.metrics import regressions
 from tdmm_jax.runs import locate
 
 
@@ -32,7 +32,7 @@ def measure(args) -> dict:
   clips = records.load_clips(args.records, args.split)[: args.max_clips]
   train = records.load_clips(args.records, "train")
   truth = motion_sets.Truth(run.codec.face, clips, train, network)
-  reader = ceilings.AttributeReader(train)
+  reader = regressions.AttributeReader(train)
   say = lambda text: print(text, file=sys.stderr)
   found = {
     kind: baselines.scores(

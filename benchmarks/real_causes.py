@@ -21,7 +21,7 @@ from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face import motion_vector, rotations
 from tdmm_jax.face.fit import fit_landmarks, landmark_offsets
 from tdmm_jax.language import lexicon
-from tdmm_jax.metrics import ceilings, judge, reconstruction
+from tdmm_jax.metrics import judge, reconstruction, regressions
 
 SECONDS = 4.0
 _TARGETS = ("family", "intensity", "speaking", "head_motion")
@@ -41,7 +41,7 @@ class Simulated(NamedTuple):
   texts: list[str]
   motions: list[motion_lib.FaceMotion]  # of `clips`
   clips: list[dict]
-  reader: ceilings.AttributeReader  # of the first training clips
+  reader: regressions.AttributeReader  # of the first training clips
 
 
 def simulated(records_dir, num_train: int, num_clips: int) -> Simulated:
@@ -53,7 +53,7 @@ def simulated(records_dir, num_train: int, num_clips: int) -> Simulated:
     [text for clip in train for text in (clip["prompt"], *clip["captions"])],
     [records.to_motion(record) for record in held_out],
     [records.to_clip(record) for record in held_out],
-    ceilings.AttributeReader(train[:num_train], _TARGETS),
+    regressions.AttributeReader(train[:num_train], _TARGETS),
   )
 
 

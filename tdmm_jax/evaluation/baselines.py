@@ -82,7 +82,7 @@ def scores(
 
   Args:
     kind: see `motions`; what is not sampled has one replication.
-    reader: ceilings.AttributeReader.
+    reader: regressions.AttributeReader.
   """
   rows = []
   for r in range(replications if kind == "unconditional" else 1):

@@ -22,12 +22,12 @@ from tdmm_jax.evaluation import (
 )
 from tdmm_jax.generate import face
 from tdmm_jax.language import lexicon
-from tdmm_jax.metrics import ceilings, codebook, judge, llm_judge
+from tdmm_jax.metrics import codebook, judge, llm_judge, regressions
 from tdmm_jax.metrics import reconstruction as reconstruction_metrics
 from tdmm_jax.runs import checkpoints, locate
 
 SCHEMA_VERSION = 2
-_TARGETS = ceilings.TARGETS
+_TARGETS = regressions.TARGETS
 _QUICK_TARGETS = tuple(t for t in _TARGETS if t not in ("emotion", "manner"))
 _QUICK = "a quick evaluation fits no regression for the emotion's label"
 _NO_BERT = "no --bert_model: BERTScore is measured with an encoder of yours"
@@ -126,7 +126,7 @@ def evaluate(
   """
   scores = _heading(run, records_dir, options, network, why_no_network)
   clips = _first(records_dir, options.split, options.max_clips)
-  train = _first(records_dir, "train", max(ceilings.MAX_CLIPS, len(clips)))
+  train = _first(records_dir, "train", max(regressions.MAX_CLIPS, len(clips)))
   if len(clips) < 2:
     raise UserError(
       f"{records_dir}: {len(clips)} {options.split} clips; score 2 at least"
@@ -135,15 +135,15 @@ def evaluate(
   say(f"tokenizer: reconstructing {len(clips)} {options.split} clips")
   scores["tokenizer"] = reconstruction(run.codec, clips)
   say("fitting the attribute classifier on ground-truth training motions")
-  reader = ceilings.AttributeReader(
+  reader = regressions.AttributeReader(
     train, _QUICK_TARGETS if options.quick else _TARGETS
   )
   read = reader.read([clip["vectors"] for clip in clips])
   truth = [clip["attributes"] for clip in clips]
-  scores["ceilings"] = ceilings.scores(reader.classes, read, truth)
+  scores["ceilings"] = regressions.scores(reader.classes, read, truth)
   scores["ceilings"]["training_clips"] = reader.num_clips
-  ceiling = ceilings.judged(reader.classes, read, truth)
-  captions = _captions(scores, run, clips, ceiling, options, say)
+  reference = regressions.judged(reader.classes, read, truth)
+  captions = _captions(scores, run, clips, reference, options, say)
   true = motion_sets.Truth(run.codec.face, clips, train, network)
   say(f"Language2Motion: generating {len(clips)} motions")
   seen = language_to_motion.Seen(captions, read)
@@ -185,13 +185,13 @@ def _heading(run, records_dir, options: Options, network, why_no_network: str) -
   }
 
 
-def _captions(scores: dict, run, clips, ceiling, options: Options, say) -> list[str]:
+def _captions(scores: dict, run, clips, reference, options: Options, say) -> list[str]:
   """Scores of Motion2Language, and of questions; returns the captions."""
   codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
   say(f"Motion2Language: describing {len(clips)} motions")
   captions = run.describe_codes(codes)
   scores["m2l"] = motion_to_language.scores(
-    clips, captions, ceiling, options.seed, options.bert_model
+    clips, captions, reference, options.seed, options.bert_model
   )
   if options.judge is not None:
     say(f"Motion2Language: {options.judge.model} judges")

@@ -14,7 +14,7 @@ from tdmm_jax.data import packing, tasks
 from tdmm_jax.evaluation import motion_sets
 from tdmm_jax.generate import face
 from tdmm_jax.language import instructions, lexicon
-from tdmm_jax.metrics import attributes, ceilings, distribution, judge, retrieval
+from tdmm_jax.metrics import attributes, distribution, judge, regressions, retrieval
 from tdmm_jax.train import losses
 
 # Of multimodality, where there are that many.
@@ -42,7 +42,7 @@ def scores(
   """Means and intervals over replications, each another seed of the sampling.
 
   Args:
-    reader: ceilings.AttributeReader.
+    reader: regressions.AttributeReader.
     seen: in the true motions.
 
   Returns:
@@ -73,7 +73,7 @@ def scores(
     truth, reader, [lexicon.parse(c) for c in seen.captions], seen.read
   )
   found["classifier_ceiling"] = own["emotion_family_accuracy"]
-  found["ceiling"] = truth.ceiling(seed) | own
+  found["ceiling"] = truth.own(seed) | own
   found["floor"] = truth.floor(seed) | _shuffled(truth, reader, seen, seed)
   through = run.codec.decode_vectors(run.codec.encode_vectors(truth.vectors))
   found["tokenizer"] = truth.scores(through, seed)
@@ -103,7 +103,7 @@ def _seen_scores(truth, reader, said: Sequence[dict], read: Sequence[dict]) -> d
   """What motions show of their prompts, by captions and by regressions."""
   wanted = [clip["attributes"] for clip in truth.clips]
   families = [a["family"] for a in wanted]
-  by_reader = ceilings.judged(reader.classes, read, wanted)
+  by_reader = regressions.judged(reader.classes, read, wanted)
   own = attributes.macro_accuracy(
     [s["family"] == f for s, f in zip(said, families, strict=True)], families
   )

@@ -75,7 +75,7 @@ class Truth:
     found |= retrieval.r_precision(self.texts_ND, motions_ND, self.keys, seed)
     return found | {"diversity": distribution.diversity(motions_ND, seed=seed)}
 
-  def ceiling(self, seed: int = 0) -> dict[str, float]:
+  def own(self, seed: int = 0) -> dict[str, float]:
     """The true motions' own; fd and fid are those to as many training motions."""
     other = [clip["vectors"] for clip in self.others]
     valid = [clip["valid"] for clip in self.others]

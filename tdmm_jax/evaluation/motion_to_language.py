@@ -14,7 +14,7 @@ from tdmm_jax.metrics import attributes, judge, language, retrieval
 def scores(
   clips: Sequence[dict],
   captions: Sequence[str],
-  ceiling: dict | None = None,
+  reference: dict | None = None,
   seed: int = 0,
   bert_model=None,
 ) -> dict:
@@ -23,14 +23,14 @@ def scores(
   Args:
     clips: dicts of attributes, prompt and captions.
     captions: what was said of them.
-    ceiling: what a caption of what regressions read off the motions would score.
+    reference: what a caption of what regressions read off the motions would score.
     seed: of the shuffling.
     bert_model: see `language.scores`.
 
   Returns:
     The scores, and beside them those of `real_captions` (another caption of the clip's
-    own, against the others), `ceiling` and `floor` (a caption of a clip of
-    which one says something else); chance and majority of the emotion family.
+    own, against the others), `ceiling` (the reference) and `floor` (a caption of
+    another clip, which says something else); chance and majority of the family.
   """
   truth = [clip["attributes"] for clip in clips]
   families = [a["family"] for a in truth]
@@ -46,8 +46,8 @@ def scores(
     partners = retrieval.other_partners(keys, seed)
     wrong = [references[i][-1] for i in partners]
     found["floor"] = _said(wrong, truth, references, bert_model)
-  if ceiling is not None:
-    found["ceiling"] = ceiling
+  if reference is not None:
+    found["ceiling"] = reference  # the key of stored files
   return found
 
 

@@ -103,14 +103,14 @@ def markdown(scores: dict, name: str, corpus: str) -> str:
     m2l,
     name,
     real_captions="real captions",
-    ceiling="regressions on the true motion (ceiling)",
+    ceiling="regressions on the true motion (reference)",
     floor="captions of other clips (floor)",
   )
   motions = _named(
     l2m,
     name,
     tokenizer="real motions through the tokenizer",
-    ceiling="real motions (ceiling)",
+    ceiling="real motions",
     floor="shuffled (floor)",
   )
   if "llm_judge" in m2l:
@@ -151,7 +151,7 @@ def markdown(scores: dict, name: str, corpus: str) -> str:
       rows = _named(
         scores[task],
         name,
-        tokenizer="the true tokens (ceiling)",
+        tokenizer="the true tokens",
         floor="frames of another clip (floor)",
       )
       lines += ["", f"## {title}, new frames", "", *table(rows, _FILES)]

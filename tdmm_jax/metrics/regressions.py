@@ -1,8 +1,9 @@
-"""What can be told of the attributes from the raw motion at all.
+"""A simple reader of the attributes that a motion shows.
 
-Logistic regressions on mean, spread and peaks of the motion vector, one for each kind
-of attribute, trained on true training motions: a judge of generated motions that knows
-nothing of the models, and the ceiling of a corpus.
+Logistic regressions on mean, standard deviation and peaks of the raw motion vector, one
+for each kind of attribute, trained on true training motions: a judge of generated
+motions that knows nothing of the models, and a reference for them. No ceiling: a model
+that reads the order of events can beat it. (Stored score files call it "ceiling".)
 """
 
 import collections

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tdmm_jax.language import lexicon
-from tdmm_jax.metrics import ceilings
+from tdmm_jax.metrics import regressions
 
 TEXTS = (
   "She is very sad and nods.",
@@ -27,7 +27,7 @@ def clips(seed, num=60):
 
 @pytest.fixture(scope="module")
 def reader():
-  return ceilings.AttributeReader(clips(0))
+  return regressions.AttributeReader(clips(0))
 
 
 def test_it_reads_what_is_there(reader):
@@ -37,9 +37,9 @@ def test_it_reads_what_is_there(reader):
   for r, t in zip(read, truth):
     assert lexicon.comparable(r) == lexicon.comparable(t)
     assert r["family"] == t["family"]
-  scores = ceilings.judged(reader.classes, read, truth)
+  scores = regressions.judged(reader.classes, read, truth)
   assert scores["cor_e"] == scores["cor_m"] == scores["cor_i"] == 5.0
-  found = ceilings.scores(reader.classes, read, truth)
+  found = regressions.scores(reader.classes, read, truth)
   assert found["emotion"] == {
     "accuracy": 1.0,
     "chance": pytest.approx(1 / 3),
@@ -49,22 +49,22 @@ def test_it_reads_what_is_there(reader):
 
 
 def test_what_was_not_fitted_is_not_scored():
-  reader = ceilings.AttributeReader(clips(0), ["family", "intensity"])
+  reader = regressions.AttributeReader(clips(0), ["family", "intensity"])
   test = clips(1, 9)
   read = reader.read([clip["vectors"] for clip in test])
   truth = [clip["attributes"] for clip in test]
   assert [r["family"] for r in read] == [t["family"] for t in truth]
   assert all(r["emotion"] == lexicon.NEUTRAL and r["head_motion"] == [] for r in read)
-  scores = ceilings.judged(reader.classes, read, truth)
+  scores = regressions.judged(reader.classes, read, truth)
   assert scores["cor_e"] is None is scores["emotion_label_accuracy"]
   assert scores["emotion_family_accuracy"] == scores["intensity_accuracy"] == 1.0
-  assert set(ceilings.scores(reader.classes, read, truth)) == {
+  assert set(regressions.scores(reader.classes, read, truth)) == {
     *("family", "intensity", "micro_action_f1")
   }
 
 
 def test_a_corpus_of_one_label_is_no_error():
   one = [clip for clip in clips(0) if clip["attributes"]["emotion"] == "sad"]
-  reader = ceilings.AttributeReader(one)
+  reader = regressions.AttributeReader(one)
   (read,) = reader.read([one[0]["vectors"]])
   assert read["emotion"] == "sad" and read["micro_actions"] == []

@@ -120,7 +120,7 @@ def test_everything_measured_is_on_the_page(folder):
     "mean frame as output 1.02 mm",
     "93.0 %",
     "81.0 %",
-    "ceiling 92.0 %",
+    "regression 92.0 %",
     "chance 7.1 %",
     "novel",
     "0.125",
