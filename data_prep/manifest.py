@@ -4,6 +4,7 @@ import json
 
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
+from tdmm_jax.language import acts
 
 
 def read(path) -> list[dict]:
@@ -38,6 +39,14 @@ def _row(line: str, where: str, seen: set) -> dict:
     raise UserError(f"{where}: needs texts 'clip_id' and 'prompt'; add them")
   if row["clip_id"] in seen:
     raise UserError(f"{where}: clip_id '{row['clip_id']}' comes twice; rename one")
+  attributes = row.get("attributes")
+  if attributes and (
+    not isinstance(attributes, dict) or attributes.get("schema") != acts.SCHEMA
+  ):
+    raise UserError(
+      f"{where}: attributes of an older form, without 'acts'; leave them out (they are "
+      "read from the prompt) or write the manifest again with data_prep.prompts"
+    )
   seen.add(row["clip_id"])
   return row
 

@@ -18,17 +18,33 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep import manifest, paraphrase, sentences
+from data_prep import manifest, paraphrase, placing, recipes, sentences
 from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon
+from tdmm_jax.language.acts import KINDS, STILL, Act
 
 SPLITS = ("train", "valid", "test")
 _SPLIT_PERCENT = {"train": 90, "valid": 5, "test": 5}
 NUM_CAPTIONS = 5
 
-# What hides or contradicts a micro-action: families that already do it ...
+# What hides or contradicts an act: families that already do it ...
 _HIDDEN_BY_FAMILY = {
+  "blink": ("tiredness", "pain"),
+  "eyes_closed": ("tiredness", "pain"),
+  "wide_eyes": ("surprise", "fear", "anger", "tiredness", "pain", "interest"),
+  "lopsided_smile": ("happiness", "contempt", "interest", "pride", "embarrassment")
+  + ("confusion", "pout"),
+  "duck_face": ("pout", "surprise", "happiness", "pain"),
+  "mouth_shrug": ("sadness", "pride", "pout", "disgust", "anger", "concentration"),
+  "mouth_shift": ("contempt", "confusion"),
+  "jaw_shift": ("contempt", "surprise"),
+  "swallow": ("pride", "pout", "concentration", "anger", "pain", "embarrassment"),
+  "sniff": ("disgust", "pain"),
+  "deep_breath": ("surprise", "fear", "tiredness", "happiness"),
+  "eye_roll": ("embarrassment", "tiredness"),
+  "look_away": ("embarrassment",),
+  "double_take": ("surprise", "embarrassment"),
   "wink": ("pain", "concentration", "tiredness", "disgust"),
   "brow_raise": ("surprise", "fear", "interest", "confusion", "sadness"),
   "brow_furrow": ("anger", "concentration", "confusion", "pain", "sadness", "disgust"),
@@ -39,13 +55,52 @@ _HIDDEN_BY_FAMILY = {
   "squint": ("concentration", "pain", "tiredness", "anger", "disgust", "happiness"),
   "nose_wrinkle": ("disgust", "pain"),
   "cheek_puff": ("surprise", "pain", "happiness"),
-  "gaze_shift": ("embarrassment",),
+  "gaze_shift": ("embarrassment", "sadness", "tiredness"),
 }
-_HIDDEN_BY_LABEL = {"gaze_shift": ("nervous", "anxious", "bored", "thoughtful")}
+_LOOKING_LABELS = (
+  *("nervous", "anxious", "bored", "thoughtful", "panicked", "disoriented"),
+  *("flustered", "vigilant", "impatient", "dreamy", "inspired", "suspicious"),
+  *("resentful", "jealous", "studious", "brooding", "averse", "dismissive"),
+  *("hesitant", "dazed", "nostalgic", "lonely", "offended", "calculating"),
+)
+_HIDDEN_BY_LABEL = dict.fromkeys(
+  ("gaze_shift", "eye_roll", "look_away", "double_take"), _LOOKING_LABELS
+)
 # ... and a mouth that is busy with words.
-_MOUTH_ACTIONS = ("lip_press", "lip_bite", "pucker", "jaw_drop", "cheek_puff")
+_MOUTH_PARTS = ("mouth", "jaw", "cheeks", "throat", "nose")
 _MANNER_SHARES = (0.6, 0.1, 0.1, 0.1, 0.1)
-_TWO_HEAD_MOTIONS = (("nod", "tilt"), ("shake", "look_down"), ("nod", "turn"))
+# How often each act is asked for, against the others.
+_WEIGHTS = {
+  **{"nod": 4.0, "shake": 2.2, "tilt": 2.4, "turn": 2.8, "look_up": 1.5},
+  **{"look_down": 1.5, "lean": 1.2, "dip": 0.8, "look_away": 0.8, "double_take": 0.5},
+  **{"blink": 2.2, "wink": 2.4, "brow_raise": 2.6, "brow_furrow": 1.0},
+  **{"lip_press": 0.8, "lip_bite": 0.8, "pucker": 1.0, "jaw_drop": 1.6, "squint": 1.4},
+  **{"gaze_shift": 3.2, "nose_wrinkle": 0.9, "cheek_puff": 1.6, "eyes_closed": 1.8},
+  **{"wide_eyes": 1.2, "eye_roll": 1.0, "lopsided_smile": 1.2, "duck_face": 0.7},
+  **{"mouth_shrug": 0.7, "mouth_shift": 0.8, "jaw_shift": 0.6, "swallow": 0.7},
+  **{"sniff": 0.7, "deep_breath": 0.8},
+}
+_COUNTED = {  # shares of not said, once, twice, three and four times
+  "nod": (0.2, 0.2, 0.2, 0.2, 0.2),
+  "shake": (0.35, 0.2, 0.25, 0.2, 0.0),
+  "blink": (0.3, 0.15, 0.2, 0.2, 0.15),
+  "wink": (0.45, 0.15, 0.25, 0.15, 0.0),
+}
+_SELDOM_COUNTED = (0.8, 0.0, 0.13, 0.07, 0.0)
+_WITHOUT_SIZE = (
+  *("wink", "blink", "eyes_closed", "eye_roll", "sniff", "swallow", "double_take"),
+  *("deep_breath", "duck_face", "look_away", "lip_bite", "dip", "pucker"),
+)
+_WITHOUT_TEMPO = ("double_take", "look_away", "sniff", "swallow", "mouth_shrug")
+# Never together: one hides the other.
+_APART = (
+  ("eyes_closed", "gaze_shift", "eye_roll", "blink", "wink", "wide_eyes", "squint"),
+  ("brow_raise", "brow_furrow", "double_take", "wide_eyes"),
+  ("gaze_shift", "eye_roll", "turn", "look_up", "look_down", "look_away")
+  + ("double_take", "lean", "nod", "dip", "shake"),
+)
+_ABSENT = ("blink", "smiling", "brow_raise", "brow_furrow", "frowning", "jaw_drop")
+_NEUTRAL_SHARE = 0.12  # of the clips; half of what people ask for is an act alone
 
 DISTRIBUTIONS = ("balanced", "web", "lab")  # of the labels; see `train_labels`
 _WEB_LABELS, _WEB_NEUTRAL, _WEB_COMMONEST = 37, 0.6, 20
@@ -54,11 +109,12 @@ _LAB_LABELS = (
   *("angry", "afraid", "disgusted", "surprised"),
 )
 
-REVISION = 3  # raise it when the same seed gives another suite with the same tables
+REVISION = 4  # raise it when the same seed gives another suite with the same tables
 VERSION = hashlib.sha1(
   repr(
     (REVISION, lexicon.VERSION, sentences.PATTERNS, sentences.FRAMINGS)
     + (sentences.OPENINGS, str(sentences.PEOPLE), _HIDDEN_BY_FAMILY)
+    + (_WEIGHTS, _COUNTED, _ABSENT, _NEUTRAL_SHARE)
   ).encode()
 ).hexdigest()[:12]
 
@@ -82,26 +138,136 @@ def split_of(clip_id: str) -> str:
   return "train" if percent < 90 else "valid" if percent < 95 else "test"
 
 
-def _micro_actions(rng, labels, speaking: str) -> list[str]:
+def _allowed(labels, speaking: str) -> list[str]:
+  """The acts that can be seen on such a face."""
   families = {lexicon.LABELS[label].family for label in labels}
-  allowed = [
+  return [
     name
-    for name in lexicon.MICRO_ACTIONS
+    for name, kind in KINDS.items()
     if not families & set(_HIDDEN_BY_FAMILY.get(name, ()))
     and not set(labels) & set(_HIDDEN_BY_LABEL.get(name, ()))
-    and (speaking == "silent" or name not in _MOUTH_ACTIONS)
+    and (speaking == "silent" or kind.what not in _MOUTH_PARTS)
   ]
-  count = int(rng.choice(3, p=(0.40, 0.45, 0.15)))
-  return [str(name) for name in rng.choice(allowed, min(count, len(allowed)), False)]
 
 
-def _head_motion(rng) -> list[str]:
-  draw = rng.random()
-  if draw < 0.5:
+def _apart(name: str, other: str) -> bool:
+  if KINDS[name].what == KINDS[other].what:
+    return True
+  mouths = KINDS[name].what in _MOUTH_PARTS and KINDS[other].what in _MOUTH_PARTS
+  return mouths or any(name in group and other in group for group in _APART)
+
+
+def _names(rng, labels, speaking: str, still: bool) -> list[str]:
+  """Which acts: none to three, of which none hides another."""
+  shares = (0.30, 0.42, 0.23, 0.05)
+  if tuple(labels) == (lexicon.NEUTRAL,):
+    shares = (0.08, 0.47, 0.37, 0.08)
+  chosen: list[str] = []
+  for _ in range(int(rng.choice(4, p=shares))):
+    options = [
+      name
+      for name in _allowed(labels, speaking)
+      if not any(_apart(name, other) for other in chosen)
+      and not (still and KINDS[name].what == "head")
+    ]
+    if not options:
+      break
+    weights = np.array([_WEIGHTS[name] for name in options])
+    chosen.append(str(rng.choice(options, p=weights / weights.sum())))
+  return chosen
+
+
+def _act(rng, name: str, duration_s: float) -> Act:
+  """An act with what is said of it but its time."""
+  kind, act = KINDS[name], Act(name, end_s=duration_s)
+  if name in ("wink", "lopsided_smile"):
+    act = act.replace(side=str(rng.choice(("left", "right"))))
+  elif kind.sided:
+    options, shares = ("left", "right", "both", ""), (0.28, 0.28, 0.12, 0.32)
+    act = act.replace(side=str(rng.choice(options, p=shares)))
+  if kind.directions:
+    act = act.replace(direction=str(rng.choice(kind.directions)))
+  if kind.counted:
+    shares = _COUNTED.get(name, _SELDOM_COUNTED)
+    act = act.replace(count=int(rng.choice(5, p=shares)))
+  if name not in _WITHOUT_TEMPO and rng.random() < 0.32:
+    act = act.replace(tempo=str(rng.choice(("slow", "quick"))))
+  if kind.held and not act.count and act.tempo != "slow" and rng.random() < 0.4:
+    act = act.replace(hold="held" if rng.random() < 0.68 else "brief")
+  plain = not (act.tempo or act.hold == "brief")
+  if name not in _WITHOUT_SIZE and plain and rng.random() < 0.34:
+    act = act.replace(size=int(rng.choice((2, 4))))
+  longest = max(act.count, 3 if name in _COUNTED else 1) * placing.each_s(act)[1]
+  if kind.counted and longest > 0.8 * duration_s:
+    act = act.replace(tempo="quick" if name == "nod" and act.count > 3 else "")
+  return act
+
+
+_AFTER_S = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+
+
+def _with_time(rng, act: Act, duration_s: float) -> Act:
+  """The act at a time that words name, or at none."""
+  longest = placing.each_s(act)[1] * max(act.count, 2) + 0.3
+  at = [t for t in _AFTER_S if t + longest < duration_s]
+  options = ["", "start"]
+  options += ["after"] if at and act.tempo != "slow" else []
+  options += ["end"] if act.hold != "held" and act.tempo != "slow" else []
+  when = str(rng.choice(options, p=_normal([0.6, 0.12, 0.16, 0.12][: len(options)])))
+  if when == "after":
+    return act.replace(when=when, start_s=float(rng.choice(at)))
+  if when == "end":
+    return act.replace(when=when, start_s=duration_s / 2)
+  return act.replace(when=when)
+
+
+def _normal(shares):
+  return np.array(shares) / sum(shares)
+
+
+def _acts(rng, labels, speaking: str, then: bool, duration_s: float) -> list[Act]:
+  """All acts but emotions that happen, with times that do not contradict."""
+  acts = [
+    _act(rng, name, duration_s)
+    for name in _names(rng, labels, speaking, bool(rng.random() < 0.05))
+  ]
+  draw, alone = rng.random(), tuple(labels) == (lexicon.NEUTRAL,)
+  short = [act.hold != "held" and act.tempo != "slow" and act.count < 3 for act in acts]
+  if then or not acts:
+    return [_with_time(rng, act, duration_s) for act in acts]
+  if len(acts) > 1 and draw < 0.3 and all(short[:2]):
+    half = duration_s / 2
+    first = acts[0].replace(end_s=half)
+    return [first, acts[1].replace(when="then", start_s=half)]
+  if len(acts) > 1 and draw < 0.42:
+    return [acts[0], acts[1].replace(when="while")]
+  if len(acts) == 1 and draw < 0.15 and not alone:
+    return [acts[0].replace(when="then", start_s=duration_s / 2)]
+  return [_with_time(rng, act, duration_s) for act in acts]
+
+
+def _absent(rng, labels, acts, speaking: str) -> list[Act]:
+  """What must not be seen: a blink, a smile, a motion of the head ..."""
+  if rng.random() > 0.12:
     return []
-  if draw < 0.975:
-    return [str(rng.choice(lexicon.HEAD_MOTIONS))]
-  return list(_TWO_HEAD_MOTIONS[int(rng.integers(len(_TWO_HEAD_MOTIONS)))])
+  families = {lexicon.LABELS[label].family for label in labels}
+  options = []
+  if not any(KINDS[act.name].what == "head" for act in acts):
+    options += [Act(STILL)] * 2
+  names = {act.name for act in acts}
+  for name in _ABSENT:
+    if name in lexicon.LABELS:
+      hidden = lexicon.LABELS[name].family in families | {"contempt"}
+      hidden |= bool(families & {"happiness", "contempt", "pout", "sadness"})
+      hidden |= bool({"lopsided_smile", "mouth_shrug"} & names)
+      if not hidden:
+        options.append(Act(name, emotion=True, absent=True))
+    elif not names & {name, "double_take", "wide_eyes", "deep_breath", "eyes_closed"}:
+      busy = name == "jaw_drop" and speaking != "silent"
+      shown = families & set(_HIDDEN_BY_FAMILY.get(name, ())) and name != "blink"
+      if not busy and not shown:
+        options.append(Act(name, absent=True))
+  return [options[int(rng.integers(len(options)))]] if options else []
 
 
 def _intensity(rng, label: str) -> int:
@@ -175,14 +341,39 @@ def sample_attributes(
     spans = ((label, 0.0, duration_s), (str(rng.choice(others)), 0.0, duration_s))
   else:
     spans = ((label, 0.0, duration_s),)
-  speaking = str(rng.choice(lexicon.SPEAKING_MODES, p=(0.5, 0.38, 0.12)))
-  return lexicon.make_attributes(
-    [(name, _intensity(rng, name), start, end) for name, start, end in spans],
-    micro_actions=_micro_actions(rng, [name for name, *_ in spans], speaking),
-    head_motion=_head_motion(rng),
-    speaking=speaking,
-    manner=str(rng.choice(lexicon.MANNERS, p=_MANNER_SHARES)),
+  speaking = str(rng.choice(lexicon.SPEAKING_MODES, p=(0.54, 0.35, 0.11)))
+  names = [name for name, *_ in spans]
+  emotions = [
+    Act(name, True, start, end, _intensity(rng, name), when="then" if start else "")
+    for name, start, end in spans
+  ]
+  acts = _acts(rng, names, speaking, emotions[-1].when == "then", duration_s)
+  chained = any(act.when == "then" for act in acts)
+  if len(emotions) == 1 and label != lexicon.NEUTRAL:
+    emotions = [_emotion_in_time(rng, emotions[0], duration_s, chained)]
+  if not any(act.when in ("then", "while") for act in acts):
+    acts += _absent(rng, names, acts, speaking)
+  attributes = lexicon.attributes_of(
+    [*emotions, *acts],
+    duration_s,
+    speaking,
+    str(rng.choice(lexicon.MANNERS, p=_MANNER_SHARES)),
   )
+  return placing.placed(attributes, duration_s, rng)
+
+
+def _emotion_in_time(rng, act: Act, duration_s: float, chained: bool) -> Act:
+  """Some emotions come slowly or quickly, and some after a time."""
+  manner = recipes.MANNERS.get(act.name, recipes.USUAL)
+  if manner != recipes.USUAL:
+    return act
+  draw = rng.random()
+  if draw < 0.22:
+    return act.replace(tempo="slow" if draw < 0.12 else "quick")
+  if draw < 0.32 and not chained:
+    start_s = float(rng.choice([t for t in _AFTER_S if t + 1.4 < duration_s] or [0.5]))
+    return act.replace(when="after", start_s=start_s)
+  return act
 
 
 def _labels_of_split(names, split: str, count: int, seed: int) -> list[str]:
@@ -225,6 +416,10 @@ def make_suite(
   splits = [split_of(clip_id) for clip_id in ids]
   names = dict.fromkeys(SPLITS, train_labels(labels, labels_per_family))
   names["test"] = suite_labels(labels_per_family)
+  for split in SPLITS:
+    if labels == "balanced" or split == "test":
+      more = round(len(names[split]) * _NEUTRAL_SHARE / (1 - _NEUTRAL_SHARE))
+      names[split] = [*names[split], *[lexicon.NEUTRAL] * more]
   next_label = {
     s: iter(_labels_of_split(names[s], s, splits.count(s), seed)) for s in SPLITS
   }
@@ -237,13 +432,17 @@ def make_suite(
     attributes = sample_attributes(
       next(next_label[split]), duration_s, rng, names[split]
     )
-    texts = paraphrase.captions(attributes, split, num_captions + 1, rng)
+    subjects = paraphrase.subjects_of(rng)
+    texts = paraphrase.captions(attributes, split, num_captions, rng, subjects)
+    prompt = texts[0]
+    while prompt in texts:
+      prompt = paraphrase.prompt_of(attributes, split, rng, subjects)
     plans.append(
       ClipPlan(
         clip_id=clip_id,
         split=split,
-        prompt=paraphrase.framed(texts[-1], split, rng),
-        captions=texts[:-1],
+        prompt=prompt,
+        captions=texts,
         attributes=attributes,
         duration_s=duration_s,
         seed=clip_seed,

@@ -169,10 +169,10 @@ RECIPES = {
       "incomprehending": "2L=.85 4=.8 7=.55 10L=.35 25=.35 18=0 head_pitch=.05",
     },
   ),
+  "neutral": ("", {"neutral": ""}),
   "calm": (
     "lids=.3 12=.35",
     {
-      "neutral": "lids=0 12=0",
       "calm": "24=.1",
       "relaxed": "lids=.34 25=.3 jaw=.03 12=.2",
       "serene": "lids=.45 12=.4",
@@ -355,15 +355,33 @@ MANNERS = {
   "vigilant": Manner(gaze_factor=2.2, blink_factor=0.5),
 }
 
-# Micro-actions, as a short action at full strength.
+# Acts of the face at full strength: on both sides, or in the middle ...
 MICRO_RECIPES = {
-  "brow_raise": "1=.85 2=.95",
-  "brow_furrow": "4=1",
+  "brow_raise": "1=.85 2=1",
+  "brow_furrow": "4=1.1",
   "lip_press": "24=1 23=.7 17=.55 28=.35",
   "lip_bite": "28=.6 lower_lip_press=.9 jaw=.03",
-  "pucker": "18=1 22=.35",
+  "pucker": "18=1.05 22=.35",
   "jaw_drop": "jaw=.3 25=.3",
   "squint": "7=1.1 6=.85 4=.35 9=.2 lids=.3",
   "nose_wrinkle": "9=1 10=.25",
-  "cheek_puff": "33=1 24=.4",
+  "cheek_puff": "33=1.1 24=.4",
+  "eyes_closed": "lids=.97 7=.15",
+  "wide_eyes": "5=1.15 1=.3 2=.3",
+  "duck_face": "18=.9 22=.9 cheek_suck=.7 25=.15",
+  "mouth_shrug": "17=1 15=.9 24=.25",
+  "swallow": "24=.75 17=.6 lower_lip_press=.4 29=.35 lids=.25",
+  "sniff": "9=.8 39=.9 10=.25",
+  "deep_breath": "38=1 25=.45 22=.35 jaw=.09",
+}
+# ... and on the subject's left alone.
+LEFT_RECIPES = {
+  "brow_raise": "1L=.55 2L=1.15 4R=.2",
+  "squint": "7L=1.2 6L=1 4L=.35 lid_l=.35",
+  "cheek_puff": "33L=1.2 24=.35",
+  "eyes_closed": "lid_l=.97 7L=.4 6L=.4",
+  "wink": "6L=1 7L=.6 12L=.45 4L=.4 lid_l=.95",
+  "lopsided_smile": "12L=1.1 13L=.3 14L=.3 6L=.35",
+  "mouth_shift": "mouth_left=1.1 12L=.1",
+  "jaw_shift": "jaw_sideways_l=1.1 25=.15",
 }

@@ -34,13 +34,13 @@ class Dataset:
 
 SIMULATED_FACES = Dataset(
   "simulated_faces",
-  "1.0.0",
+  "2.0.0",
   "Prompts, paraphrases and FLAME-form facial motion: a behaviour simulator acts out "
   "emotion, intensity, speech, micro-actions and head motion on facial action units.",
 )
 OPEN3DFACEVID = Dataset(
   "open3dfacevid",
-  "1.0.0",
+  "2.0.0",
   "Prompts, paraphrases and FLAME-form facial motion tracked in videos that "
   "text-to-video models made of the prompts.",
 )

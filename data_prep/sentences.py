@@ -6,7 +6,10 @@ into the slots is said there.
 
 After one beginning a pattern goes on in one way only ({ing} or {fin}): a model that
 writes the likeliest word would otherwise see the chance of an action halved, and leave
-it out.
+it out. Where one emotion follows another, what else is done has a sentence of its own,
+or it would be said to come last.
+
+"acts" are for clips of a neutral face that does something: they need not say neutral.
 """
 
 import dataclasses
@@ -31,18 +34,26 @@ PATTERNS = {
       "In a head-filling close-up, {s} is {adj_1}{ing}.",
       "{S} carries {look_1}{ing}.",
       "{Np_1} forms and lingers on {s's} face{fin}.",
+      "{S} {vp_1}{fin}.",
+      "In the picture {s} {vp_1}{fin}.",
+      "We see {o}: {he} {vp_1}{fin}.",
+      "The camera is on {o}, who {vp_1}{fin}.",
+      "{S} {adv_1} faces the camera{ing}.",
+      "{S} looks on {adv_1}{fin}.",
     ),
     "then": (
-      "{S} looks {adj_1}, then {adj_2}{ing}.",
+      "{S} looks {adj_1}, then {adj_2}{fin}.",
       "{S} shows {np_1}, then {np_2}{fin}.",
       "{S} shows {np_1} before {np_2}{fin}.",
-      "{S} has {look_1} that gives way to {np_2}{ing}.",
-      "{S} shifts from {adj_1} to {adj_2}{ing}.",
+      "{S} has {look_1} that gives way to {np_2}{fin}.",
+      "{S} shifts from {adj_1} to {adj_2}{fin}.",
       "{S} begins {adj_1} and ends {adj_2}{fin}.",
       "{Np_1} gives way to {np_2} on {s's} face{fin}.",
-      "{S} is {adj_1} and becomes {adj_2}{ing}.",
+      "{S} is {adj_1} and becomes {adj_2}{fin}.",
       "{S} shows {np_1}, followed by {np_2}{fin}.",
-      "{S} {voice}, first {adj_1}, then {adj_2}{ing}.",
+      "{S} {voice}, first {adj_1}, then {adj_2}{fin}.",
+      "{S} {vp_1}, then {vp_2}{fin}.",
+      "{S} {vp_1} until {he} {vp_2}{fin}.",
     ),
     "both": (
       "{S} looks both {adj_1} and {adj_2}{ing}.",
@@ -50,6 +61,16 @@ PATTERNS = {
       "{S} has {look_1} and {look_2}{ing}.",
       "{S} {voice} with {np_1} and {np_2}{ing}.",
       "{S} is {adj_1} and {adj_2} at once{ing}.",
+      "{S} {vp_1} and looks {adj_2}{fin}.",
+      "{S} {vp_1}, {adv_2}{fin}.",
+    ),
+    "acts": (
+      "{S} {does}.",
+      "{S} is {doing}.",
+      "Close-up of {o}, {doing}.",
+      "In the video {s} {does}.",
+      "We see {o} {doing}.",
+      "The person is {o}, who {does}.",
     ),
   },
   "valid": {
@@ -57,14 +78,19 @@ PATTERNS = {
       "{S} is seen {adj_1}{ing}.",
       "{S} puts on {look_1}{ing}.",
       "{S} gives off {np_1}{fin}.",
+      "In this clip {s} {vp_1}{fin}.",
     ),
     "then": (
-      "{S} is seen {adj_1}, then {adj_2}{ing}.",
-      "{S} goes from {np_1} to {np_2}{ing}.",
+      "{S} is seen {adj_1}, then {adj_2}{fin}.",
+      "{S} goes from {np_1} to {np_2}{fin}.",
     ),
     "both": (
       "{S} is seen {adj_1} and {adj_2}{ing}.",
       "{S} gives off {np_1} along with {np_2}{fin}.",
+    ),
+    "acts": (
+      "{S} is seen {doing}.",
+      "In this clip {s} {does}.",
     ),
   },
   "test": {
@@ -73,16 +99,24 @@ PATTERNS = {
       "{S} wears {look_1}{ing}.",
       "There is {np_1} in {s's} face{fin}.",
       "{S} {voice}, and the mood is {adj_1}{fin}.",
+      "As the camera watches, {s} {vp_1}{fin}.",
+      "It is {o} who {vp_1}{fin}.",
     ),
     "then": (
       "{S} seems {adj_1}, then {np_2} takes over{fin}.",
       "{S} wears {look_1} before {np_2} sets in{fin}.",
       "There is {np_1} in {s's} face, which gives way to {np_2}{fin}.",
+      "As the camera watches, {s} {vp_1} before {he} {vp_2}{fin}.",
     ),
     "both": (
       "{S} seems {adj_1} yet {adj_2}{ing}.",
       "{S} wears {look_1} along with {np_2}{fin}.",
       "In {s's} face there is {np_1} as well as {np_2}{fin}.",
+    ),
+    "acts": (
+      "As the camera watches, {s} {does}.",
+      "It is {o} who {does}.",
+      "The viewer sees {o} {doing}.",
     ),
   },
 }

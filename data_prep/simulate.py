@@ -19,16 +19,17 @@ import sys
 
 import numpy as np
 
-from data_prep import expressions, head_motion, recipes, speech
+from data_prep import acting, expressions, eyes, placing, recipes, speech
 from data_prep.envelopes import bump, hold, ramp, slow_noise
 from data_prep.expressions import CHANNEL_INDEX, NUM_ACTION_UNITS
 from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import head_file
 from tdmm_jax.face.motion import FaceMotion, save_motion
+from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon
 
-REVISION = 4  # raise it when `simulate` gives another motion with the same recipes
+REVISION = 5  # raise it when `simulate` gives another motion with the same recipes
 FPS = 25
 # Amplitude of intensity 1..5: even steps of loudness; people differ by LOG_STD.
 AMPLITUDES = (0.27, 0.39, 0.57, 0.83, 1.2)
@@ -38,13 +39,13 @@ ONSETS = (1.4, 1.2, 1.0, 0.85, 0.7)
 UNREST = (0.75, 0.87, 1.0, 1.15, 1.3)
 # Effort shows in every face: nostrils flare, the folds beside the mouth deepen.
 EFFORT = "38=.9 11=1"
-# A wink pulls at its half of the face; the lid alone is lost in a tracker's noise.
-WINK = {
-  "cheek_raiser": 1.0,
-  "lid_tightener": 0.6,
-  "lip_corner_puller": 0.45,
-  "brow_lowerer": 0.4,
-}
+# Onset of an emotion that comes slowly or quickly, s.
+TEMPOS = {"slow": (1.5, 1.9), "quick": (0.14, 0.2)}
+# What is left of what must not be seen.
+ABSENT = 0.08
+# An emotion's own pose of the head stays below what counts as a motion of it.
+POSE = 0.6
+POSE_MOST_RAD = 0.05
 # Manner of speaking -> tempo, vigour.
 MANNERS = {
   "plain": (1.0, 1.0),
@@ -71,17 +72,17 @@ class Generator:
 
   amplitude: float = 1.0
   tempo: float = 1.0
-  sway_rad: float = 0.013
+  sway_rad: float = 0.0065
   asymmetry: float = 0.06
   blinks_hz: float = 0.16
 
 
 GENERATORS = {
   "sim_plain": Generator(),
-  "sim_lively": Generator(1.08, 1.12, 0.017, 0.06, 0.2),
-  "sim_restrained": Generator(0.92, 0.92, 0.010, 0.04, 0.13),
-  "sim_brisk": Generator(1.0, 1.2, 0.013, 0.08, 0.17),
-  "sim_loose": Generator(1.03, 0.9, 0.016, 0.11, 0.14),
+  "sim_lively": Generator(1.08, 1.12, 0.008, 0.06, 0.2),
+  "sim_restrained": Generator(0.92, 0.92, 0.005, 0.04, 0.13),
+  "sim_brisk": Generator(1.0, 1.2, 0.0065, 0.08, 0.17),
+  "sim_loose": Generator(1.03, 0.9, 0.0078, 0.11, 0.14),
 }
 # Tracker -> standard deviation of its noise: action units and lids; head and jaw, rad;
 # gaze, rad.
@@ -121,7 +122,8 @@ def simulate(
   """Acts the attributes out.
 
   Args:
-    attributes: of a record; segments may overlap, and times past the end are cut.
+    attributes: of a record, or of a text, whose acts are then given times; segments may
+      overlap, and times past the end are cut.
     seed: int or sequence of ints; the same seed gives the same motion.
     duration_s: s, rounded to whole frames of 25 fps.
     generator: a key of GENERATORS.
@@ -134,11 +136,13 @@ def simulate(
   rng = np.random.default_rng(seed)
   style = GENERATORS[generator]
   times_T = np.arange(max(2, round(duration_s * FPS))) / FPS
+  attributes = placing.placed(attributes, len(times_T) / FPS, rng)
   channels_TC = _emotions(attributes, times_T, style, rng)
-  _add_speech(channels_TC, attributes, times_T, style, rng)
-  _add_micro_actions(channels_TC, attributes["micro_actions"], times_T, rng)
-  head_motion.add(channels_TC, attributes["head_motion"], times_T, style.tempo, rng)
-  _add_life(channels_TC, attributes, times_T, style, rng)
+  _leave_out(channels_TC, attributes)
+  steady_T3 = np.zeros((len(times_T), 3))
+  _add_speech(channels_TC, steady_T3, attributes, times_T, style, rng)
+  steady_T3 += acting.add(channels_TC, attributes, times_T, rng)
+  _add_life(channels_TC, steady_T3, attributes, times_T, style, rng)
   return _as_motion(channels_TC, tracker, basis or head_basis(), rng)
 
 
@@ -148,8 +152,15 @@ def _emotions(attributes, times_T, style, rng) -> np.ndarray:
   side = rng.random() < 0.5
   segments = attributes["segments"]
   end_s = float(times_T[-1])
+  told = {
+    (a.name, round(a.start_s, 3)): a
+    for a in acts_lib.acts_of(attributes)
+    if a.emotion and not a.absent
+  }
   for segment in segments:
-    vector_C = expressions.label_vectors()[segment["emotion"]]
+    act = told.get((segment["emotion"], round(segment["start_s"], 3)))
+    vector_C = expressions.label_vectors()[segment["emotion"]].copy()
+    vector_C[_HEAD] = np.clip(POSE * vector_C[_HEAD], -POSE_MOST_RAD, POSE_MOST_RAD)
     if vector_C.any():
       vector_C = vector_C + _effort()
     vector_C = expressions.mirrored(vector_C) if side else vector_C
@@ -164,7 +175,7 @@ def _emotions(attributes, times_T, style, rng) -> np.ndarray:
     lean = 1.0 + style.asymmetry * rng.normal(0.0, 0.7)
     own = own * np.where(_IS_LEFT, lean, 2.0 - lean)
     manner = recipes.MANNERS.get(segment["emotion"], recipes.USUAL)
-    envelope_TC = _envelope(segment, manner, times_T, end_s, style.tempo, rng)
+    envelope_TC = _envelope(segment, act, manner, times_T, end_s, style.tempo, rng)
     channels_TC += envelope_TC * (amplitude * own * vector_C).astype(np.float32)
   return channels_TC
 
@@ -181,17 +192,23 @@ _IS_MOUTH = np.array(
 )
 
 
-def _envelope(segment, manner, times_T, end_s, tempo, rng) -> np.ndarray:
-  """float32[T, C] in 0..1: onset, apex and offset; brows and mouth not in step."""
+def _envelope(segment, act, manner, times_T, end_s, tempo, rng) -> np.ndarray:
+  """float32[T, C] in 0..1: onset, apex and offset; brows and mouth not in step.
+
+  An emotion whose tempo or time is told shows its onset within the clip, and stays.
+  """
   start, end = segment["start_s"], min(segment["end_s"], end_s + 1 / FPS)
   onset = rng.uniform(0.25, 0.55) * manner.onset_factor / tempo
   onset *= ONSETS[segment["intensity"] - 1]
-  first, last = start < 0.2, end > end_s - 0.2
+  told = act is not None and bool(act.tempo or act.when in ("start", "after"))
+  if act is not None and act.tempo:
+    onset = min(rng.uniform(*TEMPOS[act.tempo]), 0.9 * (end - start))
+  first, last = start < 0.2 and not told, end > end_s - 0.2
   lag = rng.uniform(-0.06, 0.06)
   wave = 1.0 + 0.07 * slow_noise(rng, times_T, 1, 0.6)[:, 0]
   level_T = []
   for shift in (-lag, lag):
-    if manner.pulses:
+    if manner.pulses and not told:
       length = (end - start) / manner.pulses
       centres = start + length * (np.arange(manner.pulses) + rng.uniform(0.4, 0.6))
       level = bump(times_T - shift, centres, 0.34 * length, onset).sum(1)
@@ -200,7 +217,7 @@ def _envelope(segment, manner, times_T, end_s, tempo, rng) -> np.ndarray:
       # A first segment is under way when the clip begins; a last one may fade.
       begun = rng.uniform(0.05, 0.4) if first else 0.0
       rise = ramp(times_T - shift, start - onset * begun, onset)
-      fade = rng.uniform(0.0, 0.5) if last else 1.0
+      fade = (0.0 if told else rng.uniform(0.0, 0.5)) if last else 1.0
       fall_s = rng.uniform(0.4, 0.7) / tempo
       fall_at = end - (fall_s * rng.uniform(0.3, 1.0) if last else 0.5 * fall_s)
       level = rise * (1.0 - fade * ramp(times_T - shift, fall_at, fall_s))
@@ -209,10 +226,29 @@ def _envelope(segment, manner, times_T, end_s, tempo, rng) -> np.ndarray:
   if manner.pulse_hz:
     beat = np.cos(2 * np.pi * (manner.pulse_hz * tempo * times_T + rng.random()))
     levels_T2 *= (1.0 - manner.pulse_depth * (0.5 + 0.5 * beat))[:, None]
-  return levels_T2[:, _IS_MOUTH.astype(int)].astype(np.float32)
+  envelope_TC = levels_T2[:, _IS_MOUTH.astype(int)]
+  # The head takes part, but neither nods nor shakes with laughter.
+  rise_s, fall_s = max(onset, 0.6), 0.8
+  start, end = (start - rise_s if first else start), (end + 1 if last else end)
+  envelope_TC[:, _HEAD] = hold(times_T, start, end, rise_s, fall_s)[:, None]
+  return envelope_TC.astype(np.float32)
 
 
-def _add_speech(channels_TC, attributes, times_T, style, rng) -> None:
+def _leave_out(channels_TC, attributes) -> None:
+  """What is denied is not seen, whatever the emotion would have it."""
+  for act in acts_lib.acts_of(attributes):
+    if not act.absent:
+      continue
+    if act.emotion:
+      vector_C = expressions.label_vectors()[act.name]
+    else:
+      vector_C = expressions.micro_vectors().get(act.name)
+    if vector_C is not None and vector_C.any():
+      marks = np.abs(vector_C) > 0.35 * np.abs(vector_C).max()
+      channels_TC[:, marks] *= ABSENT
+
+
+def _add_speech(channels_TC, steady_T3, attributes, times_T, style, rng) -> None:
   mode = attributes["speaking"]
   if mode == "silent":
     return
@@ -224,55 +260,37 @@ def _add_speech(channels_TC, attributes, times_T, style, rng) -> None:
   channels_TC[:, _JAW] *= 0.7
   channels_TC += mouth_TC
   # Talkers move their heads with the phrase; singers sway.
-  reach, speed = (0.020, 1.4) if mode == "speaking" else (0.024, 0.8)
+  reach, speed = (0.0075, 1.4) if mode == "speaking" else (0.009, 0.8)
   sway = slow_noise(rng, times_T, 3, speed * style.tempo)
-  channels_TC[:, _HEAD] += (reach * sway * (1.0, 0.7, 0.6)).astype(np.float32)
+  steady_T3 += _calm(attributes) * reach * sway * (1.0, 0.7, 0.6)
 
 
-def _add_micro_actions(channels_TC, names, times_T, rng) -> None:
-  """Short actions at full strength, once or twice each, not on top of each other."""
-  end_s = float(times_T[-1])
-  acted = [name for name in names if name != "blink"]
-  again = [name for name in acted if rng.random() < 0.5]
-  room_for = max(len(acted), int(0.92 * end_s / 0.9))  # or they would be too short
-  slots = (acted + again)[:room_for]
-  slots = [slots[i] for i in rng.permutation(len(slots))]
-  for i, name in enumerate(slots):
-    room = 0.92 * end_s / len(slots)
-    centre = 0.04 * end_s + room * (i + rng.uniform(0.4, 0.6))
-    width = min(rng.uniform(0.7, 1.1), 0.8 * room)
-    if name == "wink":
-      shape = bump(times_T, np.array([centre]), 0.6 * width, 0.12)[:, 0]
-      eye = int(rng.integers(2))
-      channels_TC[:, _LIDS[eye]] += 0.95 * shape
-      for unit, strength in WINK.items():
-        channels_TC[:, CHANNEL_INDEX[f"{unit}_{'lr'[eye]}"]] += strength * shape
-      continue
-    shape = bump(times_T, np.array([centre]), width, rng.uniform(0.16, 0.26))[:, 0]
-    if name == "gaze_shift":
-      channels_TC[:, _GAZE_YAW] += rng.choice((-1, 1)) * rng.uniform(0.32, 0.45) * shape
-      channels_TC[:, _GAZE_PITCH] += rng.uniform(-0.1, 0.12) * shape
-      continue
-    strength = rng.uniform(0.9, 1.15)
-    channels_TC += np.outer(shape, strength * expressions.micro_vectors()[name])
+def _calm(attributes) -> float:
+  """How much of its unrest a head keeps that is to be still."""
+  acts = acts_lib.acts_of(attributes)
+  return 0.35 if any(act.name == acts_lib.STILL for act in acts) else 1.0
 
 
-def _add_life(channels_TC, attributes, times_T, style, rng) -> None:
+def _add_life(channels_TC, steady_T3, attributes, times_T, style, rng) -> None:
   """What no caption mentions: rest face, sway, gaze shifts, blinks."""
   units = slice(0, NUM_ACTION_UNITS)
   rest_C = np.abs(rng.normal(0.0, 0.03, NUM_ACTION_UNITS))
   drift_TC = slow_noise(rng, times_T, NUM_ACTION_UNITS, 0.5, waves=2)
   channels_TC[:, units] += (rest_C * (1.0 + 0.5 * drift_TC)).astype(np.float32)
-  unrest = UNREST[attributes["intensity"] - 1]
+  unrest = UNREST[attributes["intensity"] - 1] * _calm(attributes)
   sway = slow_noise(rng, times_T, 3, 0.45 * style.tempo) * (style.sway_rad * unrest)
-  posture = rng.normal(0.0, 0.012, 3)
-  channels_TC[:, _HEAD] += (sway + posture).astype(np.float32)
+  steady_T3 += sway
+  channels_TC[:, _HEAD] += (steady_T3 + rng.normal(0.0, 0.012, 3)).astype(np.float32)
   label = attributes["emotion"]
   manner = recipes.MANNERS.get(label, recipes.USUAL)
-  head_motion.add_gaze(channels_TC, times_T, manner.gaze_factor, rng)
-  asked = "blink" in attributes["micro_actions"]
-  rate = style.blinks_hz * manner.blink_factor
-  closure_T = head_motion.blinks(times_T, rate, asked, rng)
+  eyes.add_gaze(channels_TC, steady_T3, times_T, manner.gaze_factor, rng)
+  blinking = [a for a in acts_lib.acts_of(attributes) if a.name == "blink"]
+  closure_T = eyes.idle_blinks(times_T, style.blinks_hz * manner.blink_factor, rng)
+  if blinking:  # asked for or denied: then there are no others
+    closure_T = np.zeros(len(times_T))
+  for act in blinking:
+    if not act.absent:
+      closure_T = np.maximum(closure_T, eyes.asked_blinks(times_T, act, rng))
   lids = np.clip(channels_TC[:, _LIDS], 0.0, 1.0)
   # The upper lid follows the eye downwards.
   lids = lids + 0.6 * np.maximum(channels_TC[:, [_GAZE_PITCH]], 0.0)
@@ -318,9 +336,10 @@ def _tracker_noise(num_frames: int, sizes_C, rng) -> np.ndarray:
 
 
 def _version() -> str:
-  content = [REVISION, recipes.RECIPES, recipes.MICRO_RECIPES]
+  content = [REVISION, recipes.RECIPES, recipes.MICRO_RECIPES, recipes.LEFT_RECIPES]
   content += [str(recipes.MANNERS), str(GENERATORS), TRACKERS, AMPLITUDES]
-  content += [AMPLITUDE_LOG_STD, ONSETS, UNREST, EFFORT, MANNERS, WINK]
+  content += [AMPLITUDE_LOG_STD, ONSETS, UNREST, EFFORT, MANNERS, TEMPOS, ABSENT]
+  content += [POSE, POSE_MOST_RAD, acting.SIZES]
   content += [speech.VOWELS, speech.SUNG_VOWELS, speech.CONSONANTS]
   text = json.dumps(content, sort_keys=True)
   return hashlib.sha1(text.encode()).hexdigest()[:12]

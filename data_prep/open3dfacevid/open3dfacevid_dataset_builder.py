@@ -25,7 +25,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   """DatasetBuilder of a manual folder: prompts.jsonl (or clips.jsonl) and motions."""
 
   VERSION = tfds.core.Version(records.OPEN3DFACEVID.version)
-  RELEASE_NOTES = {"1.0.0": "Initial release."}
+  RELEASE_NOTES = {"2.0.0": "Attributes are acts.", "1.0.0": "Initial release."}
   BUILDER_CONFIGS = [
     Config(name="default_v1", description="The project's own tracker and head."),
     Config(name="flame2020", description="SMIRK on FLAME 2020.", num_shape=300),

@@ -24,7 +24,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   """DatasetBuilder of the simulated corpora."""
 
   VERSION = tfds.core.Version(records.SIMULATED_FACES.version)
-  RELEASE_NOTES = {"1.0.0": "Initial release."}
+  RELEASE_NOTES = {"2.0.0": "Attributes are acts.", "1.0.0": "Initial release."}
   BUILDER_CONFIGS = [
     *(
       Config(

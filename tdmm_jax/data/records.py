@@ -19,7 +19,7 @@ from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face import motion_vector
 
 SPLITS = ("train", "valid", "test")
-FORMAT_MAJOR = 1  # of the datasets' versions: what a record holds
+FORMAT_MAJOR = 2  # of the datasets' versions: what a record holds; 2: acts
 _MOTION_ARRAYS = (
   "expression",
   "jaw_pose",

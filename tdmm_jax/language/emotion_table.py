@@ -185,11 +185,17 @@ TABLE = {
     incomprehending: uncomprehending, mistaken | incomprehension | |
     """,
   ),
+  "neutral": (
+    0.0,
+    0.0,
+    """
+    neutral: neutral, expressionless | neutrality | | blank, deadpan
+    """,
+  ),
   "calm": (
     0.2,
     -0.5,
     """
-    neutral: neutral, expressionless | neutrality | | blank, deadpan
     calm: calm, placid | calmness | |
     relaxed: relaxed, at ease | relaxation, ease | | loosened
     serene: serene, tranquil | serenity, tranquility | | tranquillity

@@ -1,19 +1,22 @@
 """The project's one vocabulary of faces, and the one parser that reads it.
 
-`parse` turns a prompt or a caption into the `attributes` of a record: segments of
-emotion, family and intensity, micro-actions, head motion, speaking and its manner.
-Whatever a text does not mention has its default: neutral, intensity 3, a still head,
-silent, no micro-action. Training captions, the judge and the quality checks all go
-through here.
+`parse` turns a prompt or a caption into the `attributes` of a record: acts (see
+`acts`), and from them segments of emotion, micro-actions and head motion; speaking and
+its manner. Whatever a text does not mention has its default: neutral, intensity 3, a
+still head, silent, no micro-action. Training captions, the judge and the quality checks
+all go through here.
 """
 
 import difflib
 import functools
 import hashlib
 import json
-import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from tdmm_jax.language import motion_words
+from tdmm_jax.language import acts as acts_lib
+from tdmm_jax.language import clauses, motion_words, reading
+from tdmm_jax.language.acts import Act
 from tdmm_jax.language.emotion_words import FAMILIES, LABELS, NEUTRAL, Label
 
 __all__ = [
@@ -29,6 +32,8 @@ __all__ = [
   "SPEAKING_MODES",
   "VERSION",
   "Label",
+  "Reading",
+  "attributes_of",
   "comparable",
   "concepts",
   "known_word",
@@ -36,10 +41,11 @@ __all__ = [
   "nearest_words",
   "parse",
   "passed_over",
+  "reading_of",
   "structure",
 ]
 
-REVISION = 2  # raise it when `parse` reads a text differently with the same tables
+REVISION = 3  # raise it when `parse` reads a text differently with the same tables
 DEFAULT_INTENSITY = 3
 INTENSITIES = motion_words.INTENSITIES
 HEAD_MOTIONS = tuple(motion_words.HEAD_MOTIONS)
@@ -47,65 +53,18 @@ MICRO_ACTIONS = tuple(motion_words.MICRO_ACTIONS)
 SPEAKING_MODES = tuple(motion_words.SPEAKING)
 PLAIN = "plain"  # the manner of speaking that needs no word
 MANNERS = (PLAIN, *motion_words.MANNERS)
-MAX_SEGMENTS = 4
-
-_POSSESSIVE = "~"
-_POSSESSIVES = frozenset(
-  motion_words.listed("his, her, their, its, my, your, the, a, an, this, that, both")
-)
-_TOKEN = re.compile(r"[a-z]+|[,;.:!?()]")
-_BREAKS = frozenset(",;.:!?()")
-# Kinds that say something about the face; the rest only helps to read them.
-_CONTENT = frozenset(("emotion", "head", "micro", "speaking", "manner"))
-# An intensity may follow its emotion when it is an adverb: "smiles broadly".
-_FOLLOWING = frozenset(("hard", "somewhat", "a little", "a bit"))
-
-
-def _token_matches(text: str) -> list[re.Match]:
-  """Words and stops, in lower case; places are those in the text."""
-  text = text.lower().replace("’", "'").replace("'s", "  ").replace("-", " ")
-  return list(_TOKEN.finditer(text))
-
-
-def _tokens(text: str) -> list[str]:
-  return [match[0] for match in _token_matches(text)]
-
-
-def _entries():
-  """Yields (surface form, kind, value) of the whole lexicon."""
-  for label in LABELS.values():
-    for form in label.surface_forms:
-      yield form, "emotion", label.name
-  for level, cells in INTENSITIES.items():
-    for form in (form for cell in cells for form in cell):
-      follows = form in _FOLLOWING or form.endswith("ly")
-      yield form, "intensity", (level, follows)
-  for kind, table in (
-    ("head", motion_words.HEAD_MOTIONS),
-    ("micro", motion_words.MICRO_ACTIONS),
-    ("speaking", motion_words.SPEAKING),
-    ("manner", motion_words.MANNERS),
-  ):
-    for value, cells in table.items():
-      for form in (form for cell in cells for form in cell):
-        yield form, kind, value
-  for form in motion_words.STILL_FORMS:
-    yield form, "head", "still"
-  for form in motion_words.THEN_FORMS:
-    yield form, "then", None
-  for form in motion_words.FROM_FORMS:
-    yield form, "from", None
-  for form in motion_words.FRAMING_FORMS:
-    yield form, "framing", None
 
 
 def concepts():
   """Yields (surface form, what it means): forms of one meaning share its names.
 
   An emotion's form means its family and its label; the others mean one thing each.
+  What only joins or denies is left out.
   """
-  for form, kind, value in _entries():
-    form = " ".join(word for word in form.split() if word != _POSSESSIVE)
+  for form, kind, value in reading.entries():
+    if kind in ("and", "not"):
+      continue
+    form = " ".join(word for word in form.split() if word != reading.POSSESSIVE)
     if kind == "emotion":
       yield form, (f"family {LABELS[value].family}", f"label {value}")
     elif kind == "intensity":
@@ -114,134 +73,73 @@ def concepts():
       yield form, (f"{kind} {value}",)
 
 
-@functools.cache
-def _index() -> dict[str, list[tuple[tuple[str, ...], str, object]]]:
-  """First token -> [(tokens, kind, value)], longest first; forms are unique."""
-  forms: dict[tuple[str, ...], tuple[str, object]] = {}
-  for form, kind, value in _entries():
-    tokens = tuple(form.replace("-", " ").split())
-    for variant in {tokens, tuple(t for t in tokens if t != _POSSESSIVE)}:
-      if forms.setdefault(variant, (kind, value)) != (kind, value):
-        raise ValueError(f"'{form}' means both {forms[variant]} and {(kind, value)}")
-  index: dict[str, list] = {}
-  for tokens, (kind, value) in forms.items():
-    index.setdefault(tokens[0], []).append((tokens, kind, value))
-  for entries in index.values():
-    entries.sort(key=lambda entry: -len(entry[0]))
-  return index
-
-
-def _matches(token: str, wanted: str) -> bool:
-  return token == wanted or (wanted == _POSSESSIVE and token in _POSSESSIVES)
-
-
-def _read(text: str) -> list[tuple[str, object, int, int]]:
-  """Longest matches from left to right: (kind, value, first token, token after)."""
-  tokens = _tokens(text)
-  index, items, at = _index(), [], 0
-  while at < len(tokens):
-    token, step = tokens[at], 1
-    if token in _BREAKS:
-      items.append(("break", token, at, at + 1))
-    for form, kind, value in index.get(token, ()):
-      if at + len(form) <= len(tokens) and all(map(_matches, tokens[at:], form)):
-        items.append((kind, value, at, at + len(form)))
-        step = len(form)
-        break
-    at += step
-  return items
-
-
-def _bind_intensities(items) -> dict[int, int]:
-  """Item index of an emotion -> the intensity said of it.
-
-  An intensity belongs to the next emotion, unless another item stands between ("nods
-  slightly, sad"), or else to the emotion just before ("smiles broadly"). An intensity
-  right behind a head motion or micro-action speaks of that, and is dropped.
-  """
-  bound: dict[int, int] = {}
-  items = [*items, ("end", None, 0, 0)]
-
-  def next_item(i):
-    i += 1
-    while items[i][0] in ("intensity", "framing"):
-      i += 1
-    return i
-
-  for i, (kind, value, _, _) in enumerate(items):
-    if kind != "intensity":
-      continue
-    level, may_follow = value
-    after = next_item(i)
-    if items[after][0] == "emotion":
-      bound.setdefault(after, level)
-    elif may_follow:
-      if i and items[i - 1][0] == "emotion":
-        bound.setdefault(i - 1, level)
-    elif items[after][1] == "," and items[next_item(after)][0] == "emotion":
-      bound.setdefault(next_item(after), level)  # "a soft, closed-mouth smile"
-  return bound
-
-
-def _emotion_groups(items) -> list[list[tuple[str, int]]]:
-  """Groups of (label, intensity): one group after the other, members at once."""
-  bound = _bind_intensities(items)
-  groups: list[list[tuple[str, int]]] = [[]]
-  pending_from = False
-  for i, (kind, value, _, _) in enumerate(items):
-    if kind == "then" and groups[-1]:
-      groups.append([])
-    elif kind == "from":
-      pending_from = True
-      if groups[-1]:
-        groups.append([])
-    elif kind == "emotion":
-      family = LABELS[value].family
-      if family in (LABELS[label].family for label, _ in groups[-1]):
-        continue  # "a curious, engaged look": one emotion, said twice
-      groups[-1].append((value, bound.get(i, DEFAULT_INTENSITY)))
-      if pending_from:
-        groups.append([])
-        pending_from = False
-  merged: list[list[tuple[str, int]]] = []
-  for group in filter(None, groups):
-    group = group[:2]
-    said = [label for label, _ in group]
-    if not merged or said != [label for label, _ in merged[-1]]:
-      merged.append(group)
-  return merged[:MAX_SEGMENTS]
-
-
 def make_attributes(
   segments,
   micro_actions=(),
   head_motion=(),
   speaking: str = "silent",
   manner: str = PLAIN,
+  acts: Sequence[Act] = (),
 ) -> dict:
-  """The `attributes` of a record, from (label, intensity, start_s, end_s) segments.
+  """The `attributes` of a record, from emotions and what else is done.
+
+  Args:
+    segments: rows of (label, intensity, start_s, end_s).
+    micro_actions, head_motion: names of acts of which nothing more is said; they may
+      happen at any time.
+    speaking, manner: of the voice.
+    acts: the other acts; emotions that are denied are among them, too.
+  """
+  segments = list(segments)
+  end_s = max(float(end) for *_, end in segments)
+  starts = sorted({float(start) for _, _, start, _ in segments})
+  rows = [
+    Act(
+      label,
+      emotion=True,
+      start_s=float(start),
+      end_s=float(end),
+      size=int(level),
+      when="then" if float(start) > starts[0] else "",
+    )
+    for label, level, start, end in segments
+  ]
+  plain = [Act(name, end_s=end_s) for name in (*micro_actions, *head_motion)]
+  return attributes_of([*rows, *plain, *acts], end_s, speaking, manner)
+
+
+def attributes_of(
+  acts: Sequence[Act], duration_s: float, speaking="silent", manner=PLAIN
+) -> dict:
+  """The `attributes` of a record whose face does these acts.
 
   Top-level emotion, family and intensity are those of the longest segment, ties to the
-  first; lists are in the lexicon's order.
+  first; without an emotion they are neutral. `micro_actions` and `head_motion` are the
+  names of the acts, in the lexicon's order.
   """
+  emotions = [a for a in acts if a.emotion and not a.absent]
+  neutral = Act(NEUTRAL, emotion=True, end_s=float(duration_s))
   rows = [
     {
-      "start_s": round(float(start), 3),
-      "end_s": round(float(end), 3),
-      "emotion": label,
-      "family": LABELS[label].family,
-      "intensity": int(intensity),
+      "start_s": round(float(act.start_s), 3),
+      "end_s": round(float(act.end_s), 3),
+      "emotion": act.name,
+      "family": LABELS[act.name].family,
+      "intensity": act.size,
     }
-    for label, intensity, start, end in segments
+    for act in emotions or [neutral]
   ]
   longest = max(rows, key=lambda row: round(row["end_s"] - row["start_s"], 3))
+  done = {a.name for a in acts if not a.absent}
   return {
+    "schema": acts_lib.SCHEMA,
     "segments": rows,
     **{key: longest[key] for key in ("emotion", "family", "intensity")},
-    "micro_actions": sorted(set(micro_actions), key=MICRO_ACTIONS.index),
-    "head_motion": sorted(set(head_motion), key=HEAD_MOTIONS.index),
+    "micro_actions": [name for name in MICRO_ACTIONS if name in done],
+    "head_motion": [name for name in HEAD_MOTIONS if name in done],
     "speaking": speaking,
     "manner": manner if speaking == "speaking" else PLAIN,
+    "acts": [act.to_dict() for act in acts],
   }
 
 
@@ -254,15 +152,48 @@ def structure(attributes: dict) -> str:
 
 
 def comparable(attributes: dict) -> tuple:
-  """What a text can say of attributes: everything but the segments' exact times."""
+  """What a text can say of attributes: everything but exact times."""
+  acts = [
+    act
+    for act in acts_lib.acts_of(attributes)
+    if not (act.name == NEUTRAL and act.size == DEFAULT_INTENSITY and not act.when)
+  ]
   return (
     structure(attributes),
-    tuple((s["emotion"], s["intensity"]) for s in attributes["segments"]),
-    tuple(attributes["micro_actions"]),
-    tuple(attributes["head_motion"]),
+    acts_lib.said_of(acts),
     attributes["speaking"],
     attributes.get("manner", PLAIN),
   )
+
+
+class Reading(NamedTuple):
+  """What a text says, and what of it cannot be done as it is said."""
+
+  attributes: dict
+  warnings: list[str]
+
+
+def reading_of(text: str, duration_s: float = 4.0) -> Reading:
+  """`parse`, with its warnings: contradictions, counts that do not fit, a third eye."""
+  items = reading.read(text)
+  acts, warnings = clauses.acts_of(items, duration_s)
+  said = lambda kind: [item.value for item in items if item.kind == kind]
+  manners = said("manner")
+  voices = [
+    item.value
+    for i, item in enumerate(items)
+    if item.kind == "speaking"
+    and item.value != "silent"
+    and not (i and items[i - 1].kind == "not")
+  ]
+  voices += ["speaking"] * len(manners)
+  attributes = attributes_of(
+    acts,
+    duration_s,
+    speaking="singing" if "singing" in voices else (voices or ["silent"])[0],
+    manner=(manners or [PLAIN])[0],
+  )
+  return Reading(attributes, warnings)
 
 
 def parse(text: str, duration_s: float = 4.0) -> dict:
@@ -270,45 +201,27 @@ def parse(text: str, duration_s: float = 4.0) -> dict:
 
   Args:
     text: any English; words the lexicon does not know are passed over.
-    duration_s: segments that follow each other share it equally.
+    duration_s: of the clip; what comes one after the other shares it equally.
 
   Returns:
-    The `attributes` of a record (DESIGN section 3).
+    The `attributes` of a record (docs/records.md).
   """
-  items = _read(text)
-  groups = _emotion_groups(items) or [[(NEUTRAL, DEFAULT_INTENSITY)]]
-  length = duration_s / len(groups)
-  segments = [
-    (label, intensity, i * length, (i + 1) * length)
-    for i, group in enumerate(groups)
-    for label, intensity in group
-  ]
-  said = lambda kind: [value for k, value, _, _ in items if k == kind]
-  manners = said("manner")
-  voices = [mode for mode in said("speaking") if mode != "silent"]
-  voices += ["speaking"] * len(manners)
-  return make_attributes(
-    segments,
-    micro_actions=said("micro"),
-    head_motion=[motion for motion in said("head") if motion != "still"],
-    speaking="singing" if "singing" in voices else (voices or ["silent"])[0],
-    manner=(manners or [PLAIN])[0],
-  )
+  return reading_of(text, duration_s).attributes
 
 
 def known_word(text: str) -> bool:
   """Whether the text has at least one word about a face's emotion or motion."""
-  return any(kind in _CONTENT for kind, *_ in _read(text))
+  return clauses.says_something(reading.read(text))
 
 
 def passed_over(text: str) -> list[tuple[int, int]]:
   """The words that say nothing of the face: (start, stop) in the text, ascending."""
-  matches = _token_matches(text)
+  matches = reading.token_matches(text)
   read = {
     i
-    for kind, _, start, stop in _read(text)
-    if kind != "framing"
-    for i in range(start, stop)
+    for item in reading.read(text)
+    if item.kind != "framing"
+    for i in range(item.start, item.stop)
   }
   return [m.span() for i, m in enumerate(matches) if i not in read]
 
@@ -319,9 +232,9 @@ def _single_words() -> tuple[str, ...]:
   return tuple(
     sorted(
       tokens[0]
-      for entries in _index().values()
+      for entries in reading.index().values()
       for tokens, kind, _ in entries
-      if len(tokens) == 1 and kind in _CONTENT
+      if len(tokens) == 1 and kind in reading.CONTENT
     )
   )
 
@@ -329,7 +242,7 @@ def _single_words() -> tuple[str, ...]:
 def nearest_words(text: str, n: int = 3) -> list[str]:
   """The `n` known words most like some word of the text, the likest first."""
   scores: dict[str, float] = {}
-  for word in {token for token in _tokens(text) if len(token) > 2}:
+  for word in {token for token in reading.tokens_of(text) if len(token) > 2}:
     for known in difflib.get_close_matches(word, _single_words(), n=n, cutoff=0.3):
       ratio = difflib.SequenceMatcher(None, word, known).ratio()
       scores[known] = max(scores.get(known, 0.0), ratio)
@@ -338,7 +251,7 @@ def nearest_words(text: str, n: int = 3) -> list[str]:
 
 
 def _version() -> str:
-  content = [REVISION, sorted(map(str, _entries()))]
+  content = [REVISION, sorted(map(str, reading.entries()))]
   families = {name: label.family for name, label in LABELS.items()}
   text = json.dumps([content, families], sort_keys=True)
   return hashlib.sha1(text.encode()).hexdigest()[:12]

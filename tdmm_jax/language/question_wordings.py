@@ -130,6 +130,49 @@ _QUESTIONS = {
     ("What is different at the end?",),
     ("Describe how the emotion changes.", "Is there a change of emotion?"),
   ),
+  "count": (
+    (
+      f"how [many times|often] does {_SUBJECT} [do it|do that|do each thing]?",
+      f"how [many times|often] does {_SUBJECT} [nod, blink or wink|move]?",
+      "what is repeated, and how [many times|often]?",
+      "[which|what] [actions|movements] [are repeated|come more than once]?",
+      "[count|number] the [actions|movements|motions][| of the face| of the head].",
+      "how many times [does it happen|is each action done|is each movement made]?",
+      "how many [nods, blinks and winks|repetitions] [are there|do you count]?",
+      "[how often|how many times] is [a movement|an action|each act] made?",
+    ),
+    ("Count what the face does.",),
+    ("How many of each action do you see?", "Tell me how often things happen."),
+  ),
+  "nods": (
+    (
+      f"how [many times|often] does {_SUBJECT} nod[| the head]?",
+      "how many nods [are there|do you see|can be counted|does the clip have]?",
+      "[count|number] the nods[| of the head| in this clip].",
+      f"does {_SUBJECT} nod, and how [often|many times]?",
+      "how often does the head [nod|go down and up]?",
+      "[tell|say] how [many times|often] the head nods.",
+      f"[what|which] number of [nods|noddings] does {_SUBJECT} make?",
+      "[how many|what number of] nods [occur|happen|take place|come]?",
+      f"does {_SUBJECT} nod [once|twice|three times|more than once]?",
+    ),
+    ("Number of nods?",),
+    ("How many times is there a nod?", "With how many nods does the head move?"),
+  ),
+  "side": (
+    (
+      "[which|what] [eye|eyebrow|cheek|side] [is it|is used|moves|acts]?",
+      f"[which|what] [eye|eyebrow|side|cheek] does {_SUBJECT} [use|move]?",
+      f"[which|what] way does {_SUBJECT} [turn|look|tilt|glance|lean]?",
+      "[left or right|is it left or right|on which side]?",
+      "in [which|what] direction [is it|do the head and the eyes go|does it go]?",
+      "to which side does [the head|the gaze|the mouth|it] [go|turn|move]?",
+      "[name|give|tell] the [side|direction] of [each action|each movement|it all].",
+      "[which|what] side of the face [acts|moves|does it|is active]?",
+    ),
+    ("Which side does it?",),
+    ("Is the left or the right side used?", "Tell me the directions of what moves."),
+  ),
 }
 QUESTION_KINDS = tuple(_QUESTIONS)
 

@@ -1,11 +1,15 @@
 """Answers to questions about a motion, from a record's `attributes`.
 
 What an answer says is read back by `lexicon.parse`; "no" is said by not naming the
-thing, since the lexicon knows no negation. Answers start in lower case, for there their
+thing. Answers start in lower case, for there their
 words have the same pieces as inside a caption.
 """
 
-from tdmm_jax.language import lexicon, motion_words
+import functools
+
+from tdmm_jax.language import acts as acts_lib
+from tdmm_jax.language import lexicon, motion_words, wording
+from tdmm_jax.language.acts import Act
 from tdmm_jax.language.question_wordings import QUESTION_KINDS
 
 
@@ -32,10 +36,37 @@ def asked_for(kind: str, attributes: dict):
     return "blink" in attributes["micro_actions"]
   if kind == "micro_actions":
     return set(attributes["micro_actions"])
+  if kind in ("count", "side", "nods"):
+    return {(a.name, *_EXACT[kind](a)) for a in _done(attributes) if _EXACT[kind](a)}
   if kind == "changes":
     segments = sorted(attributes["segments"], key=lambda s: s["start_s"])
     return [segment["family"] for segment in segments]
   return attributes[kind]
+
+
+# Kind of question about acts -> what of an act it is about; empty: not about it.
+_EXACT = {
+  "count": lambda act: (act.count,) if act.count else (),
+  "side": lambda act: (act.side or act.direction,) if act.side or act.direction else (),
+  "nods": lambda act: (act.count,) if act.name == "nod" else (),
+}
+
+
+def _done(attributes: dict) -> list[Act]:
+  """The acts of a face, without emotions and without what is absent."""
+  acts = acts_lib.acts_of(attributes)
+  return [
+    a for a in acts if not a.emotion and not a.absent and a.name in acts_lib.KINDS
+  ]
+
+
+def _phrases(acts) -> str:
+  said = [wording.phrase(act, wording.PARTICIPLE, times=False) for act in acts]
+  return " and ".join(said).replace("~", "the")
+
+
+def _exact(kind: str, attributes: dict) -> str:
+  return _phrases(a for a in _done(attributes) if _EXACT[kind](a)) or "none"
 
 
 def _graded(segment: dict) -> str:
@@ -56,12 +87,13 @@ def _emotion(attributes: dict) -> str:
 
 
 def _head(attributes: dict) -> str:
-  moves = _participles(motion_words.HEAD_MOTIONS, attributes["head_motion"])
+  moves = _phrases(a for a in _done(attributes) if a.what == "head")
   return f"yes, {moves}" if moves else "no, keeping the head still"
 
 
 def _blink(attributes: dict) -> str:
-  return "yes, blinking repeatedly" if "blink" in attributes["micro_actions"] else "no"
+  blinks = _phrases(a for a in _done(attributes) if a.name == "blink")
+  return f"yes, {blinks}" if blinks else "no"
 
 
 def _speaking(attributes: dict) -> str:
@@ -70,8 +102,7 @@ def _speaking(attributes: dict) -> str:
 
 
 def _micro_actions(attributes: dict) -> str:
-  names = attributes["micro_actions"]
-  return _participles(motion_words.MICRO_ACTIONS, names) or "none"
+  return _phrases(a for a in _done(attributes) if a.what != "head") or "none"
 
 
 def _changes(attributes: dict) -> str:
@@ -93,4 +124,5 @@ _ANSWERS = {
   "speaking": _speaking,
   "micro_actions": _micro_actions,
   "changes": _changes,
+  **{kind: functools.partial(_exact, kind) for kind in _EXACT},
 }

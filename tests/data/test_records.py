@@ -104,8 +104,8 @@ def broken(tiny_run, tmp_path, name, old, new):
 
 
 def test_records_of_another_format_are_refused(tiny_run, tmp_path):
-  path = broken(tiny_run, tmp_path, "dataset_info.json", '"1.0.0"', '"2.1.0"')
-  with pytest.raises(UserError, match=r"format 2\.1\.0, this program reads 1\.x\.x"):
+  path = broken(tiny_run, tmp_path, "dataset_info.json", '"2.0.0"', '"3.1.0"')
+  with pytest.raises(UserError, match=r"format 3\.1\.0, this program reads 2\.x\.x"):
     records.open_split(path, "train")
 
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from data_prep import expressions
+from data_prep import expressions, recipes
 from tdmm_jax.language import lexicon
 
 
@@ -72,5 +72,6 @@ def test_mirror():
 
 
 def test_micro_actions_are_acted():
-  acted_apart = {"blink", "wink", "gaze_shift"}
-  assert set(expressions.micro_vectors()) | acted_apart == set(lexicon.MICRO_ACTIONS)
+  acted_apart = {"blink", "gaze_shift", "eye_roll"}
+  recipes_of = set(expressions.micro_vectors()) | set(recipes.LEFT_RECIPES)
+  assert recipes_of | acted_apart == set(lexicon.MICRO_ACTIONS)

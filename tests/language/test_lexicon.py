@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from tdmm_jax.language import lexicon, motion_words
+from tdmm_jax.language import lexicon, motion_words, reading
 
 
 def said(text):
@@ -141,7 +141,13 @@ SENTENCES = [
     "speaking",
   ),
   ("She keeps her head still.", [("neutral", 3)], [], [], "silent"),
-  ("He looks up, then down.", [("neutral", 3)], ["look_up"], [], "silent"),
+  (
+    "He looks up, then down.",
+    [("neutral", 3)],
+    ["look_up", "look_down"],
+    [],
+    "silent",
+  ),
 ]
 
 
@@ -179,7 +185,7 @@ def test_known_and_nearest_words():
 
 
 def test_no_form_means_two_things(monkeypatch):
-  lexicon._index.cache_clear()
+  reading.index.cache_clear()
   label = lexicon.LABELS["sad"]
   monkeypatch.setitem(
     lexicon.LABELS, "calm", lexicon.LABELS["calm"].__class__(**vars(label))
@@ -188,8 +194,8 @@ def test_no_form_means_two_things(monkeypatch):
     motion_words.SPEAKING, "singing", (("sings",), ("singing",), ("nods",))
   )
   with pytest.raises(ValueError, match="'nods' means both"):
-    lexicon._index()
-  lexicon._index.cache_clear()
+    reading.index()
+  reading.index.cache_clear()
 
 
 # clip -> (families, intensities, voice), read by a person from the real prompts

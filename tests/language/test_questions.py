@@ -18,6 +18,10 @@ SAID = {
     lexicon.structure(a),
     [(s["emotion"], s["intensity"]) for s in a["segments"]],
   ),
+  **{
+    kind: lambda a, kind=kind: questions.asked_for(kind, a)
+    for kind in ("count", "side", "nods")
+  },
 }
 
 
@@ -42,6 +46,8 @@ def test_an_answer_says_what_was_asked_for(kind, attributes):
 def test_an_answer_says_nothing_else(kind, attributes):
   """But "intensity" and "changes", which cannot do without naming the emotion."""
   free = {"emotion": ["emotion"], "intensity": ["emotion"], "changes": ["emotion"]}
+  free |= {kind: ["head_motion", "micro_actions"] for kind in ("count", "side")}
+  free["nods"] = ["head_motion"]
   default = lexicon.parse("")
   for truth in attributes:
     heard = lexicon.parse(questions.answer(kind, truth))
@@ -57,6 +63,10 @@ def test_answers_by_hand():
   )
   one = lexicon.make_attributes([("neutral", 3, 0, 4)])
   both = lexicon.make_attributes([("angry", 4, 0, 4), ("afraid", 1, 0, 4)])
+  exact = lexicon.parse(
+    "He nods twice, winks with his left eye and slowly turns his head to the right, "
+    "without blinking."
+  )
   for kind, attributes, text in (
     ("emotion", two, "sad."),
     ("intensity", two, "slightly sad."),
@@ -71,6 +81,15 @@ def test_answers_by_hand():
     ("micro_actions", one, "none."),
     ("changes", two, "first slightly sad, then extremely happy."),
     ("changes", one, "nothing, it stays neutral."),
+    ("count", exact, "nodding twice."),
+    ("nods", exact, "nodding twice."),
+    ("nods", one, "none."),
+    (
+      "side",
+      exact,
+      "winking with the left eye and turning the head to the right slowly.",
+    ),
+    ("head", exact, "yes, nodding twice and turning the head to the right slowly."),
     ("changes", both, "nothing, it stays very angry and barely scared."),
   ):
     assert questions.answer(kind, attributes) == text
@@ -83,7 +102,7 @@ def test_what_is_asked_for_tells_right_from_wrong(attributes):
     heard = [questions.asked_for(kind, lexicon.parse(answer)) for answer in answers]
     assert heard == wanted
     half = len(wanted) // 2  # neighbours are of one family
-    assert sum(a == b for a, b in zip(heard[half:], wanted)) < 0.9 * half
+    assert sum(a == b for a, b in zip(heard[half:], wanted)) < 0.97 * half
 
 
 def test_an_unknown_kind_is_refused():
