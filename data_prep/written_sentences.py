@@ -64,9 +64,8 @@ def held_out(situation: str) -> bool:
 
 
 def family(row: dict) -> str:
-  """The family of the sentence's (first) emotion; "neutral" is one of its own."""
-  emotion = row["emotion"]
-  return emotion if emotion == lexicon.NEUTRAL else lexicon.LABELS[emotion].family
+  """The family of the sentence's (first) emotion."""
+  return lexicon.LABELS[row["emotion"]].family
 
 
 @functools.cache
@@ -186,7 +185,7 @@ def problems(rows: list[dict]) -> list[str]:
     levels[family(row)][row["intensity"]] += 1
   found += [f"comes {n} times: {text}" for text, n in texts.items() if n > 1]
   found += [f"one frame: {same}" for same in frames.values() if len(same) > _SAME_FRAME]
-  for name in (*lexicon.FAMILIES, lexicon.NEUTRAL):
+  for name in lexicon.FAMILIES:
     if (count := levels[name].total()) < _FEWEST:
       found.append(f"{name}: {count} sentences; write at least {_FEWEST}")
     if name != lexicon.NEUTRAL and (lacks := set(range(1, 6)) - set(levels[name])):
@@ -196,7 +195,7 @@ def problems(rows: list[dict]) -> list[str]:
 
 def main() -> int:
   rows = load()
-  for name in (*lexicon.FAMILIES, lexicon.NEUTRAL):
+  for name in lexicon.FAMILIES:
     of_name = [row for row in rows if family(row) == name]
     aside = sum(held_out(row["situation"]) for row in of_name)
     print(f"{name:14s} {len(of_name):4d} sentences, {aside:3d} held out")

@@ -130,7 +130,7 @@ def test_bad_requests_are_one_line(real, tiny_run, tmp_path, capsys, monkeypatch
 
 def test_a_reading_names_everything_in_order():
   read = lambda text: real_page.reading(lexicon.parse(text))
-  assert read("A man.") == "neutral (calm) 3; silent"
+  assert read("A man.") == "neutral 3; silent"
   assert read("He is slightly sad, then very angry.") == (
     "sad (sadness) 2, then angry (anger) 4; silent"
   )
