@@ -68,8 +68,7 @@ _CURVES = {
   "sniff": ("NoseSneer#",),
   "deep_breath": ("MouthFunnel", "JawOpen"),
 }
-# An emotion's family -> curves that show it, and which of them must not be seen where it
-# is denied: those of its name.
+# Label or family -> curves that show it, which must not be seen where it is denied.
 _OF_LABEL = {"smiling": ("MouthSmile#",), "frowning": ("MouthFrown#",)}
 _OF_LABEL |= dict.fromkeys(("grinning", "laughing", "happy"), ("MouthSmile#",))
 _OF_LABEL |= {"yawning": ("JawOpen",), "kissing": ("MouthPucker",)}
@@ -103,8 +102,8 @@ class Tracks(NamedTuple):
 
   Attributes:
     curves: name of ARKit -> float[T], 0 .. 1.
-    head_T3: float[T, 3], degrees: pitch (> 0 down), yaw (> 0 to the subject's left), roll
-      (> 0 towards the subject's right).
+    head_T3: float[T, 3], degrees: pitch (> 0 down), yaw (> 0 to the subject's left),
+      roll (> 0 towards the subject's right).
     fps: frames per second.
   """
 
@@ -225,7 +224,9 @@ def peaks(track_T: np.ndarray, prominence: float) -> np.ndarray:
   found, properties = signal.find_peaks(padded, prominence=prominence)
   # A peak at an end stands out by its inner side alone.
   inner = []
-  for at, left, right in zip(found, properties["left_bases"], properties["right_bases"]):
+  for at, left, right in zip(
+    found, properties["left_bases"], properties["right_bases"]
+  ):
     floors = [padded[i] for i in (left, right) if 0 < i < len(padded) - 1]
     if not floors:
       floors = [track_T.min()]
@@ -314,9 +315,7 @@ def _side_is(tracks: Tracks, act: Act) -> bool:
 
 
 def _direction_is(tracks: Tracks, act: Act) -> bool:
-  tops = {
-    d: towards(tracks, act.name, d).max() for d in KINDS[act.name].directions
-  }
+  tops = {d: towards(tracks, act.name, d).max() for d in KINDS[act.name].directions}
   return max(tops, key=tops.get) == act.direction
 
 
