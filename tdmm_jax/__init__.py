@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 
 
 def load(run=None) -> "Face":
-  """A trained run, ready to generate and describe motions.
+  """Loads a trained run, ready to generate and describe motions.
 
   Args:
     run: "release", the checkpoint that comes with the package, or a run directory; by
@@ -54,7 +54,7 @@ def load_motion(path, fps: float | None = None) -> "FaceMotion":
     FaceMotion at 25 fps.
 
   Raises:
-    UserError: missing, damaged, unsafe, or of a layout that is not read.
+    UserError: the file is missing, damaged or unsafe, or its layout is not supported.
   """
   from tdmm_jax.export import save  # noqa: F401 gives motions their `save`
   from tdmm_jax.face.files import read

@@ -46,8 +46,8 @@ def study(codec, codes: Sequence[np.ndarray] | None, max_codes: int) -> Book:
   Args:
     codec: MotionCodec.
     codes: int[T] of each motion of some records, to count their use; or None.
-    max_codes: more codes than that are not shown: the least used (or, without
-      records, the last of each phase) are left out.
+    max_codes: shows at most this many; the least used (or, without records, the last of
+      each phase) are left out.
   """
   num, phases = codec.num_codes, codec.num_phases
   summary = {"num_codes": num, "num_phases": phases}

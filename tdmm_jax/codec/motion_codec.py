@@ -144,7 +144,8 @@ class MotionCodec:
     return self.encode_vectors(vectors)
 
   def check(self, motion: motion_lib.FaceMotion, where: str = "motion") -> None:
-    """Raises UserError, which names `where`, unless it is in this codec's basis."""
+    """Raises UserError, which names `where`, unless the motion is in this codec's
+    basis."""
     if motion.face_model != self.face.name:
       raise UserError(
         f"{where}: its coefficients belong to '{motion.face_model}', this run was "
@@ -180,7 +181,7 @@ class MotionCodec:
     return [np.concatenate(parts) for parts in whole]
 
   def _pieces(self, length: int):
-    """(first, last, what is kept of it) of the pieces of a motion of so many frames.
+    """(first, last, slice to keep) of each piece of a motion of that many frames.
 
     A piece starts at a multiple of the phases, for frame t's is t mod num_phases.
     """

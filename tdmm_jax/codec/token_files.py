@@ -1,4 +1,4 @@
-"""Motion tokens in a file: JSON that says which tokenizer they are of.
+"""Motion tokens in a file: JSON that names the tokenizer that made them.
 
 {"format_version": 1, "versions": {"tokenizer", "head"}, "face_model", "num_codes",
  "num_phases", "fps": 25, "tokens": [one number a frame]}

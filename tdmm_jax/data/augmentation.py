@@ -1,4 +1,4 @@
-"""Motions that no simulator made: what a tokenizer needs to carry over to real faces.
+"""Motions that no simulator made, without which a tokenizer fails on real faces.
 
 A fitted face rests elsewhere than the mean face, moves in directions that simulated
 ones never combine, and turns its head farther. Tokens of 1,000 codes have no room for
@@ -18,9 +18,9 @@ from tdmm_jax.face.motion_vector import NUM_HEAD, NUM_POSE, split
 class MotionAugmentation:
   """Changes a share of the motions: (motion, rng) -> motion.
 
-  What is changed: the head turns by another amount, about another rest; a face of
-  another rest, drawn in all directions of expression; on top of its own movement that
-  of another motion, with its coefficients dealt out anew.
+  Three things change: the amount and the rest of the head's rotation; the face's rest,
+  in all directions of expression; and its movement, to which another motion's is added
+  with permuted coefficients.
   """
 
   def __init__(

@@ -15,12 +15,12 @@ from tdmm_jax.vocab import EOS_ID, Vocab
 
 
 def attributes_key(attributes: dict) -> int:
-  """A number that is the same for all clips of which a text says the same."""
+  """A number that is equal for clips whose texts say the same."""
   return zlib.crc32(repr(lexicon.comparable(attributes)).encode()) & 0x7FFFFFFF
 
 
 def text_row(vocab: Vocab, text: str, length: int) -> np.ndarray:
-  """int32[length]: the text's pieces, cut where the row ends, eos and padding."""
+  """int32[length]: the text's pieces, truncated to fit, then eos and padding."""
   row = np.zeros(length, np.int32)
   pieces = [*vocab.encode_text(text)[: length - 1], EOS_ID]
   row[: len(pieces)] = pieces
@@ -35,7 +35,7 @@ def pair(clip: dict, text: str, vocab: Vocab, length: int, window: int) -> dict:
 
 
 def texts(clip: dict) -> list[str]:
-  """All that is said of a clip."""
+  """All texts of a clip."""
   return [clip["prompt"], *clip["captions"]]
 
 

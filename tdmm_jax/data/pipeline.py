@@ -35,8 +35,8 @@ class _HostRows:
 class Batches:
   """This host's rows of the global batches; `next_batch` is the whole state.
 
-  Batch N is a function of seed and N, whatever the number of hosts: a run goes on, on
-  as many hosts as it likes, without repeating or skipping an example.
+  Batch N is a function of seed and N, whatever the number of hosts: a run resumes on
+  any number of hosts without repeating or skipping an example.
 
   Attributes:
     next_batch: number of the batch that `next` returns, from 0.

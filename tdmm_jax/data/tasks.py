@@ -186,9 +186,9 @@ def texts(rates: Mapping[str, float], clips: Sequence[dict], most: int) -> list[
   """What a vocabulary is trained on: captions, training wordings, answers.
 
   Args:
-    rates: see Mixture; a task that does not occur has no say.
+    rates: see Mixture; a task with rate 0 adds nothing.
     clips: see Mixture.draw.
-    most: so many captions, and so many answers, at most.
+    most: the most captions, and the most answers.
   """
   used = [task for task in TASKS if rates.get(task, 0.0) > 0]
   captions = [text for clip in clips for text in (clip["prompt"], *clip["captions"])]
@@ -213,9 +213,9 @@ class Mixture:
     prompt_dropout: share of L2M's prompts left empty, from which the model learns the
       motion of no prompt that guidance leads away from.
     num_phases: motions are cut where a frame of the tokenizer's first phase begins.
-    reword: share of L2M's prompts that say the same in other words (rewording.py).
-    disturb: share of them, and of the questions, whose other words, which say nothing,
-      are changed.
+    reword: share of L2M's prompts that are put in other words (rewording.py).
+    disturb: share of these prompts, and of questions, in which words that say nothing
+      about the face are changed.
   """
 
   rates: Mapping[str, float]

@@ -17,9 +17,9 @@ FOLDER = "codes"  # of a tokenizer's workdir
 def tokenised_clips(records_dir, split: str, codec, tokenizer_dir) -> list[dict]:
   """The clips of a split: prompt, captions, attributes and codes int32[T] of each.
 
-  80 hours take minutes to encode. The codes are kept beside the tokenizer, under a name
-  that hashes it and the motions, and are read from there the next time; where they
-  cannot be written they are made again.
+  80 hours take minutes to encode, so the codes are cached beside the tokenizer, under a
+  name that hashes it and the motions. Where they cannot be written they are made again
+  each time.
 
   Raises:
     UserError: no such records.

@@ -1,9 +1,9 @@
-"""Classifier-free guidance: the prompt's say, made louder.
+"""Classifier-free guidance: makes the prompt count more.
 
-Guidance asks how much likelier the prompt makes a token, and a token that is unlikely
-with a prompt and never seen without one has the largest say of all: "a smile, then a
-frown" would frown too soon. So above 1 only tokens take part that are plausible with
-the prompt, as in contrastive decoding.
+Guidance favours tokens that the prompt makes likelier, and a token that is unlikely
+with a prompt but unheard of without one gains most: "a smile, then a frown" would frown
+too soon. So above 1 only tokens that are plausible with the prompt take part, as in
+contrastive decoding.
 
 Source: Ho and Salimans 2022, arXiv:2207.12598; Li et al. 2022, arXiv:2210.15097,
 section 3.3, for what is plausible.
@@ -28,10 +28,10 @@ def combine(logits_BV, guidance: float, allowed_BV):
   Args:
     logits_BV: float32[2B, V], the rows with a prompt, then the same without; [B, V]
       where guidance is 1.
-    allowed_BV: bool[B, V], the ids that may follow; one at least of each row.
+    allowed_BV: bool[B, V], the ids that may follow; at least one in each row.
 
   Returns:
-    float32[B, V]; of the ids that may follow one at least is above -inf.
+    float32[B, V]; at least one id that may follow is above -inf.
   """
   if num_fed(guidance) == 1:
     return logits_BV

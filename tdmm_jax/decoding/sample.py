@@ -1,7 +1,7 @@
 """Greedy and random decoding with a KV cache, in one jitted loop.
 
-`decode` runs to the end; `start` and `advance` are its halves, for whoever wants the
-tokens while they are made (streaming.py). Both ways run the same compiled loop.
+`decode` runs to the end; `start` and `advance` are its halves, for callers that want
+tokens while they are made (streaming.py). Both run the same compiled loop.
 
 Shape letters: B batch, M encoder tokens, L decoder positions, V vocabulary.
 """
@@ -31,8 +31,8 @@ class Sampling:
 
   Attributes:
     temperature: 0 is greedy.
-    top_k: draws among so many likeliest ids; 0 is no limit.
-    top_p: draws among the likeliest ids that have this probability together.
+    top_k: draws from this many likeliest ids only; 0 is no limit.
+    top_p: draws from the likeliest ids that together have this probability.
     guidance: scale of classifier-free guidance; 1 is none (see guidance.py).
     repetition_penalty: above 1, ids that have occurred become less likely (Keskar et
       al. 2019, arXiv:1909.05858, section 4.1); 1 is none.
@@ -110,7 +110,7 @@ def allow(logits_BV, low_B, high_B):
 def likeliest(logits_BV):
   """int32[B]: the id of the largest logit, the first of several.
 
-  As argmax, which XLA compiles for CPUs to a scalar loop: ten times as slow.
+  Equals argmax, which XLA compiles to a scalar loop on CPUs, ten times as slow.
   """
   ids_V = jnp.arange(logits_BV.shape[-1], dtype=jnp.int32)
   largest_B1 = logits_BV.max(axis=-1, keepdims=True)
@@ -160,8 +160,8 @@ def start(model, params, encoder_input_tokens_BM, *, length: int, sampling: Samp
 def _stages(length: int, num_rows: int) -> list[int]:
   """The positions up to which a cache of each length is read; `length` is the last.
 
-  A step reads its cache whole, filled or not. Of few rows that is little beside the
-  weights, and each stage is a loop to compile.
+  A step reads its whole cache, filled or not. With few rows that costs little beside
+  the weights, and each stage is a loop to compile.
   """
   num_stages = _STAGES if num_rows >= _MANY_ROWS else 1
   return sorted({-(-length * n // num_stages) for n in range(1, num_stages + 1)})
@@ -249,8 +249,8 @@ def decode(
     low_BL, high_BL: int32, the allowed id range of each position.
     rng: one key, or a key for each row.
     stop: leaves the positions from here on undecoded; default: none.
-    shared_params: what `shared` returned for params; saves whoever decodes again and
-      again the placing.
+    shared_params: what `shared` returned for params; saves placing them again at each
+      call.
     sampling: the fields of `Sampling`; greedy by default.
 
   Returns:

@@ -1,8 +1,8 @@
-"""Thousands of prompts to files; an interrupted job goes on where it stopped.
+"""Thousands of prompts to files; an interrupted job continues where it stopped.
 
-Beside the motions stands `generated.jsonl`, one line a finished motion with everything
-it was made from. A request whose line is there, with its file, is not made again; one
-whose prompt, settings or run have changed is.
+`generated.jsonl`, beside the motions, has one line for each finished motion with
+everything it was made from. A request whose line and file exist is not made again,
+unless its prompt, settings or run have changed.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ def run(
 
   Args:
     face: inference.Face.
-    say: told how many more are there.
+    say: called with the number of newly finished files.
 
   Returns:
     the files, in the order of the requests.
@@ -77,7 +77,7 @@ def _ends_a_line(log) -> bool:
 
 
 def _read_log(path: pathlib.Path) -> dict[str, dict]:
-  """Last line of each clip_id; a line cut short by a crash is passed over."""
+  """The last line of each clip_id; a line cut short by a crash is ignored."""
   logged = {}
   if path.exists():
     for line in path.read_text(errors="replace").splitlines():

@@ -77,7 +77,7 @@ class Face:
 
   @classmethod
   def assemble(cls, config, codec, vocab, model, params) -> "Face":
-    """One of parts that are in memory already: a run in training."""
+    """Builds a Face from parts that are already in memory: a run in training."""
     face = cls.__new__(cls)
     face.name = face.version = "training"
     face.config, face.codec, face.vocab = config, codec, vocab
@@ -91,7 +91,7 @@ class Face:
 
   @property
   def max_seconds(self) -> float:
-    """The longest motion it reads, and makes in one window (see windows.py)."""
+    """The longest motion, in seconds, that it reads at once or makes in one window."""
     return self.config.max_frames / tasks.FPS
 
   @property
@@ -110,18 +110,18 @@ class Face:
     top_k: int = 0,
     repetition_penalty: float = 1.0,
   ) -> FaceMotion:
-    """A motion that acts the prompt out, seconds · 25 frames long.
+    """Generates a motion that acts the prompt out, seconds · 25 frames long.
 
     Args:
       prompt: what the face does.
       seconds: 0.04 to 600.
-      seed: another seed, another motion; the same seed, the same motion.
+      seed: the same seed gives the same motion, another seed another one.
       temperature: 0 takes the likeliest token each time.
-      top_p: samples among the likeliest tokens that have this probability together.
-      guidance: scale of classifier-free guidance: 1 is none, more follows the prompt
+      top_p: samples from the likeliest tokens that together have this probability.
+      guidance: scale of classifier-free guidance: 1 is none, higher follows the prompt
         more closely; by default the run's own (`config.guidance`).
-      top_k: samples among so many likeliest tokens; 0 is no limit.
-      repetition_penalty: above 1, tokens that have occurred become less likely.
+      top_k: samples from this many likeliest tokens only; 0 is no limit.
+      repetition_penalty: above 1, tokens that have already occurred become less likely.
 
     Raises:
       UserError: see `check_request`.
@@ -142,14 +142,14 @@ class Face:
   def timeline(
     self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
   ) -> FaceMotion:
-    """One motion without seams that acts several prompts out, each in its time.
+    """Generates one seamless motion that acts out several prompts, each in its time.
 
     Args:
       segments: such as "0-3: a slight smile; 3-7: surprise, nodding".
       sampling: temperature, top_p, guidance, top_k, repetition_penalty of `generate`.
 
     Raises:
-      UserError: a timeline with gaps, overlaps or that runs backwards.
+      UserError: the timeline has gaps or overlaps, or runs backwards.
     """
     spans = windows.spans_of(segments, self.check_request)
     codes = self.timeline_codes(segments, seed, **sampling)
@@ -158,14 +158,15 @@ class Face:
   def stream(
     self, prompt: str, seconds: float | None = 4.0, seed: int = 0, **sampling
   ) -> Iterator[FaceMotion]:
-    """The frames of `generate` (or of `timeline`), while their tokens are being made.
+    """Yields the frames of `generate` (or `timeline`) while tokens are still being
+    made.
 
     Args:
       prompt: as in `generate`; with `seconds` None, a timeline.
       sampling: as in `timeline`.
 
     Yields:
-      motions of a few frames; together they are what the other call returns.
+      motions of a few frames; joined, they are what `generate` or `timeline` returns.
     """
     if seconds is None:
       spans = windows.spans_of(prompt, self.check_request)
@@ -188,14 +189,14 @@ class Face:
     seed: int = 0,
     **sampling,
   ) -> FaceMotion:
-    """The motion with frames start .. stop - 1 made anew; the others are copied.
+    """Makes frames start .. stop - 1 of a motion anew and copies all others.
 
     Args:
       prompt: what the face does in these frames.
       sampling: as in `timeline`.
 
     Raises:
-      UserError: frames outside the motion; see `check_request`.
+      UserError: the frames are outside the motion; see also `check_request`.
     """
     editing.check_frames(motion, start, stop)
     self.check_request(prompt, (stop - start) / tasks.FPS)
@@ -213,10 +214,10 @@ class Face:
     seed: int = 0,
     **sampling,
   ) -> FaceMotion:
-    """The motion, copied, and `seconds` more of it.
+    """Copies the motion and adds `seconds` to its end.
 
     Args:
-      prompt: what comes; by default what `describe` says of the motion's end.
+      prompt: what comes next; by default what `describe` says about the motion's end.
       sampling: as in `timeline`.
 
     Raises:
@@ -242,22 +243,22 @@ class Face:
   def describe(
     self, motion: FaceMotion, question: str | None = None, num_beams: int = 1
   ) -> str:
-    """A sentence on what the face does, or the answer to a question about it.
+    """Returns a sentence about what the face does, or the answer to a question.
 
     Args:
       num_beams: 1 is greedy; more searches for a likelier sentence.
 
     Raises:
-      UserError: the motion is of another face model, or longer than `max_seconds`.
+      UserError: the motion uses another face model, or is longer than `max_seconds`.
     """
     self.check_motion(motion)
     return self.describe_codes(self.codec.encode([motion]), question, num_beams)[0]
 
   def encode(self, motion: FaceMotion) -> np.ndarray:
-    """The motion's tokens int32[T]: one number in 0 .. codec.num_codes - 1 a frame.
+    """Returns the motion's tokens int32[T], one a frame, in 0 .. codec.num_codes - 1.
 
     Raises:
-      UserError: the motion is of another face model.
+      UserError: the motion uses another face model.
     """
     return self.codec.encode([motion])[0]
 
@@ -272,10 +273,10 @@ class Face:
     return motion_vector.to_motion(np.concatenate(led), self.codec.face.name)
 
   def check_request(self, prompt: str, seconds: float) -> int:
-    """Frames of a request.
+    """Checks a request and returns its number of frames.
 
     Raises:
-      UserError: an empty or too long prompt, a duration out of range.
+      UserError: the prompt is empty or too long, or the duration is out of range.
     """
     if not prompt.strip():
       raise UserError('prompt: empty; say what the face does, e.g. "She smiles."')
@@ -301,7 +302,8 @@ class Face:
     top_k: int = 0,
     repetition_penalty: float = 1.0,
   ) -> sample.Sampling:
-    """The settings of `generate` as decoding wants them; UserError if out of range."""
+    """Packs the options of `generate` for decoding; UserError if one is out of
+    range."""
     guidance = self.config.guidance if guidance is None else guidance
     return sample.Sampling(temperature, top_k, top_p, guidance, repetition_penalty)
 
@@ -332,11 +334,12 @@ class Face:
   ) -> Iterator[dict[int, np.ndarray]]:
     """Codes int32[T] by request number, a batch at a time.
 
-    Requests of like lengths share a batch, whose content does not depend on `skip`; a
-    request's randomness depends on its number alone. So whoever goes on gets the same.
+    Requests of similar lengths share a batch, whose content does not depend on `skip`,
+    and a request's randomness depends on its number alone, so a resumed job makes the
+    same motions.
 
     Args:
-      skip: numbers that are not wanted; a batch of such alone is not made.
+      skip: request numbers that are not needed; a batch of only these is not made.
     """
     frames = [self.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
     keys = sample.row_keys(jax.random.key(seed), len(prompts))
@@ -401,8 +404,8 @@ class Face:
   def _answers(self, question: str | None) -> bool:
     """Whether it is a question that the run was trained to answer.
 
-    What asks for a caption, and any question to a run that was trained with none, is an
-    instruction of Motion2Language.
+    A request for a caption, and any question to a run that was trained without
+    questions, is an instruction of Motion2Language.
     """
     asked = question and not instructions.captions_asked_for(question)
     return bool(asked) and self.answers_questions

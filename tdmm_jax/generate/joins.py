@@ -1,10 +1,10 @@
-"""Where two pieces of motion meet: the later one starts from where the earlier one is.
+"""Joins two pieces of motion: the later one starts from where the earlier one ends.
 
-What the later piece lacks to the earlier one at a join, in place and in speed, is added
-to its frames and decays: a cubic whose length follows from the lack, so that a large
-one takes longer and none is fast. Game engines call it inertialisation (Bollo, GDC
-2018). The decoder squeezes a change of codes into the few frames that it blurs; a track
-that this moves too fast begins behind these frames, at rest, and catches up.
+At a join, the offset between the two pieces, in place and in speed, is added to the
+later one and fades out along a cubic. Its length grows with the offset, so that no join
+is fast. Game engines call it inertialisation (Bollo, GDC 2018). The decoder squeezes a
+change of codes into the few frames that it blurs; a track that this moves too fast
+begins behind these frames, at rest, and catches up.
 
 Pure NumPy. Times are frames from the last kept one, which is 0.
 
@@ -32,9 +32,9 @@ class _Track(NamedTuple):
 
   Attributes:
     turning: whether it is a rotation vector.
-    limit: what a join may move it, in standard deviations a frame: the 95th percentile
-      of the simulated corpus' steps, about.
-    jumps: lids and eyes do, so nothing of them is taken for blur.
+    limit: how far a join may move it in a frame, in standard deviations: about the 95th
+      percentile of the simulated corpus' steps.
+    jumps: true of lids and eyes, whose fast steps are not mistaken for blur.
   """
 
   part: slice
@@ -177,10 +177,10 @@ def between(kept_TP, drawn_TP, start: int, stop: int, std_P) -> np.ndarray:
 def follow(
   pieces: Iterable[np.ndarray], starts: Sequence[int], std_P
 ) -> Iterator[np.ndarray]:
-  """Decoded frames, those at each start led over from those before it.
+  """Yields decoded frames; those at each start are joined to the ones before it.
 
-  What comes does not depend on how the frames are cut into pieces. Near a join it waits
-  for 2 SMEAR frames.
+  The result does not depend on how the frames are cut into pieces. Near a join it is
+  delayed by 2 SMEAR frames.
 
   Args:
     pieces: float32[n, P], one after another.

@@ -1,9 +1,9 @@
 """Motions of any length, from a model that sees a few seconds at a time.
 
 A motion is made in windows that overlap: the last frames known are the fixed first
-tokens of the next window, so every new frame is drawn in the light of what was before
-it, and the tokenizer's decoder reads all codes as one sequence. Windows start at a
-multiple of the tokenizer's phases, for frame t's code is of phase t mod num_phases.
+tokens of the next window, so every new frame depends on those before it, and the
+tokenizer's decoder reads all codes as one sequence. Windows start at a multiple of the
+tokenizer's phases, for frame t's code is of phase t mod num_phases.
 
 Units: frames, half-open ranges.
 """
@@ -141,5 +141,5 @@ def fill(face, known, spans, key, sampling: sample.Sampling) -> np.ndarray:
 
 
 def free(num_frames: int) -> np.ndarray:
-  """Codes of which none is known."""
+  """A sequence without any known code."""
   return np.full(num_frames, constraints.FREE, np.int32)
