@@ -1,8 +1,8 @@
-"""Many processes as one: joining them, watching them, being told to stop.
+"""Runs many processes as one: joins them, watches them, and stops them together.
 
-A synchronous run is as alive as its deadest process: the others wait for it inside a
-collective, in silence. So every process publishes what it is doing, and each of them
-ends itself, with a line that names the one that is stuck or gone, rather than hang.
+In a synchronous run all processes wait, inside a collective and in silence, for one
+that is stuck or gone. So every process publishes what it is doing, and instead of
+hanging each ends itself with a line that names the culprit.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class Preempted(Exception):
 
 
 def join(address: str, num_processes: int | None, process_id: int | None) -> None:
-  """Joins this process to the others; call it before anything else of JAX.
+  """Joins this process to the others; call it before any other use of JAX.
 
   Args:
     address: "auto" where JAX detects the cluster (TPU pods, Slurm, GKE), else the
@@ -44,7 +44,7 @@ def join(address: str, num_processes: int | None, process_id: int | None) -> Non
     num_processes, process_id: needed with HOST:PORT.
 
   Raises:
-    UserError: they do not fit together, or nothing was detected.
+    UserError: the arguments contradict each other, or no cluster was detected.
   """
   auto = address == "auto"
   if not auto and (":" not in address or num_processes is None or process_id is None):
@@ -106,7 +106,7 @@ def _end(why: str) -> None:
 
 
 def is_primary() -> bool:
-  """Whether this process writes what is written once."""
+  """Whether this process is the one that writes files."""
   return jax.process_index() == 0
 
 
@@ -117,7 +117,7 @@ def barrier(name: str) -> None:
 
 
 class StopRequest:
-  """SIGTERM, as a step that all processes agree to stop after.
+  """Turns SIGTERM into a step after which all processes agree to stop.
 
   With several processes JAX's preemption service listens and agrees; with one, the
   handler set here does. Outside of the loop there is nothing to save: it ends at once.
@@ -143,7 +143,7 @@ class StopRequest:
       raise Preempted("stopped before the first step; nothing new to save")
 
   def reached(self, step: int) -> bool:
-    """Whether to save and stop after update `step`; ask once per update."""
+    """Whether to save and stop after update `step`; call it once per update."""
     self._in_loop = True
     if jax.process_count() == 1:
       return self._asked

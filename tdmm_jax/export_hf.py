@@ -1,4 +1,4 @@
-"""Writes a trained run's language model as a T5 of Hugging Face's.
+"""Writes a trained run's language model in Hugging Face's T5 format.
 
   python -m tdmm_jax.export_hf --run runs/demo --out exported/
 

@@ -84,6 +84,7 @@ def write_json(path: str | os.PathLike, content) -> None:
 
 
 def remove_leftovers(folder: str | os.PathLike) -> None:
-  """Deletes what killed processes left half-written; no other may be at work there."""
+  """Deletes what killed processes left half-written; nothing else may be writing
+  there."""
   for path in pathlib.Path(folder).glob(f"{PREFIX}*"):
     path.unlink(missing_ok=True)

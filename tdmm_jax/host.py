@@ -1,4 +1,4 @@
-"""Settings of this process, for entry points to make before any work; no JAX here."""
+"""Settings of this process, which entry points make before any work; no JAX here."""
 
 import ctypes
 import hashlib
@@ -16,7 +16,7 @@ _FEATURES = ("flags", "Features")  # of /proc/cpuinfo, x86 and Arm
 
 
 def one_device_a_core(most: int = 8) -> None:
-  """Lets JAX see each core as a device, over which batches are shared out.
+  """Lets JAX see each core as a device, over which batches are split.
 
   A fifth faster than one device with many threads in generating many motions; training,
   whose devices would wait for each other, keeps to one. For entry points, before JAX is
@@ -31,10 +31,10 @@ def one_device_a_core(most: int = 8) -> None:
 def keep_compiled() -> None:
   """Lets JAX keep compiled programs on disk, so that a second use does not compile.
 
-  They lie in $XDG_CACHE_HOME/tdmm-jax (~/.cache by default), at most `_CACHE_BYTES`,
-  those of each kind of processor apart. TDMM_COMPILATION_CACHE=off leaves it; where JAX
-  is told of a cache already (JAX_COMPILATION_CACHE_DIR), that one stays. Takes effect
-  until the first program is compiled.
+  They are kept in $XDG_CACHE_HOME/tdmm-jax (~/.cache by default), at most
+  `_CACHE_BYTES`, apart for each kind of processor. TDMM_COMPILATION_CACHE=off switches
+  this off; a cache that JAX already has (JAX_COMPILATION_CACHE_DIR) stays. Call it
+  before the first program is compiled.
   """
   if os.environ.get("TDMM_COMPILATION_CACHE", "on").lower() in ("off", "0", "no"):
     return

@@ -24,7 +24,7 @@ def length_penalty(length, alpha: float):
 
 
 def _reorder(cache, rows_N):
-  """The cache of the beams that go on; cross-attention is alike for all of a row's."""
+  """The cache of the surviving beams; a row's beams share their cross-attention."""
 
   def pick(path, leaf):
     name = path[-1].key if hasattr(path[-1], "key") else ""
@@ -45,7 +45,7 @@ def decode(
   num_beams: int = 4,
   alpha: float = 1.0,
 ):
-  """The best sequence that a beam of `num_beams` finds.
+  """The best sequence that a beam search with `num_beams` beams finds.
 
   Beams are compared by log-probability under the model, restricted to the constraint
   and not renormalised, over the length penalty of the tokens up to eos.

@@ -1,7 +1,7 @@
-"""Frames that come out while tokens are still being made, equal to the batch result.
+"""Streams frames while tokens are still being made; the result equals the batch's.
 
 The tokenizer's decoder sees a bounded number of frames ahead (`MotionCodec.reach`), so
-a frame is final as soon as so many codes after it are known.
+a frame is final as soon as that many codes after it are known.
 
 Shape letters: T frames, P motion vector.
 """
@@ -16,7 +16,7 @@ from tdmm_jax.decoding import sample
 def token_stream(
   model, params, encoder_input_tokens_BM, low_BL, high_BL, keys_B, sampling, stops
 ) -> Iterator[np.ndarray]:
-  """Tokens int32[B, n] in pieces that end at each of `stops`, rising positions.
+  """Yields tokens int32[B, n] in pieces that end at each of `stops` (ascending).
 
   Arguments as in `sample.decode`, which runs the same loop; a piece is decoded when it
   is asked for.
@@ -43,7 +43,7 @@ def token_stream(
 
 
 def frame_stream(codec, codes: Iterable[np.ndarray], piece: int) -> Iterator:
-  """Motion vectors float32[n, P], n at most `piece`, of codes that keep coming.
+  """Yields motion vectors float32[n, P], n at most `piece`, as codes arrive.
 
   Args:
     codec: motion_codec.MotionCodec.

@@ -1,7 +1,7 @@
-"""What a run has to beat: motions of nearest texts, and motions of no text at all.
+"""Baselines: motions of the nearest texts, and motions without any text.
 
-Both are scored as the run's own motions are. The third that stands beside them, the
-true motions through the tokenizer, shows what the tokens alone cost.
+Both are scored like the run's own motions. A third row, the true motions through the
+tokenizer, shows what the tokens alone cost.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,10 +17,10 @@ KINDS = ("nearest", "unconditional", "tokenizer")
 
 
 def nearest(prompts: Sequence[str], clips: Sequence[dict]) -> np.ndarray:
-  """For each prompt the number of the clip whose texts are most alike; int[N].
+  """For each prompt the index of the clip with the most similar texts; int[N].
 
-  Alike: the cosine of TF-IDF vectors of their words. A clip's prompt and captions are
-  one text; of equals the first clip is taken. Knows nothing of the lexicon.
+  Similarity is the cosine of TF-IDF vectors of words. A clip's prompt and captions are
+  one text; ties go to the first clip. The lexicon is not used.
   """
   model = TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True)
   held = model.fit_transform([" ".join(pairs.texts(clip)) for clip in clips])

@@ -65,7 +65,7 @@ def scores(
 
 
 def span(task: str, num_frames: int, num_phases: int) -> tuple[int, int]:
-  """Frames that are made anew, half-open; they begin where the first phase does."""
+  """The half-open range of frames made anew; it starts at the first phase."""
   first, last = SPANS[task]
   start = round(num_frames * first / num_phases) * num_phases
   start = min(start, (num_frames - 1) // num_phases * num_phases)
@@ -76,7 +76,7 @@ def span(task: str, num_frames: int, num_phases: int) -> tuple[int, int]:
 def draw(
   run: face.Face, clips, codes, spans, seed: int, temperature=1.0, **sampling
 ) -> list[np.ndarray]:
-  """The codes int32[T] of each motion with its span's drawn anew."""
+  """The codes int32[T] of each motion, those of its span drawn anew."""
   most = run.config.max_frames
   longest = max(map(len, codes))
   if longest > most:

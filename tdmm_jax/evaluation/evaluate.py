@@ -1,4 +1,4 @@
-"""All scores of a trained run on one split of the records; docs/metrics.md says which.
+"""Scores a trained run on one split of the records; see docs/metrics.md.
 
 `tdmm_jax.evaluation` computes them from `tdmm_jax.metrics`; two evaluations with the
 same options give the same numbers.
@@ -39,12 +39,12 @@ class Options:
 
   Attributes:
     split: of the records.
-    max_clips: the first so many of it; all by default.
+    max_clips: scores this many of its first clips; all by default.
     seed: of sampling, pools, pairs and shuffling.
-    replications: of whatever is sampled; a released table has 20.
+    replications: how often each sampled score is repeated; 20 in a released table.
     quick: leaves out what takes longest: continuation, in-between, and the regressions
       for label and manner, so that `cor_e_classifier` says nothing.
-    judge: the endpoint of a language model that judges captions, too.
+    judge: the endpoint of a language model that also judges captions.
     judge_cache: file of its answers.
     bert_model: folder of the encoder of BERTScore.
   """
@@ -60,7 +60,7 @@ class Options:
 
 
 def network_of(run_dir) -> tuple[evaluator.Evaluator | None, str]:
-  """The run's evaluator network; or None, and why."""
+  """The run's evaluator network, or None and the reason."""
   folder = pathlib.Path(run_dir) / locate.EVALUATOR
   if checkpoints.has_checkpoint(folder):
     return evaluator.load(folder), ""
@@ -81,7 +81,7 @@ def reconstruction(codec, clips: list[dict]) -> dict[str, float]:
 
 
 def _check(run: face.Face, records_dir) -> dict[str, str]:
-  """The records' versions; UserError where the run's are others."""
+  """Returns the records' versions; UserError where the run's differ."""
   stored = records.versions(records_dir)
   if stored["head"] != run.codec.face.version:
     raise UserError(
@@ -114,7 +114,7 @@ def evaluate(
 
   Args:
     network: see `network_of`; without it the scores in its space are None.
-    why_no_network: what is said of them then.
+    why_no_network: the reason to give for that.
 
   Returns:
     {"schema_version", "split", "seed", "num_clips", "versions", "tokenizer", "m2l",
@@ -159,7 +159,7 @@ def evaluate(
 
 
 def _heading(run, records_dir, options: Options, network, why_no_network: str) -> dict:
-  """What is scored, and what cannot be.
+  """Describes what is scored, and what cannot be.
 
   Raises:
     UserError: records, run and network do not fit together.
@@ -220,7 +220,7 @@ def _completions(scores: dict, run, truth, options: Options, say) -> None:
 
 
 def llm_scores(clips: list[dict], captions: list[str], options: Options) -> dict:
-  """A language model's CorE, CorM, CorI, and how it agrees with the lexicon judge.
+  """A language model's CorE, CorM, CorI, and its agreement with the lexicon judge.
 
   Returns:
     {"model", "cor_e", "cor_m", "cor_i", "unreadable": captions without an answer,

@@ -60,7 +60,7 @@ class Evaluator:
   def embed_motions(
     self, vectors: Sequence[np.ndarray], valid: Sequence[np.ndarray] | None = None
   ) -> np.ndarray:
-    """float32[N, D] of motion vectors float32[T, P], in their order.
+    """Embeds motion vectors float32[T, P]; returns float32[N, D] in their order.
 
     Args:
       vectors: whole motions of any lengths.

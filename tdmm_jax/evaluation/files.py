@@ -1,4 +1,4 @@
-"""Motions of any system against true ones: folders of files, or record directories.
+"""Scores any system's motions against true ones: folders of files, or records.
 
 Whatever needs no trained model is scored: clips are matched by name, and captions are
 scored where both sides have them.
@@ -39,7 +39,7 @@ def load(directory, split: str = "test") -> Side:
   without its ending), prompt and, if there are, captions and attributes.
 
   Raises:
-    UserError: names the file that is missing, broken or double.
+    UserError: names the file that is missing, broken or duplicated.
   """
   directory = pathlib.Path(directory)
   if (directory / "dataset_info.json").exists():

@@ -24,7 +24,7 @@ _SEEDS = 1_000  # replications of one seed never meet those of the next
 
 
 class Seen(NamedTuple):
-  """What was seen in motions: by the run's own captions, and by regressions."""
+  """What was read from motions, by the run's own captions and by regressions."""
 
   captions: list[str]
   read: list[dict]
@@ -39,7 +39,7 @@ def scores(
   seed: int = 0,
   say: Callable[[str], None] = lambda text: None,
 ) -> tuple[dict, list[str]]:
-  """Means and intervals over replications, each another seed of the sampling.
+  """Means and intervals over replications, each with its own sampling seed.
 
   Args:
     reader: regressions.AttributeReader.
@@ -132,7 +132,7 @@ def _shuffled(truth, reader, seen: Seen, seed: int) -> dict:
 
 
 def _multimodality(run, truth, embedded: list[np.ndarray], seed: int) -> dict:
-  """How far apart the motions of one prompt are; None where there are none to tell."""
+  """How far apart the motions of one prompt are; None if there are too few."""
   if len(embedded) < 2:
     return {"multimodality": None}
   chosen = np.random.default_rng(seed).permutation(len(truth.clips))[:_PROMPTS]

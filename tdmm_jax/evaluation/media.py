@@ -1,6 +1,6 @@
-"""What an evaluation shows: generated faces beside the truth, and captions.
+"""Pictures for an evaluation: generated faces beside the truth, and captions.
 
-The same few validation clips each time, so that one sees them become better.
+Always the same few validation clips, so that progress is visible.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Example(NamedTuple):
 
 
 class Showcase:
-  """Renders the first `num` validation clips as the model of the moment sees them."""
+  """Renders what the current model makes of the first `num` validation clips."""
 
   def __init__(self, config, workdir):
     num = config.eval_media
@@ -55,7 +55,7 @@ class Showcase:
     return show(train_state.eval_params(params, collections), collections)
 
   def write(self, logger, step: int, params, collections) -> None:
-    """To the logger: a picture, a moving picture and a text of each example."""
+    """Writes a picture, a moving picture and a text of each example to the logger."""
     for number, example in enumerate(self.examples(params, collections)):
       logger.write_image(step, f"faces_{number}/truth_above_made", example.sheet_HW3)
       logger.write_video(
@@ -99,7 +99,7 @@ class Showcase:
     ]
 
   def _fitting(self, prompt: str) -> str:
-    """The prompt, cut where the model's limit is."""
+    """The prompt, truncated to the model's limit."""
     words = prompt.split()
     while (
       len(self._vocab.encode_text(" ".join(words))) > self._config.max_prompt_pieces

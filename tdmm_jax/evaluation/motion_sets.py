@@ -20,7 +20,7 @@ IN_SPACE = (
 
 
 class Truth:
-  """The true motions, their texts, and all of them that is needed again and again.
+  """The true motions, their texts, and what scoring needs of them repeatedly.
 
   Attributes:
     clips: dicts of vectors, valid, prompt, attributes.
@@ -54,7 +54,7 @@ class Truth:
       new: bool[T] of each clip: frames that l2 and fd are about; all by default.
 
     Returns:
-      l2, fd and those of IN_SPACE; of whole motions jitter_ratio, too.
+      l2, fd and those of IN_SPACE; for whole motions also jitter_ratio.
     """
     seen = self.valid if new is None else [a & b for a, b in zip(self.valid, new)]
     true_NP = self.frames_NP if new is None else frames(self.vectors, seen)
@@ -123,14 +123,14 @@ def mean_square(made_NP: np.ndarray, true_NP: np.ndarray) -> float:
 
 
 def fitted(vectors_TP: np.ndarray, length: int) -> np.ndarray:
-  """The motion at another length: cut, or begun again."""
+  """The motion at another length: truncated, or repeated."""
   return vectors_TP[np.arange(length) % len(vectors_TP)]
 
 
 def averaged(rows: Sequence[dict]) -> dict:
   """Means over replications, and half of their 95 % intervals as `interval`.
 
-  What is no number in one of them (None) stays so; one replication has no interval.
+  A score that is None in any replication stays None; one replication has no interval.
   """
   means, spread = {}, {}
   for name in rows[0]:

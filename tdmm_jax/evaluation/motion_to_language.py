@@ -1,4 +1,4 @@
-"""Scores of captions: what they say of a clip, and how they say it."""
+"""Scores captions: what they say about a clip, and how they say it."""
 
 import collections
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def scores(
 
   Args:
     clips: dicts of attributes, prompt and captions.
-    captions: what was said of them.
+    captions: one for each clip.
     reference: what a caption of what regressions read off the motions would score.
     seed: of the shuffling.
     bert_model: see `language.scores`.
@@ -61,7 +61,7 @@ def _said(captions, truth, references, bert_model) -> dict:
 def question_answering(run: face.Face, clips, codes, split: str) -> dict:
   """Share of right answers to each kind of question, in a split's wordings.
 
-  Beside each, as `<kind>_majority`, what the commonest right answer alone would score.
+  `<kind>_majority` is what the commonest right answer alone would score.
   """
   found = {}
   for kind in question_wordings.QUESTION_KINDS:

@@ -1,4 +1,4 @@
-"""Scores as markdown: the paper's three tables, and what stands beside them."""
+"""Scores as markdown: the paper's three tables and the project's own."""
 
 from collections.abc import Sequence
 
@@ -86,7 +86,7 @@ def _cell(group: dict, key: str, _, factor: float, decimals: int) -> str:
 
 
 def _named(group: dict, name: str, **rows: str) -> list[tuple[str, dict]]:
-  """The group's own row, and those that stand beside it, as far as there are any."""
+  """The group's own row and those to compare it with, where there are any."""
   beside = [(words, group[key]) for key, words in rows.items() if group.get(key)]
   return [(name, group), *beside]
 

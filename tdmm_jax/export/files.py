@@ -1,4 +1,4 @@
-"""`tdmm export`: the file's suffix says the format.
+"""`tdmm export`: the file's suffix chooses the format.
 
 Shape letters: T frames, V vertices.
 """
@@ -40,7 +40,7 @@ def format_of(path: str | os.PathLike, others: tuple[str, ...] = ()) -> str:
     others: suffixes that the caller writes itself, for the message.
 
   Raises:
-    UserError: none does.
+    UserError: no format has this suffix.
   """
   name = pathlib.Path(path).name.lower()
   known = [
@@ -121,7 +121,7 @@ def export_motion(
 def motion_extras(
   face: FaceModel, motion: FaceMotion, identity: bool, signed: bool
 ) -> dict:
-  """What a GLB keeps, so that it can be read back as a motion."""
+  """What a GLB must keep so that it can be read back as a motion."""
   return {
     "face_model": face.name,
     "face_model_version": face.version,

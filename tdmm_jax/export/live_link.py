@@ -1,4 +1,4 @@
-"""Writes Live Link Face's CSV; `face.arkit_csv` says what is in it, and reads it."""
+"""Writes Live Link Face's CSV; `face.files.arkit_csv` describes and reads it."""
 
 import csv
 import io

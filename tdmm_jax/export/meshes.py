@@ -1,4 +1,4 @@
-"""One mesh file a frame: OBJ (text) or PLY (binary), for tools that know nothing else.
+"""Writes one mesh file a frame, OBJ (text) or PLY (binary), for tools without glTF.
 
 Shape letters: T frames, V vertices, F triangles.
 """

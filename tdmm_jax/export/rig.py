@@ -1,7 +1,7 @@
-"""A motion as other tools animate a face: morph targets and joints with tracks.
+"""Turns a motion into what other tools animate: morph targets and joints.
 
 FLAME's forward map has two things that a skinned mesh with morph targets lacks, and
-both can be said exactly in its terms. Pose correctives are linear in R - I of the
+both can be expressed exactly in its terms. Pose correctives are linear in R - I of the
 joints, so they are 36 more morph targets whose weights are R - I. Joints follow the
 expression, so each joint's translation is animated: a vertex goes to R v + o by its
 joint, and a joint that is bound at J0 does the same from R J0 + o.
@@ -142,11 +142,11 @@ def build_rig(
 
 
 def unit_weights(rig: Rig) -> Rig:
-  """The same rig with every weight in 0 .. 1, as most tools' sliders are.
+  """The same rig with every weight in 0 .. 1, the range of most tools' sliders.
 
   Blender's importer clamps a shape key to the range that its first key frame needs, and
   game engines may clamp to 0 .. 1, so a coefficient that changes its sign is lost.
-  Here each signed target becomes two, `_plus` and `_minus`, of which one is at work;
+  Here each signed target becomes two, `_plus` and `_minus`, one of which is active;
   expression targets are made EXPRESSION_SCALE times as strong. Eyelids, which are never
   negative in a motion, stay one target.
 

@@ -1,4 +1,4 @@
-"""One motion, many kinds of file: the suffix says which.
+"""Saves a motion as a file; the suffix chooses the kind.
 
 | suffix | what is written |
 |---|---|
@@ -21,7 +21,7 @@ def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
 
   Args:
     motion: FaceMotion.
-    path: its suffix says the kind; see the table above.
+    path: its suffix chooses the kind; see the table above.
     face_model: the FaceModel of the motion's coefficients; needed to draw a motion
       that is not in the default head's basis.
 

@@ -20,7 +20,7 @@ NUM_POSE_FEATURES = 36  # R - I of neck, jaw, left eye, right eye
 
 
 class Regions(dict):
-  """Region name -> vertex ids; a region that is not there is the user's to add."""
+  """Region name -> vertex ids; asking for a missing one is a UserError."""
 
   def __missing__(self, name):
     known = ", ".join(sorted(self)) or "none"
@@ -301,7 +301,7 @@ def _hash(name: str, inputs: dict) -> str:
 
 
 def vertex_subset(model: FaceModel, ids) -> FaceModel:
-  """A model of these vertices only, at the same places as in the full model.
+  """A model of these vertices only, in the same places as in the full model.
 
   Joints and vertex areas are the full model's. Regions are cut to the subset;
   triangles and landmarks stay where all their vertices do.

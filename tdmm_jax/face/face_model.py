@@ -207,7 +207,7 @@ def _interleaved_jvp(primals, tangents):
 def with_identity(model: FaceModel, shape) -> FaceModel:
   """The model of one person: `shape` is folded into the template and the joints.
 
-  Made once, it saves a clip's frames the identity's share of the work.
+  Made once per clip, it saves every frame the identity's share of the work.
 
   Args:
     model: FaceModel.
@@ -334,7 +334,7 @@ def motion_vertices(
     float32[T, V, 3], m.
 
   Raises:
-    UserError: the motion is of another basis, or has more coefficients than the model.
+    UserError: the motion is in another basis, or has more coefficients than the model.
   """
   if motion.face_model != model.name:
     raise UserError(

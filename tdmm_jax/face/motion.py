@@ -96,7 +96,7 @@ def validate(motion: FaceMotion, where: str) -> FaceMotion:
 
   Args:
     motion: any arrays.
-    where: named in errors; the file, say.
+    where: what errors call it, such as the file's name.
 
   Returns:
     The motion with float32 arrays.
@@ -220,7 +220,8 @@ def load_npz(path) -> FaceMotion:
   """Reads the project's npz.
 
   Raises:
-    UserError: missing, truncated, of another layout, NaN, mismatched lengths.
+    UserError: the file is missing or truncated, has another layout, NaNs or mismatched
+      lengths.
   """
   return from_arrays(read_arrays(path), os.fspath(path))
 
@@ -244,7 +245,7 @@ def resample(motion: FaceMotion, fps: float = 25.0) -> FaceMotion:
 
 
 def fill_invalid(motion: FaceMotion) -> FaceMotion:
-  """Frames not valid are interpolated from the valid ones beside them.
+  """Interpolates frames that are not valid from their valid neighbours.
 
   Rotations move along SO(3); before the first and after the last valid frame the
   nearest is held. `valid` stays as it is.
@@ -285,7 +286,7 @@ def trim(motion: FaceMotion, start: int, stop: int) -> FaceMotion:
   """Frames start .. stop - 1.
 
   Raises:
-    UserError: the range is empty or leaves the clip.
+    UserError: the range is empty or not inside the clip.
   """
   if not 0 <= start < stop <= motion.num_frames:
     raise UserError(

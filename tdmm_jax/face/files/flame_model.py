@@ -27,9 +27,9 @@ def load_flame(path, num_expression: int = 50, num_shape: int = NUM_SHAPE):
   """Reads a FLAME model file and the files beside it.
 
   Args:
-    path: generic_model.pkl or flame2023.pkl. The basis is told by the file's name,
-      for the contents do not tell it: "2023" in it means flame2023; "2020" or
-      generic_model means flame2020.
+    path: generic_model.pkl or flame2023.pkl. The file's name decides the basis, because
+      the contents do not show it: "2023" in it means flame2023; "2020" or generic_model
+      means flame2020.
     num_expression: coefficients kept, at most 100.
     num_shape: identity coefficients kept, at most 300.
 

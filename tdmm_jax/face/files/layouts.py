@@ -1,4 +1,4 @@
-"""What other trackers and datasets write, converted once: FLAME 2020, axis-angle.
+"""Converts what other trackers and datasets write to FLAME 2020, axis-angle.
 
 | layout | told by | holds |
 |---|---|---|
@@ -87,7 +87,7 @@ def from_codes(content, where, fps=None, head_pose=None) -> FaceMotion:
 
 
 def from_bare(array, where, fps=None, layout=None, head_pose=None) -> FaceMotion:
-  """A bare array [T, width], whose columns its width or `layout` tells.
+  """Reads a bare array [T, width]; its width or `layout` identifies the columns.
 
   Args:
     array: [T, width], or [1, T, width].

@@ -1,7 +1,7 @@
 """Reads a motion in any known layout; each layout's conventions are converted here.
 
-A layout is told by the file's contents: first the container (npz, npy, pickle, text),
-then the keys. Suffixes are never looked at.
+A layout is recognised by the file's contents: first the container (npz, npy, pickle,
+text), then the keys. Suffixes are ignored.
 
 | layout | read as |
 |---|---|
@@ -35,7 +35,8 @@ _SMIRK_WIDTHS = {
   "identity": 300,
   "camera_pose": 3,
 }
-# Keys that give a layout away, what it is, and the mend. The first that fits is named.
+# Keys that identify an unsupported layout, its name, and what to do instead. The first
+# that matches is used.
 _FOREIGN = (
   ({"landmarks_px"}, "2-D landmarks", "fit them first (tdmm fit)"),
   (
@@ -60,7 +61,7 @@ def load_motion(
   Args:
     path: the file.
     fps: frame rate of a layout that does not carry it (SMIRK's); 25 if not given.
-    layout: of a bare array that does not tell; one of `layouts.BARE_LAYOUTS`.
+    layout: of a bare array that does not show its own; one of `layouts.BARE_LAYOUTS`.
     head_pose: 6DRepNet's file, which replaces the head pose of SPECTRE's codes.
     blink_scale: of CAP4D's blink, to 0 open .. 1 closed; without it lids stay open.
 
@@ -68,8 +69,8 @@ def load_motion(
     FaceMotion at 25 fps.
 
   Raises:
-    UserError: missing, damaged, unsafe, not a motion, a layout that is not read (which
-      is named), NaN, or mismatched lengths.
+    UserError: the file is missing, damaged, unsafe or not a motion, its layout is not
+      supported (the message names it), or it has NaNs or mismatched lengths.
   """
   path = os.fspath(path)
   head = _first_bytes(path)

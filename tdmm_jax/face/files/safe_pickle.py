@@ -1,4 +1,4 @@
-"""Reads a stranger's pickle without running anything that is in it.
+"""Reads an untrusted pickle without running anything in it.
 
 FLAME's model files and SMIRK's tracks are pickles. A pickle is a program, so this
 unpickler gives it no class but the inert ones below, which only hold what they are

@@ -1,6 +1,6 @@
 """Fits a face model to its own topology's vertices: a mesh sequence becomes a motion.
 
-What the users of vertex-based systems have. One identity from a few frames spread over
+For users of vertex-based systems. One identity is fitted to a few frames spread over
 the clip, then every frame's coefficients and rotations by damped Gauss-Newton on some
 thousand vertices; the error is measured on all of them.
 
@@ -55,7 +55,7 @@ def fit_vertices(
   identity: bool = True,
   progress: Callable[[int, int], None] | None = None,
 ) -> tuple[FaceMotion, dict[str, float]]:
-  """Finds the motion whose vertices are these.
+  """Finds the motion that has these vertices.
 
   Args:
     face: the model whose topology the vertices have, in its vertex order.

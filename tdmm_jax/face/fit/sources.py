@@ -36,7 +36,7 @@ def fit_source(
   identity: bool = True,
   progress: Callable[[int, int], None] | None = None,
 ) -> tuple[FaceMotion, str]:
-  """Makes a motion from what a user has.
+  """Fits a motion to meshes, ARKit curves, landmarks or a video.
 
   Args:
     sources: a folder of meshes, mesh files in their order, one .npz or .npy of
@@ -52,7 +52,7 @@ def fit_source(
     FaceMotion at 25 fps, and a sentence on how well it fits.
 
   Raises:
-    UserError: nothing that can be fitted, or a file that is broken.
+    UserError: there is nothing to fit, or a file is broken.
   """
   first = pathlib.Path(sources[0])
   suffix = first.suffix.lower()
