@@ -62,6 +62,7 @@ def pack(run_dir, out_dir) -> int:
       if part == locate.EVALUATOR and not (run_dir / part).is_dir():
         continue
       steps[part] = _pack_part(run_dir / part, folder / part)
+    packed.write_checksums(folder, steps)
     _stamp_tokenizer(folder)  # float16 weights are others
     packed.write_checksums(folder, steps)
     total = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())

@@ -9,8 +9,10 @@ import pytest
 import tiny
 
 import tdmm_jax
-from tdmm_jax import pack_release
+from tdmm_jax import files, pack_release
 from tdmm_jax.cli import main
+from tdmm_jax.codec import motion_codec
+from tdmm_jax.errors import UserError
 from tdmm_jax.generate import face as inference
 from tdmm_jax.runs import checkpoints, locate, packed
 
@@ -167,6 +169,33 @@ SCORES = {
   "versions": {},
   "unavailable": {},
 }
+
+
+def test_a_run_with_versions_of_before_is_refused_and_restamped(
+  tiny_run, release, tmp_path
+):
+  """Packed and as trained; the weights stay, and so do their versions."""
+  for source in (release, tiny_run):
+    run = tmp_path / source.name
+    for part in ("tokenizer", "evaluator", "lm"):
+      shutil.copytree(source / part, run / part)
+      path = run / part / checkpoints.CONFIG_FILE
+      stored = checkpoints.read_json(path)
+      new = dict(stored["versions"])
+      own = "evaluator" if part == "evaluator" else "tokenizer"
+      stored["versions"] |= {"head": "a881e5b84f71", own: "0123456789ab"}
+      files.write_json(path, stored)
+    if source == release:
+      packed.write_checksums(run, packed.read_checksums(release)["steps"])
+    with pytest.raises(UserError, match="pack_release --restamp"):
+      motion_codec.load(run / "tokenizer")
+    assert pack_release.restamp(run) == ["tokenizer", "lm", "evaluator"]
+    assert (
+      checkpoints.read_json(run / "lm" / checkpoints.CONFIG_FILE)["versions"] == new
+    )
+    assert motion_codec.load(run / "tokenizer").version == new["tokenizer"]
+    with pytest.raises(UserError, match="which this program does not know"):
+      pack_release.restamp(run)  # there is nothing left to renew
 
 
 def test_the_model_card_says_what_was_packed_and_measured(tiny_run, tmp_path, capsys):

@@ -95,16 +95,22 @@ def test_the_loss_falls_and_everything_is_written(tiny_run):
     assert metric_logging.read_curve(workdir, "valid", measure)[-1][0] == 12
     stored = json.loads((workdir / "config.json").read_text())
     assert stored["config"]["total_steps"] == 12
-    assert {"head", "lexicon", "simulator", "tokenizer"} <= stored["versions"].keys()
+    assert {"head", "lexicon", "simulator"} <= stored["versions"].keys()
     assert "Total" in (workdir / "parameters.txt").read_text()
     steps = {p.name for p in (workdir / checkpoints.FOLDER).iterdir()}
     assert {"6", "12"} <= steps
-  # One id: the language model speaks this tokenizer.
-  ids = [
-    json.loads((tiny_run / name / "config.json").read_text())["versions"]["tokenizer"]
-    for name in ("tokenizer", "lm")
-  ]
-  assert ids[0] == ids[1]
+  # The language model speaks the tokenizer of these weights.
+  stored = json.loads((tiny_run / "lm" / "config.json").read_text())
+  weights = checkpoints.restore_model(tiny_run / "tokenizer")
+  assert stored["versions"]["tokenizer"] == checkpoints.weights_version(weights)
+
+
+def test_a_version_is_of_weights_not_of_a_config():
+  model = {"params": {"w": np.arange(3.0)}, "collections": {}, "step": 1}
+  version = checkpoints.weights_version(model)
+  assert version == checkpoints.weights_version(model | {"step": 2})
+  trained = model | {"params": {"w": np.arange(3.0) + 1e-9}}
+  assert checkpoints.weights_version(trained) != version
 
 
 def test_metrics_of_a_step_written_twice_count_once(tmp_path):
