@@ -123,6 +123,10 @@ def restamp(run_dir) -> list[str]:
     name: checkpoints.read_json(run_dir / name / checkpoints.CONFIG_FILE)
     for name in parts
   }
+  if locate.TOKENIZER not in stored.get(locate.TOKENIZER, {}).get("versions", {}):
+    raise UserError(
+      f"{run_dir}: no tokenizer with versions of before; nothing to renew"
+    )
   spoken = {
     stored[name]["versions"].get("tokenizer")
     for name in parts
