@@ -22,7 +22,15 @@ import sys
 
 import numpy as np
 
-from data_prep import build_motions, build_shards, manifest, prompts, records, simulate
+from data_prep import (
+  build_motions,
+  build_shards,
+  manifest,
+  prompts,
+  records,
+  simulate,
+  written_sentences,
+)
 from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon
@@ -35,17 +43,19 @@ class Corpus:
   Attributes:
     seconds: shortest and longest clip.
     labels_per_family: the most usual labels of each family, so many; None is all.
+    written: share of training clips with a prompt that somebody wrote.
   """
 
   num_clips: int
   seconds: tuple[float, float]
   shard_clips: int
   labels_per_family: int | None = None
+  written: float = 0.15
 
 
 CORPORA = {
   # A demo's model trains for minutes: of 193 labels it would see each 23 times.
-  "demo": Corpus(5_000, (3.2, 4.8), 128, labels_per_family=6),
+  "demo": Corpus(5_000, (3.2, 4.8), 128, labels_per_family=6, written=0.25),
   "small": Corpus(10_000, (4.0, 6.0), 512),
   "full": Corpus(57_600, (4.0, 6.0), 512),
 }
@@ -128,6 +138,7 @@ def build_corpus(
   prompts_path=None,
   labels_per_family: int | None = None,
   labels: str = "balanced",
+  written: float = 0.0,
   run=build_shards.build,
 ) -> dict:
   """Simulates a corpus into a record directory, or goes on with one.
@@ -143,6 +154,7 @@ def build_corpus(
     prompts_path: a prompt manifest to act out instead of the project's own suite.
     labels_per_family: of the project's own suite; see `Corpus`.
     labels: of the project's own suite; see `prompts.train_labels`.
+    written: of the project's own suite; see `prompts.make_suite`.
     run: what carries it out: `build_shards.build`, or Beam's.
 
   Returns:
@@ -159,6 +171,8 @@ def build_corpus(
     request["labels_per_family"] = labels_per_family
   if labels != "balanced":
     request["labels"] = labels
+  if written:
+    request |= {"written": written, "sentences": written_sentences.version()}
   if prompts_path is not None:
     request["suite"] = records.file_digest(prompts_path)
   request["versions"] = versions(basis)
@@ -166,7 +180,12 @@ def build_corpus(
   def make_rows():
     if prompts_path is None:
       plans = prompts.make_suite(
-        num_clips, seed, seconds, labels_per_family=labels_per_family, labels=labels
+        num_clips,
+        seed,
+        seconds,
+        labels_per_family=labels_per_family,
+        labels=labels,
+        written=written,
       )
     else:
       plans = [plan_of_row(row, seed, seconds) for row in manifest.read(prompts_path)]
@@ -227,6 +246,13 @@ def _parser() -> argparse.ArgumentParser:
     help="how often each label occurs in train and valid: all alike, as in video from "
     "the web (37, mostly neutral), as in laboratory corpora (8); test is balanced",
   )
+  add(
+    "--written",
+    type=float,
+    metavar="SHARE",
+    help="share of the training clips whose prompt is a sentence that somebody wrote "
+    "(demo 0.25, others 0.15; 0 with other --labels than balanced)",
+  )
   add("--num", type=int, help="clips, instead of the corpus' own number")
   add("--seed", type=int, default=0, help="same seed, same records")
   add("--prompts", help="a prompt manifest (JSON lines) instead of the own suite")
@@ -260,6 +286,8 @@ def _build(args, beam_options: list[str]) -> dict:
     run = build_beam.runner(beam_options)
   if args.labels != "balanced" and (args.prompts or args.motions):
     raise UserError("--labels: of the own suite only; leave it out with a manifest")
+  if args.written and (args.prompts or args.motions):
+    raise UserError("--written: of the own suite only; leave it out with a manifest")
   if args.motions:
     manifest_path = args.prompts or os.path.join(args.motions, "clips.jsonl")
     if args.prompts is None and not os.path.exists(manifest_path):
@@ -277,8 +305,11 @@ def _build(args, beam_options: list[str]) -> dict:
       run=run,
     )
   num_clips = corpus.num_clips if args.num is None else args.num
+  written = args.written
+  if written is None:
+    written = corpus.written if args.labels == "balanced" else 0.0
   if args.prompts is not None:
-    num_clips = len(manifest.read(args.prompts))
+    num_clips, written = len(manifest.read(args.prompts)), 0.0
   return build_corpus(
     args.out,
     num_clips,
@@ -289,6 +320,7 @@ def _build(args, beam_options: list[str]) -> dict:
     prompts_path=args.prompts,
     labels_per_family=corpus.labels_per_family,
     labels=args.labels,
+    written=written,
     run=run,
   )
 

@@ -4,7 +4,8 @@
 
 One JSON line a clip: clip_id, split, prompt, captions, attributes, duration_s, seed.
 Every label occurs equally often in each split (counts differ by one at most) unless
-another distribution is asked for, for comparison; the same
+another distribution is asked for, for comparison. Some training clips can have
+prompts that people wrote instead (`written_sentences`). The same
 seed gives the same lines; clip N does not depend on how many clips are asked for,
 except through its label. Splits are 90/5/5 by hash of clip_id.
 """
@@ -18,7 +19,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_prep import manifest, paraphrase, placing, recipes, sentences
+from data_prep import (
+  manifest,
+  paraphrase,
+  placing,
+  recipes,
+  sentences,
+  written_sentences,
+)
 from tdmm_jax import errors
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon
@@ -400,6 +408,7 @@ def make_suite(
   num_captions: int = NUM_CAPTIONS,
   labels_per_family: int | None = None,
   labels: str = "balanced",
+  written: float = 0.0,
 ) -> list[ClipPlan]:
   """Plans `num_clips` clips with durations (whole frames of 25 fps) in `seconds`.
 
@@ -407,11 +416,15 @@ def make_suite(
     labels_per_family: see `suite_labels`.
     labels: the distribution of the labels in train and valid, see `train_labels`; the
       test split is balanced, and the same whatever the others are.
+    written: share of the training clips whose prompt is one of `written_sentences`;
+      their captions are the suite's.
 
   Raises:
-    UserError: if no clip is asked for, or the durations make no sense.
+    UserError: if no clip is asked for, or the durations or the share make no sense.
   """
   check_request(num_clips, seconds)
+  if not 0 <= written <= 1:
+    raise UserError(f"written {written:g}: no share of clips; give 0 (none) to 1")
   ids = [f"sim_{seed}_{i:06d}" for i in range(num_clips)]
   splits = [split_of(clip_id) for clip_id in ids]
   names = dict.fromkeys(SPLITS, train_labels(labels, labels_per_family))
@@ -424,17 +437,22 @@ def make_suite(
     s: iter(_labels_of_split(names[s], s, splits.count(s), seed)) for s in SPLITS
   }
   low, high = round(seconds[0] * 25), round(seconds[1] * 25)
+  free_rows = written_sentences.draws(seed)
   plans = []
   for i, (clip_id, split) in enumerate(zip(ids, splits)):
     clip_seed = (seed, SPLITS.index(split), 2, i)
     rng = np.random.default_rng(clip_seed)
     duration_s = int(rng.integers(low, high + 1)) / 25
-    attributes = sample_attributes(
-      next(next_label[split]), duration_s, rng, names[split]
-    )
+    free = None
+    if split == "train" and np.random.default_rng((*clip_seed, 1)).random() < written:
+      free = next(free_rows)
+      attributes = written_sentences.attributes(free, duration_s, rng)
+    else:
+      label = next(next_label[split])
+      attributes = sample_attributes(label, duration_s, rng, names[split])
     subjects = paraphrase.subjects_of(rng)
     texts = paraphrase.captions(attributes, split, num_captions, rng, subjects)
-    prompt = texts[0]
+    prompt = free["text"] if free else texts[0]
     while prompt in texts:
       prompt = paraphrase.prompt_of(attributes, split, rng, subjects)
     plans.append(
@@ -468,13 +486,21 @@ def _parser() -> argparse.ArgumentParser:
     metavar=("MIN", "MAX"),
     help="range of clip durations (default: 4 6)",
   )
+  parser.add_argument(
+    "--written",
+    type=float,
+    default=0.0,
+    metavar="SHARE",
+    help="share of the training clips with a written sentence for a prompt (0)",
+  )
   return parser
 
 
 @errors.entry_point("data_prep.prompts")
 def main(argv=None) -> None:
   args = _parser().parse_args(argv)
-  plans = make_suite(args.num, args.seed, tuple(args.seconds))
+  seconds = tuple(args.seconds)
+  plans = make_suite(args.num, args.seed, seconds, written=args.written)
   manifest.write(args.out, map(dataclasses.asdict, plans))
   print(f"{args.out}: {len(plans)} prompts")
 

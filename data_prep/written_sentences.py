@@ -30,7 +30,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data_prep import placing
 from tdmm_jax.language import lexicon
+from tdmm_jax.language.acts import KINDS, STILL, Act
 
 SPLITS = ("train", "held_out")
 VOICES = {
@@ -124,24 +126,33 @@ def attributes(row: dict, duration_s: float, rng: np.random.Generator) -> dict:
   """What the sentence asks for, as a record's attributes, over `duration_s` seconds.
 
   A second emotion takes over about halfway through; what the sentence does not mention
-  has its default. Acts that nobody can act out yet are left out.
+  has its default. Acts that nobody can act out yet (a tongue put out) are left out.
   """
-  first = (row["emotion"], row["intensity"])
-  spans = [(*first, 0.0, duration_s)]
-  if "then" in row:
+  emotions = [_felt(row, 0.0, duration_s)]
+  if second := row.get("then"):
     middle = duration_s * rng.uniform(0.45, 0.6)
-    second = (row["then"]["emotion"], row["then"]["intensity"])
-    spans = [(*first, 0.0, middle), (*second, middle, duration_s)]
-  elif "with" in row:
-    spans.append((row["with"]["emotion"], row["with"]["intensity"], 0.0, duration_s))
-  acts = [act["name"] for act in row.get("acts", ())]
-  return lexicon.make_attributes(
-    spans,
-    micro_actions=[name for name in acts if name in lexicon.MICRO_ACTIONS],
-    head_motion=[name for name in acts if name in lexicon.HEAD_MOTIONS],
-    speaking=row.get("speaking", "silent"),
-    manner=row.get("manner", lexicon.PLAIN),
+    emotions = [
+      emotions[0].replace(end_s=middle),
+      _felt(second, middle, duration_s).replace(when="then"),
+    ]
+  elif second := row.get("with"):
+    emotions.append(_felt(second, 0.0, duration_s))
+  acts = [
+    Act(**act, end_s=duration_s)
+    for act in row.get("acts", ())
+    if act["name"] in (*KINDS, STILL)
+  ]
+  asked = lexicon.attributes_of(
+    [*emotions, *acts],
+    duration_s,
+    row.get("speaking", "silent"),
+    row.get("manner", lexicon.PLAIN),
   )
+  return placing.placed(asked, duration_s, rng)
+
+
+def _felt(row: dict, start_s: float, end_s: float) -> Act:
+  return Act(row["emotion"], True, start_s, end_s, row["intensity"])
 
 
 def words(text: str) -> list[str]:

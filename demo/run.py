@@ -211,6 +211,7 @@ def demo(args) -> None:
       record_dir,
       args.clips,
       labels_per_family=build.CORPORA["demo"].labels_per_family,
+      written=build.CORPORA["demo"].written,
     )
   with stages.stage("tokenizer", "Training the geometry tokenizer"):
     config = tokenizer_demo.get_config()

@@ -18,6 +18,7 @@ class Config(tfds.core.BuilderConfig):
   num_clips: int | None = None
   seconds: tuple[float, float] = (4.0, 6.0)
   labels_per_family: int | None = None
+  written: float = 0.0
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
@@ -33,6 +34,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         num_clips=corpus.num_clips,
         seconds=corpus.seconds,
         labels_per_family=corpus.labels_per_family,
+        written=corpus.written,
       )
       for name, corpus in build.CORPORA.items()
     ),
@@ -58,6 +60,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         self.SEED,
         config.seconds,
         labels_per_family=config.labels_per_family,
+        written=config.written,
       )
     by_split = {
       split: [plan for plan in plans if plan.split == split] for split in prompts.SPLITS

@@ -22,6 +22,7 @@ from data_prep import (
   prompts,
   records,
   simulate,
+  written_sentences,
 )
 from tdmm_jax.data import records as reading
 from tdmm_jax.errors import UserError
@@ -306,6 +307,27 @@ def test_labels_of_another_distribution_are_another_request(corpus, tmp_path, ca
   args = ["--prompts", "p.jsonl", "--labels", "lab", "--out", str(tmp_path / "r")]
   assert build.main(args) == 2
   assert "--labels: of the own suite only" in capsys.readouterr().err
+
+
+def test_a_corpus_has_its_share_of_written_prompts(corpus, tmp_path, capsys):
+  with pytest.raises(UserError, match=r"built with written None, not 0\.5"):
+    make(corpus[0], written=0.5)
+  args = ["--num", "40", "--workers", "1", "--corpus", "demo", "--out"]
+  assert build.main([*args, str(tmp_path / "usual")]) == 0
+  request = json.loads((tmp_path / "usual" / "build.json").read_text())["request"]
+  assert request["written"] == build.CORPORA["demo"].written == 0.25
+  known = {row["text"] for row in written_sentences.load("train")}
+  of_people = [r for r in read(tmp_path / "usual").values() if said_by(r) in known]
+  assert 3 <= len(of_people) <= 17 and {r["split"] for r in of_people} == {"train"}
+  args += [str(tmp_path / "r"), "--written"]
+  assert build.main([*args, "1.5"]) == 2
+  assert "written 1.5: no share of clips; give 0 (none) to 1" in capsys.readouterr().err
+  assert build.main([*args, "0.5", "--prompts", "p.jsonl"]) == 2
+  assert "--written: of the own suite only" in capsys.readouterr().err
+
+
+def said_by(row) -> str:
+  return row["prompt"].decode()
 
 
 def test_strange_directories_are_refused(tmp_path):

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from data_prep import paraphrase, prompts, sentences
+from data_prep import paraphrase, prompts, sentences, written_sentences
 from tdmm_jax.language import acts, lexicon
 
 NUM = 1_500
@@ -241,3 +241,42 @@ def test_labels_as_the_web_has_them_and_as_a_laboratory_has_them():
     test = [p for p in plans if p.split == "test"]
     assert test == [p for p in balanced if p.split == "test"]
   assert web == prompts.make_suite(2_000, 0, labels="web")
+
+
+def test_some_training_prompts_are_sentences_that_people_wrote():
+  rows = {row["text"]: row for row in written_sentences.load()}
+  suite = prompts.make_suite(1_000, seed=0, written=0.25)
+  free = [plan for plan in suite if plan.prompt in rows]
+  assert {plan.split for plan in free} == {"train"}
+  assert 0.2 < len(free) / sum(plan.split == "train" for plan in suite) < 0.3
+  families = collections.Counter()
+  for plan in free:
+    row = rows[plan.prompt]
+    assert not written_sentences.held_out(row["situation"])
+    first = plan.attributes["segments"][0]
+    assert (first["emotion"], first["intensity"]) == (row["emotion"], row["intensity"])
+    assert all(paraphrase.same_attributes(c, plan.attributes) for c in plan.captions)
+    families[written_sentences.family(row)] += 1
+  assert len(families) == 17
+  assert max(families.values()) - min(families.values()) <= 1
+  # Nothing is measured on them here, and no other suite changes.
+  plain = prompts.make_suite(1_000, seed=0)
+  assert not any(plan.prompt in rows for plan in plain)
+  for one, other in zip(suite, plain, strict=True):
+    assert one == other or one.split == "train"
+
+
+def test_a_written_sentence_asks_for_all_that_it_says():
+  rows = {row["text"]: row for row in written_sentences.load()}
+  ask = lambda text: written_sentences.attributes(
+    rows[text], 4.0, np.random.default_rng(0)
+  )
+  both, order = ask("She laughs nervously."), ask("Her smile fades.")
+  assert [s["emotion"] for s in both["segments"]] == ["laughing", "nervous"]
+  assert lexicon.structure(both) == "both" and lexicon.structure(order) == "then"
+  assert [s["emotion"] for s in order["segments"]] == ["smiling", "sad"]
+  nods = acts.acts_of(ask("A woman smiles broadly, then nods twice."))
+  assert [(a.name, a.count) for a in nods if not a.emotion] == [("nod", 2)]
+  wink = acts.acts_of(ask("smiles and winks her left eye"))
+  assert [(a.name, a.side) for a in wink if not a.emotion] == [("wink", "left")]
+  assert ask('"Get out of my house!" she screamed.')["manner"] == "loud"
