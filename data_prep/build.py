@@ -1,4 +1,4 @@
-"""Builds record directories (TFDS, array_record): the way in for every corpus.
+"""Builds record directories (TFDS, array_record) of any corpus.
 
 The embedded default corpus, simulated; a prompt manifest of your own, simulated; or
 motions that were tracked in videos or imported (open3dfacevid):
@@ -7,9 +7,9 @@ motions that were tracked in videos or imported (open3dfacevid):
   python -m data_prep.build --prompts prompts.jsonl --out records
   python -m data_prep.build --motions kept --out records
 
-The unit of work is a shard: it is written under a temporary name, renamed, and skipped
-when it is there already and agrees with its checksum, so an interrupted build goes on
-where it stopped. The TFDS metadata comes last; read the directory with
+The unit of work is a shard: it is written under a temporary name and renamed. One that
+exists and agrees with its checksum is skipped, so an interrupted build continues where
+it stopped. The TFDS metadata comes last; read the directory with
 `tfds.builder_from_directory(DIR).as_data_source("train")`.
 """
 
@@ -104,7 +104,7 @@ class SimulatedClips:
 
 
 def plan_of_row(row: dict, seed: int, seconds: tuple[float, float]) -> prompts.ClipPlan:
-  """What to simulate for a manifest's row; what it lacks follows from its clip_id.
+  """What to simulate for a manifest's row; missing values are derived from its clip_id.
 
   Raises:
     UserError: names the clip whose split or duration makes no sense.
@@ -141,7 +141,7 @@ def build_corpus(
   written: float = 0.0,
   run=build_shards.build,
 ) -> dict:
-  """Simulates a corpus into a record directory, or goes on with one.
+  """Simulates a corpus into a record directory, or continues an interrupted build.
 
   Args:
     out_dir: the directory; new, empty, or of the very same request.
@@ -231,7 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     epilog=(
       "examples: python -m data_prep.build --corpus demo --out runs/demo/records; "
       "python -m data_prep.build --prompts prompts.jsonl --motions tracked --out "
-      "records. Interrupted, the same command goes on. With --beam, what this help "
+      "records. Interrupted, the same command continues. With --beam, what this help "
       "does not list goes to Apache Beam: --runner=DataflowRunner --project=P ..."
     ),
   )

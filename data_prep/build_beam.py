@@ -7,8 +7,8 @@
 to the directory; the pipeline maps `build_shards.write_shard` over the plan's files;
 the launcher writes the metadata last. A worker makes a shard on its own disk and copies
 it to the directory under a temporary name. All files of the directory go through Beam's
-FileSystems, so that it may lie on gs://, s3://, hdfs:// or a mounted disk. TFDS' own
-Beam writer is not used: it does not resume, and its memory grows with the corpus.
+FileSystems, so it may be on gs://, s3://, hdfs:// or a mounted disk. TFDS' own Beam
+writer is not used: it does not resume, and its memory grows with the corpus.
 """
 
 import contextlib
@@ -165,7 +165,7 @@ def build(
   Raises:
     UserError: the directory holds something else.
     Exception: whatever failed in a worker, as its runner reports it; the shards that
-      are finished stay, and the same command goes on.
+      are finished stay, and the same command continues.
   """
   del num_workers, progress
   started = time.monotonic()

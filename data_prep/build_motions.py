@@ -5,9 +5,9 @@ Every row of a prompt manifest is paired with a motion file of a folder: the row
 `data_prep.quality` is such a folder, with its manifest in clips.jsonl; so is one of any
 layout that `tdmm_jax.face.files.read` reads. Rows may carry `attributes`, `captions`,
 `split`, `generator`, `tracker`, `quality` (0..1), and `import`, what the motion's file
-does not say of itself (see `import_options`); what they lack is parsed from the prompt
-or taken from the command line. All clips are looked at before the first shard is
-written, so that a broken one is known at once.
+does not contain (see `import_options`); what they lack is parsed from the prompt or
+taken from the command line. All clips are checked before the first shard is written, so
+that a broken one is reported at once.
 """
 
 import collections
@@ -100,7 +100,7 @@ def import_options(row: dict, folder: pathlib.Path) -> dict:
   beside SPECTRE's codes.
 
   Raises:
-    UserError: names what nobody reads.
+    UserError: names an unknown key or a bad value.
   """
   options = row.get("import", {})
   if not isinstance(options, dict) or not set(options) <= set(_IMPORT_OPTIONS):
@@ -216,7 +216,7 @@ def build_motions(
   shard_clips: int = 512,
   run=build_shards.build,
 ) -> dict:
-  """Writes tracked motions and their prompts as records, or goes on with them.
+  """Writes tracked motions and their prompts as records, or continues such a build.
 
   Args:
     out_dir: the record directory; new, empty, or of the very same request.
@@ -246,7 +246,7 @@ def build_motions(
     first = dropped[0]
     raise UserError(
       f"{prompts_path}: {len(dropped)} of {len(rows)} clips cannot be used; the first "
-      f"is '{first['clip_id']}': {first['reason']}; mend them"
+      f"is '{first['clip_id']}': {first['reason']}; fix them"
       + (", or leave them out with --keep_going" if plan else "")
     )
   versions = {"head": head_version(form[0], face_model), "simulator": "none"}

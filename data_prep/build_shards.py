@@ -1,4 +1,4 @@
-"""The unit of work of every build: one shard, planned, written once, and verified.
+"""The unit of work of every build: one shard, planned, written once, verified.
 
 A record directory under construction holds
 
@@ -50,7 +50,7 @@ class Shard:
 
 
 def finished(shard: Shard) -> dict | None:
-  """The shard's sums if its file is there and is what they say."""
+  """The shard's sums if its file exists and agrees with them."""
   try:
     with open(shard.path + SUMS_SUFFIX, encoding="utf-8") as file:
       sums = json.load(file)
@@ -287,7 +287,7 @@ def build(
 
   Raises:
     UserError: other records are there, another build is, a clip is broken.
-    OSError: the disk is full, say. What is finished stays.
+    OSError: the disk is full, for example. Finished shards stay.
   """
   with locked(out_dir):
     held = check_request(out_dir, request)
@@ -310,7 +310,7 @@ def build(
 
 
 def run(shards: list[Shard], maker, num_workers: int, progress: bool) -> list[dict]:
-  """Writes the shards on so many processes; their sums, in order."""
+  """Writes the shards on this many processes; returns their sums, in order."""
   total = sum(shard.clips for shard in shards)
   bar = tqdm.tqdm(total=total, unit="clip", desc="records", disable=not progress)
   with bar:
@@ -338,7 +338,7 @@ def run(shards: list[Shard], maker, num_workers: int, progress: bool) -> list[di
       for worker in set(multiprocessing.active_children()) - others:
         worker.terminate()
       raise UserError(
-        "a worker process was killed (for want of memory?); the same command goes on"
+        "a worker process was killed (out of memory?); the same command continues"
       ) from error
     finally:
       executor.shutdown(cancel_futures=True)

@@ -62,7 +62,7 @@ def recipe_vector(text: str) -> np.ndarray:
   """float32[C]: the channels of a recipe such as "6=.6 12L=.8 jaw=.1".
 
   Raises:
-    KeyError: names what no channel is called.
+    KeyError: names the unknown channel.
   """
   vector = np.zeros(len(CHANNELS), np.float32)
   for part in text.split():
@@ -83,7 +83,7 @@ def _channels(name: str) -> tuple[str, ...]:
 
 
 def _evened(vector_C: np.ndarray) -> np.ndarray:
-  """Brings the size of a recipe nearer to that of the others.
+  """Brings the size of a recipe closer to that of the others.
 
   Full intensity of a quiet feeling moves the face little, and then nobody could tell
   its intensities apart; most of the difference (of logarithms) is taken away.

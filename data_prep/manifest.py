@@ -32,7 +32,7 @@ def _row(line: str, where: str, seen: set) -> dict:
   try:
     row = json.loads(line)
   except ValueError as error:
-    raise UserError(f"{where}: not JSON ({error}); mend or remove the line") from error
+    raise UserError(f"{where}: not JSON ({error}); fix or remove the line") from error
   if not isinstance(row, dict) or not all(
     isinstance(row.get(key), str) for key in ("clip_id", "prompt")
   ):

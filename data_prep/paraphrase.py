@@ -1,7 +1,7 @@
 """Captions from attributes, offline: sentence patterns filled with the lexicon's words.
 
-A caption says everything that is not default (a still head, silence, no micro-action),
-and of an emotion always how strong it is; it says nothing that is not so, and
+A caption names everything that is not the default (a still head, silence, no
+micro-action) and the strength of every emotion, and nothing that is not there;
 `lexicon.parse` reads the attributes back. Actions come in one order, and of several
 words for a thing the first is the usual one and counts alike for all values: a model
 that writes the likeliest word then has no reason to prefer one value or silence.
@@ -349,7 +349,7 @@ def thinned(attributes: dict, rng) -> dict:
 
 
 def framed(caption: str, split: str, rng) -> str:
-  """The caption as a prompt: a quarter of them say something of the picture, too."""
+  """The caption as a prompt: a quarter of them also mention the picture."""
   draw = rng.random()
   if draw < 0.1 and caption.startswith(("A ", "An ", "The ", "He ", "She ")):
     return _pick(rng, OPENINGS[split]) + caption[0].lower() + caption[1:]
@@ -357,7 +357,7 @@ def framed(caption: str, split: str, rng) -> str:
 
 
 def same_attributes(text: str, attributes: dict) -> bool:
-  """Whether the text, parsed, says just these attributes (times left aside)."""
+  """Whether the text, parsed, has exactly these attributes (except for times)."""
   return lexicon.comparable(lexicon.parse(text, _ROOM_S)) == lexicon.comparable(
     attributes
   )

@@ -5,9 +5,9 @@
 Any OpenAI-compatible endpoint will do (`--base_url`, or OPENAI_BASE_URL; a local
 server often wants no key). Every answer is kept in a cache on disk, so that an
 interrupted run, or one with more prompts, asks only for what is new. A text that the
-lexicon reads differently from the row's attributes is thrown away: the row's own
-prompt and captions stay. What the endpoint fails to give is counted, and the offline
-grammar of `data_prep.paraphrase` fills the row.
+lexicon reads differently from the row's attributes is discarded, and the row keeps its
+own prompt and captions. Failures of the endpoint are counted, and the offline grammar
+of `data_prep.paraphrase` fills the row.
 """
 
 import argparse
@@ -137,7 +137,7 @@ def read_answer(content) -> list[str]:
 
 
 def apply(row: dict, texts: list[str], count: int) -> tuple[dict, int]:
-  """The row with the texts that are true; and how many were not.
+  """The row with the texts that are true, and the number of those that are not.
 
   The first true text becomes the prompt (the old one is kept as `original_prompt`),
   the others its captions; the row's own captions fill up to `count`.

@@ -9,7 +9,7 @@ TRACKS is what `python -m data_prep.track` wrote. Written to the output:
   dropped.jsonl           the others, each with its reasons
   quality.json            counts by reason, jitter before and after smoothing
 
-A clip may have several reasons; it is counted under the first. See `REASONS`.
+A clip may have several reasons and is counted under the first. See `REASONS`.
 """
 
 import argparse
@@ -51,7 +51,7 @@ REASONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-  """What a clip must keep to; each is an option of the command."""
+  """The limits of a clip; each is an option of the command."""
 
   second_face_share: float = 0.25  # of the frames in which faces were counted
   valid_share: float = 0.9
@@ -332,7 +332,7 @@ def _write(out_dir, kept, dropped, report) -> None:
 
 
 def _unlink(path) -> None:
-  """Of an earlier run with other limits."""
+  """Removes what an earlier run with other limits left."""
   path.unlink(missing_ok=True)
 
 

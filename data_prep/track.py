@@ -12,7 +12,7 @@ VIDEO_DIR holds `<clip_id>.mp4` (or what a row's `video` names). Written to the 
   tracks.jsonl              a row for every clip: its prompt, status, reason, measures
   summary.json              the counts
 
-The unit of work is a clip; a finished one is skipped, so an interrupted run goes on
+The unit of work is a clip; a finished one is skipped, so an interrupted run continues
 where it stopped, and a failed one is tried again. No clip is lost without a reason.
 """
 
@@ -298,7 +298,7 @@ def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.track",
     description="Track the faces in videos: landmarks, then a fitted FLAME motion.",
-    epilog="interrupted, the same command goes on where it stopped",
+    epilog="interrupted, the same command continues where it stopped",
   )
   parser.add_argument("videos", metavar="VIDEO_DIR", help="folder of videos, or one")
   parser.add_argument("--prompts", metavar="FILE", help="manifest: JSON lines")

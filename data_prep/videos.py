@@ -211,7 +211,7 @@ def read_config(path, generator: str) -> dict[str, Any]:
   try:
     config = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
   except (OSError, ValueError) as error:
-    raise UserError(f"{path}: cannot be read ({error}); mend it") from error
+    raise UserError(f"{path}: cannot be read ({error}); fix it") from error
   if generator not in config:
     known = ", ".join(sorted(config))
     raise UserError(f"--generator {generator}: not in {path}; it has {known}")

@@ -1,4 +1,4 @@
-r"""Compiles a config's step for a TPU slice, without the slice, and says what it costs.
+r"""Compiles a config's step for a TPU slice, without the slice, and prints its cost.
 
   make compiler
   python -m launch.compile_check --config configs/lm_xl.py --topology v5e:16x16
@@ -19,7 +19,7 @@ _REPO = pathlib.Path(__file__).resolve().parents[1]
 
 
 def _prepare_environment() -> None:
-  """Before JAX is imported: the compiler is used, no TPU is looked for."""
+  """Call before JAX is imported: uses the compiler, looks for no TPU."""
   library = _REPO / ".libtpu" / "libtpu" / "libtpu.so"
   if library.exists():
     os.environ.setdefault("TPU_LIBRARY_PATH", str(library))
@@ -167,7 +167,7 @@ def _memory(compiled, chip: chips.Chip) -> dict:
 
 
 def _moved(report, chip, mesh, collectives) -> dict:
-  """Runs and bytes of each kind of collective, and the time they take in turn."""
+  """Runs and bytes of each kind of collective, and their time one after another."""
   table: dict[str, dict] = {}
   seconds = 0.0
   coords = [tuple(device.coords) for device in mesh.devices.flat]

@@ -1,4 +1,4 @@
-"""What each TPU chip has, as published; and the time a step cannot beat on it.
+"""Each TPU chip's published figures, and the time that a step cannot beat on it.
 
 Sources, read November 2026: cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e ("key chip
 specifications"). Interconnect figures there are bits per second one way, summed over a

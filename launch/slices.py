@@ -1,4 +1,4 @@
-"""One TPU slice as gcloud command lines, and running them. No flags here."""
+"""One TPU slice as gcloud command lines, and how to run them. No flags here."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ _RUNTIMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-  """Where a slice is, or shall be."""
+  """Where a slice is, or will be."""
 
   name: str
   zone: str
@@ -110,7 +110,7 @@ class Slice:
 
 @dataclasses.dataclass(frozen=True)
 class Worker:
-  """What one worker says of itself."""
+  """What one worker reports about itself."""
 
   host: str
   state: str  # "running", "ended" or "idle"

@@ -8,10 +8,10 @@
 
 The config file has `sweep()`, a list of {config key: value}, beside `get_config()`,
 and `SCORE` ("valid/loss") and `GOAL` ("min" or "max"). Trials run on local processes,
-or one to a TPU slice (--slices). Interrupt it at any time: the same command skips what
-is done and goes on with what is not. A failed trial is recorded, with its last words,
-and the others go on; --retry_failed tries it again. OUT/leaderboard.md and .csv are
-always up to date. What follows `--` is added to every trial's training flags.
+or one to a TPU slice (--slices). Interrupt it at any time: the same command continues
+with what is not done. A failed trial is recorded with its last lines of output, and the
+others continue; --retry_failed tries it again. OUT/leaderboard.md and .csv are always
+up to date. What follows `--` is added to every trial's training flags.
 """
 
 import argparse

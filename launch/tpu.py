@@ -26,7 +26,7 @@ from tdmm_jax.errors import UserError
 
 # States in which a slice will not come back by itself.
 _LOST = ("PREEMPTED", "TERMINATED", "STOPPED", "FAILED", "SUSPENDED")
-# Exit codes after which the same command goes on; 137 and 143: killed with the machine.
+# Exit codes after which the same command resumes; 137 and 143: killed with the machine.
 _RESUME = (EXIT_PREEMPTED, EXIT_PEER_LOST, 137, 143)
 
 
@@ -138,7 +138,7 @@ def watch(gcloud, tpu: slices.Slice, args, flags: list[str]) -> int:
   """Keeps the slice and its training alive until training has ended.
 
   Returns:
-    the exit code of training: 0, or that of an error which starting again won't mend.
+    the exit code of training: 0, or that of an error that a restart would not fix.
   """
   ready = False  # whether this slice has been set up by us
   while True:
@@ -182,7 +182,7 @@ def _attend(gcloud, tpu, args, flags, ready: bool) -> tuple[int | None, bool]:
     if hopeless:
       gcloud.run(tpu.logs("0", 30, follow=False))
       return min(hopeless), True
-    say(tpu, f"training stopped (exit codes {sorted(codes)}): going on")
+    say(tpu, f"training stopped (exit codes {sorted(codes)}): resuming")
     start(gcloud, tpu, args, flags)
   except UserError as error:  # preempted in the middle: the next look will tell
     say(tpu, str(error))

@@ -97,8 +97,8 @@ def _notice_a_dead_coordinator() -> None:
 
 def _end(why: str) -> None:
   print(
-    f"train: error: process {jax.process_index()} ends, for it cannot go on alone: "
-    f"{why}; start all processes again, they go on from the last checkpoint",
+    f"train: error: process {jax.process_index()} ends, it cannot continue alone: "
+    f"{why}; start all processes again, they resume from the last checkpoint",
     file=sys.stderr,
     flush=True,
   )

@@ -90,7 +90,7 @@ def can_share_rows(num_rows: int, params) -> bool:
 def share_rows(fn, whole: Sequence[Any], rows: Sequence[jax.Array]):
   """`fn(*whole, *rows)`, each device of this process with its share of the rows.
 
-  The devices do not hear of each other, so loops may end when each likes.
+  The devices do not communicate, so each may leave a loop when it is done.
 
   Args:
     whole: trees of arrays that every device is given.
@@ -122,9 +122,10 @@ def _mesh_of_rows() -> Mesh:
 def gathered(kernel: jax.Array, *names: str) -> jax.Array:
   """A kernel as a matrix product takes it: whole along fsdp, split along tensor.
 
-  Kernels rest in shards and are gathered just before use, in the layers' dtype. Said
-  here, because left to itself the TPU compiler cuts each product into a ring of small
-  ones. The gradient goes back to where the kernel rests: each device sums its shard.
+  Kernels are stored in shards and gathered just before use, in the layers' dtype. This
+  is done by hand because the TPU compiler, left to itself, cuts each product into a
+  ring of small ones. The gradient goes back to where the kernel rests: each device sums
+  its shard.
   """
   if _outside_mesh():
     return kernel

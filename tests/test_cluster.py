@@ -101,7 +101,7 @@ def test_a_dead_or_stopped_process_ends_the_others_within_a_minute(
   finally:
     run.end()
   log = (tmp_path / "log.txt").read_text()
-  assert f"process {1 - victim} ends, for it cannot go on alone" in log
+  assert f"process {1 - victim} ends, it cannot continue alone" in log
   assert f"process {victim}" in log and "start all processes again" in log
 
 

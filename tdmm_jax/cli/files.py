@@ -45,20 +45,18 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   render.add_argument("--size", type=int, default=512, help="pixels (default: 512)")
   render.add_argument("--caption", default="", help="text under the picture")
   render.add_argument(
-    "--label", action="append", default=[], help="over a motion; once for each"
+    "--label", action="append", default=[], help="label above a motion; repeat for each"
   )
   render.add_argument("--video", metavar="FILE", help="a real video, shown first")
-  render.add_argument(
-    "--audio", metavar="FILE", help="lay the sound of a wav or mp4 under"
-  )
-  render.add_argument("--wireframe", action="store_true", help="with the mesh's edges")
+  render.add_argument("--audio", metavar="FILE", help="add the sound of a wav or mp4")
+  render.add_argument("--wireframe", action="store_true", help="draw the mesh's edges")
   render.add_argument(
     "--error",
     action="store_true",
-    help="paint the others by their distance to the first motion, with a bar in mm",
+    help="colour the others by their distance to the first motion, with a bar in mm",
   )
   render.add_argument(
-    "--error_max", type=float, metavar="MM", help="where the bar ends"
+    "--error_max", type=float, metavar="MM", help="the end of the bar"
   )
   render.add_argument(
     "--frames", type=int, default=8, help="pictures in a row of a sheet (default: 8)"
@@ -77,9 +75,9 @@ def add_commands(add, add_json, add_face_model, say) -> None:
     help="any known layout",
   )
   export.add_argument(
-    "-o", "--output", metavar="FILE", help="its suffix says the format; see --list"
+    "-o", "--output", metavar="FILE", help="its suffix chooses the format; see --list"
   )
-  export.add_argument("--list", action="store_true", help="show the formats and stop")
+  export.add_argument("--list", action="store_true", help="list the formats and exit")
   export.add_argument(
     "--light",
     action="store_true",
@@ -94,7 +92,7 @@ def add_commands(add, add_json, add_face_model, say) -> None:
     "--mean_head", action="store_true", help="without the motion's own identity"
   )
   export.add_argument(
-    "--fps", type=float, help="of a file that does not say it (default: 25)"
+    "--fps", type=float, help="of a file without a rate (default: 25)"
   )
   add_face_model(export)
   add_json(export)

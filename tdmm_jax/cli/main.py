@@ -260,7 +260,7 @@ def _parser() -> argparse.ArgumentParser:
   generate.add_argument(
     "--prompts",
     metavar="FILE",
-    help="JSON lines of clip_id, prompt[, seconds]; goes on where it was interrupted",
+    help="JSON lines of clip_id, prompt[, seconds]; continues an interrupted job",
   )
   generate.add_argument(
     "--seconds", type=float, default=4.0, help="length, up to 600 (default: 4)"
@@ -308,7 +308,7 @@ def _parser() -> argparse.ArgumentParser:
     "--question", help='ask about it instead, e.g. "Does the head move?"'
   )
   describe.add_argument(
-    "--beams", type=int, default=1, help="beam search over so many (default: 1, greedy)"
+    "--beams", type=int, default=1, help="beams of a beam search (default: 1, greedy)"
   )
   add_run(describe)
   add_json(describe)

@@ -41,7 +41,7 @@ def add_commands(add, add_run, add_json, say) -> None:
   )
   codebook.add_argument("--split", choices=("train", "valid", "test"), default="valid")
   codebook.add_argument(
-    "--max_codes", type=int, default=2000, help="show so many at most (default: 2000)"
+    "--max_codes", type=int, default=2000, help="show at most this many (default: 2000)"
   )
   for command in (encode, decode, codebook):
     command.set_defaults(say=say)

@@ -144,8 +144,7 @@ class MotionCodec:
     return self.encode_vectors(vectors)
 
   def check(self, motion: motion_lib.FaceMotion, where: str = "motion") -> None:
-    """Raises UserError, which names `where`, unless the motion is in this codec's
-    basis."""
+    """Raises UserError, naming `where`, unless the motion is in this basis."""
     if motion.face_model != self.face.name:
       raise UserError(
         f"{where}: its coefficients belong to '{motion.face_model}', this run was "

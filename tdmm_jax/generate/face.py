@@ -158,8 +158,7 @@ class Face:
   def stream(
     self, prompt: str, seconds: float | None = 4.0, seed: int = 0, **sampling
   ) -> Iterator[FaceMotion]:
-    """Yields the frames of `generate` (or `timeline`) while tokens are still being
-    made.
+    """Yields the frames of `generate` or `timeline` while tokens are being made.
 
     Args:
       prompt: as in `generate`; with `seconds` None, a timeline.
@@ -302,8 +301,7 @@ class Face:
     top_k: int = 0,
     repetition_penalty: float = 1.0,
   ) -> sample.Sampling:
-    """Packs the options of `generate` for decoding; UserError if one is out of
-    range."""
+    """Packs options of `generate` for decoding; UserError if one is out of range."""
     guidance = self.config.guidance if guidance is None else guidance
     return sample.Sampling(temperature, top_k, top_p, guidance, repetition_penalty)
 

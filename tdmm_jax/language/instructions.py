@@ -1,8 +1,8 @@
 """Wordings of every task, partitioned so that test uses none of train's.
 
 Slots: {seconds} is the length of the motion to make, {prompt} what it should show.
-Where a task has a motion given, its tokens follow the text. Questions have a file of
-their own, question_wordings.py.
+Where a task is given a motion, its tokens follow the text. Questions are in
+question_wordings.py.
 """
 
 from tdmm_jax.language import question_wordings

@@ -1,4 +1,4 @@
-"""The project's one vocabulary of faces, and the one parser that reads it.
+"""The project's only vocabulary of faces, and the only parser that reads it.
 
 `parse` turns a prompt or a caption into the `attributes` of a record: acts (see
 `acts`), and from them segments of emotion, micro-actions and head motion; speaking and
@@ -200,7 +200,7 @@ def parse(text: str, duration_s: float = 4.0) -> dict:
   """Reads the attributes of a prompt or caption.
 
   Args:
-    text: any English; words the lexicon does not know are passed over.
+    text: any English; words that the lexicon does not know are ignored.
     duration_s: of the clip; what comes one after the other shares it equally.
 
   Returns:
@@ -215,7 +215,7 @@ def known_word(text: str) -> bool:
 
 
 def passed_over(text: str) -> list[tuple[int, int]]:
-  """The words that say nothing of the face: (start, stop) in the text, ascending."""
+  """The words that say nothing about the face: (start, stop) in the text, ascending."""
   matches = reading.token_matches(text)
   read = {
     i
@@ -240,7 +240,7 @@ def _single_words() -> tuple[str, ...]:
 
 
 def nearest_words(text: str, n: int = 3) -> list[str]:
-  """The `n` known words most like some word of the text, the likest first."""
+  """The `n` known words most similar to a word of the text, the most similar first."""
   scores: dict[str, float] = {}
   for word in {token for token in reading.tokens_of(text) if len(token) > 2}:
     for known in difflib.get_close_matches(word, _single_words(), n=n, cutoff=0.3):

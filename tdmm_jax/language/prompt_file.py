@@ -14,7 +14,8 @@ def read(path: pathlib.Path, seconds: float) -> list[tuple[str, str, float]]:
     seconds: the length of a line that does not say its own.
 
   Raises:
-    UserError: names the line that is broken, or whose clip_id is no file name or known.
+    UserError: names a line that is broken, or whose clip_id is no file name or a
+      duplicate.
   """
   try:
     lines = path.read_text().splitlines()

@@ -1,6 +1,6 @@
-"""Questions about a motion, in hundreds of wordings a kind; those of test are apart.
+"""Questions about a motion, in hundreds of wordings; those of test are kept apart.
 
-A model that is asked in a handful of wordings learns them by heart, and is lost in any
+A model that is asked in a handful of wordings learns them by heart and fails on any
 other. So training has patterns: "[which|what] [emotion|mood] is this?" stands for each
 of its choices, which may have choices inside.
 """

@@ -27,7 +27,7 @@ def answer(kind: str, attributes: dict) -> str:
 
 
 def asked_for(kind: str, attributes: dict):
-  """What of the attributes a question is about; a right answer has the same."""
+  """The attributes that a question is about; a right answer has the same ones."""
   if kind == "emotion":
     return attributes["family"]
   if kind == "head":

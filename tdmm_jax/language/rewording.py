@@ -1,4 +1,4 @@
-"""The same thing in other words: how people ask, and captions do not.
+"""The same meaning in other words: how people ask, unlike captions.
 
 Captions are written with half of the words that the lexicon reads, and around them in a
 few turns of phrase. A model that was trained on them alone does not know the other
@@ -39,11 +39,11 @@ def reworded(text: str, rng: np.random.Generator) -> str:
 
 
 def disturbed(text: str, rng: np.random.Generator) -> str:
-  """The text with some words that say nothing left out, exchanged, or others put in.
+  """The text with some words that say nothing removed, exchanged or added.
 
-  These are the words that the lexicon passes over. What comes in are words made of
-  random syllables, to the model any word that it has not seen; and words that say
-  something with others alone, as "off" does in "put off" but not in "gives off". The
+  These are the words that the lexicon ignores. Added are words of random syllables,
+  which stand for any word that the model has not seen, and words that only mean
+  something together with others, as "off" does in "put off" but not in "gives off". The
   lexicon reads the same attributes in both texts.
   """
   wanted = lexicon.comparable(lexicon.parse(text))

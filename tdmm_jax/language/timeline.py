@@ -17,11 +17,11 @@ class Segment(NamedTuple):
 
 
 def parse(text: str) -> list[Segment]:
-  """The segments of a timeline, parted by semicolons or line ends.
+  """Reads the segments of a timeline, separated by semicolons or line ends.
 
   Raises:
-    UserError: a part that is no segment, that runs backwards, or that does not start
-      where the one before it stops.
+    UserError: a part is no segment, runs backwards, or does not start where the one
+      before it stops.
   """
   segments = []
   for part in re.split(r"[;\n]", text):

@@ -58,7 +58,7 @@ def features_of(motions: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def regression():
-  """The unfitted classifier: what raw parameters tell at best, linearly."""
+  """The unfitted classifier: a scaled logistic regression."""
   return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
 
 

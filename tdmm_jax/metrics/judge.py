@@ -9,9 +9,9 @@ The rubric, which docs/metrics.md repeats and the language-model judge is given:
     as speaking and singing do) and its manner.
   CorI, each emotion: 5 minus the difference of the levels, which are 1 to 5.
 
-Of several emotions each is compared with the one most like it: those asked for with
-those said, and those said with those asked for; both means count the same, so that
-what is left out costs as much as what is made up.
+With several emotions, each one asked for is compared with the most similar one in the
+caption and the other way round; both means count the same, so an omission costs as much
+as an invention.
 """
 
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ def judge(truth: dict, said: dict) -> dict[str, float]:
 
 
 def _likest(segment: dict, others: Sequence[dict]) -> tuple[int, int]:
-  """(CorE, CorI) with the segment that is most like it, the first of equals."""
+  """(CorE, CorI) with the most similar segment; ties go to the first."""
   scored = [
     (
       emotion_score(segment["emotion"], other["emotion"]),

@@ -1,6 +1,6 @@
-"""Captions against all that was said of the clip: BLEU, ROUGE-L, CIDEr, BERTScore.
+"""Captions against all texts of the clip: BLEU, ROUGE-L, CIDEr, BERTScore.
 
-Case and punctuation say nothing here: texts are compared as lower-case words.
+Case and punctuation do not count: texts are compared as lower-case words.
 """
 
 import collections

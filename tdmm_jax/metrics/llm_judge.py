@@ -2,7 +2,7 @@
 endpoint. It is given the rubric of `metrics.judge` in words.
 
 Answers are kept in a file, one JSON line each, as they come: an interrupted evaluation
-goes on from there, and the same evaluation again asks nothing.
+resumes from there, and repeating an evaluation asks nothing.
 """
 
 import concurrent.futures
@@ -51,7 +51,7 @@ class Endpoint:
 
 
 def endpoint(url: str, model: str | None) -> Endpoint:
-  """Of the command's options; the key is in OPENAI_API_KEY, if one is wanted.
+  """Builds the endpoint from options; the key, if needed, is in OPENAI_API_KEY.
 
   Raises:
     UserError: no model is named, or the address is none.

@@ -51,8 +51,8 @@ class AttributeReader:
   def read(self, vectors: Sequence) -> list[dict]:
     """Attributes of motions float32[T, P], of one segment each.
 
-    A target that it was not fitted for has the value that a text has which does not
-    mention it; `family` is its own regression's, which need not be the emotion's.
+    A target that it was not fitted for gets the default of a text that does not mention
+    it. `family` comes from its own regression and may differ from the emotion's.
     """
     features = attributes.features_of(vectors)
     said = {target: model(features) for target, model in self._models.items()}
@@ -87,7 +87,7 @@ def _fit(features, labels: list[str]):
 def scores(
   classes: dict[str, int], predicted: Sequence[dict], truth: Sequence[dict]
 ) -> dict:
-  """Accuracy of each target, macro-averaged over families, beside what it is worth.
+  """Accuracy of each target, macro-averaged over families, with chance and majority.
 
   Args:
     classes: target -> how many there are to choose from; see AttributeReader.
@@ -115,7 +115,7 @@ def scores(
 def judged(
   classes: dict[str, int], predicted: Sequence[dict], truth: Sequence[dict]
 ) -> dict:
-  """What a caption would be scored that says what was read: accuracies, CorE/M/I.
+  """The scores of a caption that says what was read: accuracies, CorE/M/I.
 
   Where no label was read, what needs one is None.
   """

@@ -14,7 +14,7 @@ TOPS = (1, 2, 3)
 def pools(num_pairs: int, seed: int = 0, size: int = POOL) -> np.ndarray:
   """int[n, size]: a random cut of the pairs into pools of just that many.
 
-  What is left over is not scored. Fewer pairs than `size` make one pool of all.
+  The remainder is not scored. Fewer pairs than `size` make one pool.
   """
   size = min(size, num_pairs)
   order = np.random.default_rng(seed).permutation(num_pairs)
@@ -67,10 +67,10 @@ def r_precision(
 
 
 def other_partners(keys: Sequence, seed: int = 0) -> np.ndarray:
-  """int[N]: for each pair a partner that says something else; the shuffled floor.
+  """int[N]: for each pair a partner with a different text; the shuffled floor.
 
-  A random order is shifted by one, and never by zero; whoever then meets its own key is
-  shifted on, to the next that differs. Some partners may occur twice.
+  A random order is shifted by one. A pair that then meets its own key is moved on to
+  the next that differs, so some partners may occur twice.
 
   Raises:
     ValueError: all keys are equal.

@@ -118,12 +118,12 @@ class TokenContext(nn.Module):
   in another order, and relative positions alone teach a small model nothing of it. T5
   has no such thing: off (radius 0) for its checkpoints.
 
-  Beside what it learns it may be given a reading of the tokens that training leaves as
-  it is: the parameters named FIXED, zero here (motion_reading.py finds them); and where
-  in its motion a token is.
+  Beside what it learns it may be given a fixed reading of the tokens, the parameters
+  named FIXED, which are zero here (motion_reading.py computes them), and the place of a
+  token in its motion.
 
-  A causal one, for a decoder, looks back only, and tells what is not of its kind (a
-  hidden token) of those before it, too.
+  A causal one, for a decoder, looks back only; a token that is not of its kind (a
+  hidden one) also learns of those before it.
   """
 
   radius: int  # tokens to each side

@@ -52,7 +52,7 @@ class Pretrained(NamedTuple):
   """A T5 that training starts from.
 
   Attributes:
-    directory: where it lies; on gs:// or here.
+    directory: where it is, on gs:// or on disk.
     fields: of `config.model`, those that the weights determine.
     num_rows: rows of its tables, padding included.
     pieces: its SentencePiece model, serialised.
@@ -78,8 +78,8 @@ def find(directory) -> Pretrained:
   """Looks a checkpoint up and checks it; the tensors themselves are not read yet.
 
   Raises:
-    UserError: no T5 of a kind that models/t5.py knows; tensors that are missing,
-      unknown or misshapen, all of them named.
+    UserError: it is no T5 of a kind that models/t5.py knows, or tensors are missing,
+      unknown or misshapen; the message names all of them.
   """
   directory = epath.Path(directory)
   stored = _read_config(directory)

@@ -33,7 +33,7 @@ MLP_ACTIVATIONS = ("gated-gelu", "relu")  # of T5.1.1, of T5.0
 
 
 def run_layers(stack, x_BLD, *constants, deterministic: bool):
-  """A stack's layers in turn, each rematerialised as `stack.remat` says.
+  """Runs a stack's layers in order, each rematerialised as `stack.remat` says.
 
   Args:
     stack: Encoder or Decoder; its `layers` is a list, or one scanned layer.

@@ -53,7 +53,7 @@ class Style:
 
 
 def check(path: str | os.PathLike, style: Style, count: int, audio=None) -> None:
-  """Everything that can be told before the work.
+  """Checks everything that can be checked before the work.
 
   Args:
     path: the file to be written.
@@ -62,7 +62,7 @@ def check(path: str | os.PathLike, style: Style, count: int, audio=None) -> None
     audio: a file with sound, or None.
 
   Raises:
-    UserError: a suffix, size, view, number of labels or sound that cannot be.
+    UserError: the suffix, size, view, number of labels or sound is not possible.
   """
   suffix = pathlib.Path(path).suffix.lower()
   if suffix not in SUFFIXES:

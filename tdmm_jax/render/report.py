@@ -56,7 +56,7 @@ class Card:
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """A heading, a sentence or two that say what is seen, and the cards."""
+  """A heading, a sentence or two about what is shown, and the cards."""
 
   title: str
   intro: str = ""

@@ -243,7 +243,7 @@ def flatten(group: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _base(key: str, values: Mapping[str, Any]) -> str:
-  """What it stands beside ("ceiling.l2": "l2"; "constant_l2", too), or itself."""
+  """The key it is compared with ("ceiling.l2" and "constant_l2": "l2"), or itself."""
   group, _, rest = key.partition(".")
   if group in _BESIDE and rest in values:
     return rest
@@ -252,7 +252,7 @@ def _base(key: str, values: Mapping[str, Any]) -> str:
 
 
 def _others(key: str, values: Mapping[str, Any], used: set, unit: str) -> list[str]:
-  """What stands beside a key in the group's own groups, as far as not yet used."""
+  """The values to compare a key with in the group's own groups, if not yet used."""
   beside = []
   for group, words in _BESIDE.items():
     other = f"{group}.{key}"
@@ -305,7 +305,7 @@ def tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-  """The four headline numbers that were measured: (value, words, what it stands by)."""
+  """The four headline numbers, where measured: (value, words, what to compare with)."""
   picks = (
     (
       "tokenizer",

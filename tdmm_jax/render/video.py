@@ -89,7 +89,7 @@ def _write_mp4(path: pathlib.Path, frames: Iterator[np.ndarray], fps: float) -> 
 
 
 def _lay_under(film: pathlib.Path, audio, seconds: float) -> None:
-  """Adds sound to a film whose length stands: sound is cut, or ends before.
+  """Adds sound to a finished video: cut to its length, or ending earlier.
 
   Raises:
     UserError: there is no sound in `audio`.

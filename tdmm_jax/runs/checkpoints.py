@@ -1,9 +1,9 @@
-"""Checkpoints of {model, optimiser, data position, rng, metrics} as one.
+"""Checkpoints of {model, optimiser, data position, rng, metrics} as one unit.
 
 The only home of orbax. Saving is asynchronous; a checkpoint gets its name when it is
-whole, and carries the sizes of its files, so that a damaged one is known as such.
-What the package carries is read here too, in its own form (packed.py): it needs neither
-orbax nor optax, which are imported by those who train, for they take half a second.
+complete, and carries the sizes of its files, so that damage is noticed. The packed form
+that the package carries (packed.py) is read here too; it needs neither orbax nor optax,
+which take half a second to import and are left to training.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _DAMAGED = "damaged"  # the suffix of a checkpoint that was set aside
 
 
 class Loop(NamedTuple):
-  """What training goes on from, besides the arrays; the same on every process."""
+  """What training resumes from, besides the arrays; the same on every process."""
 
   next_batch: int  # batch N is a function of seed and N, on any number of hosts
   rng: np.ndarray  # key data of the loop's randomness
@@ -42,8 +42,8 @@ class Loop(NamedTuple):
 def manager(workdir, save_every: int = 0, max_to_keep: int = 2):
   """Orbax manager of `workdir/checkpoints`; saves asynchronously.
 
-  A checkpoint named N holds the state after N updates. At least two are kept: should
-  the newest be damaged, the one before is gone on from.
+  A checkpoint named N holds the state after N updates. At least two are kept: if the
+  newest is damaged, training resumes from the one before.
   """
   import orbax.checkpoint as ocp
 
@@ -88,7 +88,7 @@ def _write_sizes(root: epath.Path) -> None:
 
 
 def _damage(folder: epath.Path) -> str:
-  """What is wrong with a checkpoint's files; empty if nothing can be seen."""
+  """What is wrong with a checkpoint's files; empty if nothing is."""
   if not (folder / _SIZES).exists():
     return "" if (folder / "_CHECKPOINT_METADATA").exists() else "not whole"
   try:
@@ -126,8 +126,8 @@ def save(mngr, step: int, state: TrainState, loop: Loop, force: bool = False) ->
 def restore(mngr, state: TrainState) -> tuple[TrainState, Loop | None]:
   """Restores the newest whole checkpoint into the state's shardings.
 
-  Whatever mesh and however many processes saved it. A damaged one is set aside (as
-  `N.damaged`) with a warning, and the one before is taken.
+  It does not matter which mesh and how many processes saved it. A damaged one is set
+  aside (as `N.damaged`) with a warning, and the one before is used.
 
   Args:
     mngr: the manager of the run directory.
@@ -158,7 +158,7 @@ def restore(mngr, state: TrainState) -> tuple[TrainState, Loop | None]:
   if broken:
     cluster.barrier("damaged checkpoints set aside")
     mngr.reload()
-  logging.info("going on from the checkpoint of step %d", step)
+  logging.info("resuming from the checkpoint of step %d", step)
   return restored
 
 
@@ -173,7 +173,7 @@ def _newest_whole(root, steps: list[int], read) -> tuple[int, Any, list[int]]:
         del broken[step]
         break
       except (ValueError, KeyError, OSError, jax.errors.JaxRuntimeError) as error:
-        # Other processes may have read their parts: that is for a person to mend.
+        # Other processes may have read their parts, so a person has to repair this.
         if jax.process_count() > 1:
           raise
         broken[step] = " ".join(str(error).split())[:300]
@@ -222,9 +222,9 @@ def has_checkpoint(workdir) -> bool:
 
 
 def restore_model(workdir) -> dict:
-  """What to use of the newest whole checkpoint, or of a packed one, for any one device.
+  """Reads the newest complete checkpoint, or a packed one, for use on one device.
 
-  Whatever mesh and however many processes saved it; nothing else of it is read.
+  It does not matter which mesh and how many processes saved it; nothing else is read.
 
   Returns:
     {"params", "collections", "step"}; uncommitted arrays, usable under any mesh. The

@@ -1,4 +1,4 @@
-"""Where trained runs lie, and what they are called; nothing here needs JAX.
+"""Where trained runs are, and what they are called; nothing here needs JAX.
 
 A run is a directory that holds tokenizer/ and lm/, as `make demo` leaves it; and
 evaluator/, where the network is trained that some metrics are measured with.

@@ -65,7 +65,7 @@ def verify(workdir) -> None:
   """Compares a model's folder with the checksums beside it.
 
   Raises:
-    UserError: names the first file that is missing or not what it was.
+    UserError: names the first file that is missing or has changed.
   """
   workdir = epath.Path(workdir)
   expected = {
@@ -88,7 +88,7 @@ def _sha256(path) -> str:
 
 
 def read(workdir) -> tuple[int, dict]:
-  """How many updates it had, and {"params", "collections"} in float32 numpy.
+  """Its number of updates, and {"params", "collections"} in float32 numpy.
 
   Raises:
     UserError: a file is damaged or missing.

@@ -1,4 +1,4 @@
-"""config.json of a run directory: written once training is sure to go on from it."""
+"""config.json of a run directory, written when training is certain to start."""
 
 import ml_collections
 from etils import epath
@@ -41,7 +41,7 @@ def _flat(config: dict, prefix: str = "") -> dict:
 def refuse_changes(
   config: ml_collections.ConfigDict, workdir, versions: dict[str, str]
 ) -> None:
-  """Compares with what the run directory's checkpoints were made with.
+  """Compares a config with the one that the run directory's checkpoints were made with.
 
   Raises:
     UserError: names the keys that differ and may not; nothing was written.

@@ -66,7 +66,7 @@ class Actions:
     return [self.shelf.put(*row) for row in rows]
 
   def _check_request(self, prompt: str, seconds: float) -> None:
-    """No longer than the run can read back: every motion gets its caption."""
+    """Refuses what the run could not read back: every motion gets a caption."""
     self.face.check_request(prompt, seconds)
     if seconds > self.face.max_seconds:
       raise UserError(
@@ -100,7 +100,7 @@ class Actions:
     return [self.shelf.put(motion, title, caption, codes)]
 
   def _describe(self, motion, stops=None, question: str | None = None) -> str:
-    """What the run says of a motion, part by part where it cannot read it at once.
+    """Describes a motion, part by part where it is too long to read at once.
 
     Args:
       stops: where the parts end, frames; by default as few as can be.

@@ -53,7 +53,7 @@ def viewer(clips=()) -> str:
 
 
 def _plain(function):
-  """Errors in plain words: the user's as they are, the program's with a word of why."""
+  """Shows the user's errors as they are, the program's with an apology."""
 
   @functools.wraps(function)
   def call(*arguments, progress):

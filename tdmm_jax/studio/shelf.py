@@ -43,7 +43,7 @@ class Clip:
   folder: pathlib.Path
 
   def path(self, suffix: str) -> pathlib.Path:
-    """Of a file to download, which is called as the motion is: she_smiles_1f3c.npz"""
+    """The path of a file to download, named after the motion: she_smiles_1f3c.npz"""
     words = re.sub(r"[^a-z0-9]+", "_", self.title.lower())[:40].strip("_") or "motion"
     return self.folder / f"{words}_{self.id[:4]}{suffix}"
 
@@ -117,7 +117,7 @@ def head_bytes(face: face_lib.FaceModel) -> bytes:
 
 
 def curves(face: face_lib.FaceModel, motion) -> list[dict]:
-  """What is worth seeing over time: [{name, unit, low, high, values[T]}]."""
+  """The curves to show over time: [{name, unit, low, high, values[T]}]."""
   still = motion_lib.zeros(1, motion.face_model, motion.num_expression)
   at = lambda m: face_lib.motion_vertices(face, m, head_fixed=True, identity=False)
   region = np.asarray(face.regions["face"])

@@ -1,10 +1,10 @@
 """Where the language model's embeddings start.
 
-A pretrained T5 knows that "furious" and "angry" are alike. A small model trained from
-nothing for minutes cannot find that out, so it is told: pieces of words of one meaning
-start near each other, by the lexicon, and motion tokens that decode alike start near
-each other, by the tokenizer. Of a pretrained model the old rows stay, and new motion
-tokens are told the latter. Every row is trained from there on.
+A pretrained T5 knows that "furious" and "angry" are similar. A small model trained from
+nothing for minutes cannot find that out, so pieces of words with one meaning start near
+each other (by the lexicon), and so do motion tokens that decode alike (by the
+tokenizer). A pretrained model keeps its old rows; only its new motion tokens are placed
+so. Every row is trained from there on.
 
 Shape letters: V rows, D width, K codes, N features.
 """

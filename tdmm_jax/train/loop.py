@@ -100,7 +100,7 @@ class Loop:
       )
 
   def _heartbeat(self, step: int, t: float) -> None:
-    """A file that is old when the run is dead, for whoever looks from outside."""
+    """Rewrites a file whose age tells an outside observer whether the run is alive."""
     del t
     content = {"step": step, "time": time.time(), "host": socket.gethostname()}
     files.write_json(self._workdir / "heartbeat.json", content)
@@ -109,7 +109,7 @@ class Loop:
     return sharding.to_global(batch, self._mesh, self._config.batch_size)
 
   def run(self, stop, watchdog, progress: bool) -> dict[str, float]:
-    """Trains to the end; the last evaluation's metrics.
+    """Trains to the end; returns the last evaluation's metrics.
 
     Raises:
       cluster.Preempted: told to stop; the checkpoint is written.
@@ -154,7 +154,7 @@ class Loop:
   def _log(self, done: int, last: bool, stopping: bool, bar) -> None:
     config = self._config
     logging = done % config.log_every == 0 or last
-    # Also before a save: a checkpoint that holds NaN could never be gone on from.
+    # Also before a save: training could never resume from a checkpoint that holds NaN.
     if logging or done % config.save_every == 0 or stopping:
       self._pending = _finite(self._pending, done)
     if logging:
@@ -217,7 +217,7 @@ class Loop:
       cluster.barrier("saved before the stop")
     raise cluster.Preempted(
       f"told to stop: the checkpoint of step {done} of {self._config.total_steps} is "
-      "written; the same command goes on from it"
+      "written; the same command resumes from it"
     )
 
   def close(self) -> None:

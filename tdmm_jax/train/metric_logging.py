@@ -128,7 +128,7 @@ def periodic_actions():
 
 
 def read_curve(workdir, split: str, name: str) -> list[tuple[int, float]]:
-  """(step, value) pairs in order; of a step written twice (a resumed run) the last."""
+  """(step, value) pairs in order; a step written twice (resumed) counts once."""
   path = epath.Path(workdir) / FILE
   values = {}
   if path.exists():

@@ -1,4 +1,4 @@
-"""What a language model is told of its motion tokens (layers.TokenContext).
+"""A language model's fixed reading of its motion tokens (layers.TokenContext).
 
 Around a frame the tokens decode to a motion, nearly linearly in the vectors that the
 tokenizer's decoder is given. That map, found by least squares, stays as it is while the
@@ -16,7 +16,7 @@ from tdmm_jax.models import layers
 
 
 def readings(model, codec, codes: list[np.ndarray], rng_seed: int) -> dict:
-  """The fixed parameters of the T5's motion contexts, of those that it has.
+  """The fixed parameters of those motion contexts that the T5 has.
 
   A code's vector is the one that the tokenizer's decoder is given, in its main
   directions. The features are the numbers of the decoded motion, each with both signs,

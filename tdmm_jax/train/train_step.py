@@ -71,10 +71,10 @@ def replace_params(state: TrainState, params) -> TrainState:
 
 
 def num_microbatches(batch_size: int, batch_per_chip: int, num_chips: int) -> int:
-  """In how many parts a batch is worked off; 1 where `batch_per_chip` is 0.
+  """The number of parts in which a batch is processed; 1 if `batch_per_chip` is 0.
 
   Raises:
-    UserError: the batch cannot be cut that way.
+    UserError: the batch cannot be divided that way.
   """
   if batch_per_chip == 0 or batch_size <= batch_per_chip * num_chips:
     return 1
@@ -87,7 +87,7 @@ def num_microbatches(batch_size: int, batch_per_chip: int, num_chips: int) -> in
 
 
 def _accumulated_grads(grad_fn, state: TrainState, batch, rng, parts: int):
-  """What `grad_fn` returns for the whole batch, worked off in parts.
+  """What `grad_fn` returns for the whole batch, computed in parts.
 
   Means are weighted by each part's weight, so that the sum is the batch's own mean.
   """
@@ -143,7 +143,7 @@ def make_train_step(
   Randomness is fold_in(rng, state.step): nothing to save, and resuming repeats it.
 
   Args:
-    microbatches: parts a batch is worked off in, one after the other.
+    microbatches: the number of parts in which a batch is processed, one after another.
     ema_decay: above 0, keeps `collections["ema"]`, which must be there.
     shardings: the state's; without them the compiler chooses where the result lies.
   """

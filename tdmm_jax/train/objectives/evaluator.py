@@ -28,7 +28,7 @@ def evaluator(
   """The evaluator network on pairs; training batches hold this host's `rows` alone.
 
   Raises:
-    UserError: `config.batch_per_chip` would leave a text fewer motions to be told from.
+    UserError: `config.batch_per_chip` would leave each text fewer motions to compare.
   """
   if config.batch_per_chip:
     raise UserError(

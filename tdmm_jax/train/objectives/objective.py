@@ -1,4 +1,4 @@
-"""What the loop needs to know of a training job, and what all jobs check first."""
+"""What the loop needs to know about a training job, and what all jobs check first."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple

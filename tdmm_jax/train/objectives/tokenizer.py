@@ -82,11 +82,11 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
 
   Encoder: each phase's latents are a few features, smoothed over a window. The head's
   rotation, which is fast, has the first and the middle phase; gaze and the geometry's
-  principal directions, in order, share the others. A single phase's latents are of the
-  two in turn, and not smoothed. Refinements go on in the order of the principal
-  directions, and have the head's rotation in the phases half way between. Decoder:
-  least squares from a window of the resulting code vectors to the motion, with every
-  number of refinements.
+  principal directions, in order, share the others. With a single phase the latents
+  alternate between the two and are not smoothed. Refinements continue in the order of
+  the principal directions, and have the head's rotation in the phases half way between.
+  Decoder: least squares from a window of the resulting code vectors to the motion, with
+  every number of refinements.
 
   Args:
     variables: the model's, unboxed, its networks' outputs still zero.
