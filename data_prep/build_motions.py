@@ -18,7 +18,7 @@ import pathlib
 
 from data_prep import build_shards, manifest, prompts, records
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import load_model, motion
+from tdmm_jax.face import motion
 from tdmm_jax.face.files import read
 from tdmm_jax.language import lexicon
 
@@ -180,6 +180,8 @@ def head_version(face_model: str, spec: str | None) -> str:
     raise UserError(
       f"the motions are in '{face_model}': give its model file with --face_model"
     )
+  from tdmm_jax.face import load_model  # brings JAX, which workers do not need
+
   model = load_model.load_face_model(spec or face_model)
   if model.name != face_model:
     raise UserError(f"--face_model: {spec} is '{model.name}', the motions {face_model}")

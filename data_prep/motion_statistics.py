@@ -67,10 +67,10 @@ def fitted_clips(real_dir) -> list[FaceMotion]:
   paths = sorted((pathlib.Path(real_dir) / CLIPS).glob("*.landmarks.npz"))
   if not paths:
     raise UserError(f"{real_dir}: no {CLIPS}/*.landmarks.npz; name the real data")
-  from tdmm_jax.face import head_file
+  from tdmm_jax.face import load_model
   from tdmm_jax.face.fit import fit_landmarks
 
-  head = head_file.load()
+  head = load_model.default_head()
   bar = tqdm.tqdm(paths, desc="fitting real clips", unit="clip")
   return [
     fit_landmarks.fit_landmarks(head, **fit_landmarks.read_landmarks(path))[0]

@@ -107,8 +107,9 @@ class HeadBasis:
 @functools.cache
 def head_basis() -> HeadBasis:
   """Of the default head."""
-  head = head_file.load()
-  return HeadBasis(head.version, int(head.num_shape), head_file.activation_matrix())
+  arrays, version = head_file.read()
+  num_shape = arrays["joint_shapedirs"].shape[-1]
+  return HeadBasis(version, num_shape, head_file.activation_matrix())
 
 
 def simulate(

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tdmm_jax import files
-from tdmm_jax.face import action_units, face_model, head_file
+from tdmm_jax.face import action_units, face_model, load_model
 from tdmm_jax.render import caption, scene
 
 CELL = (224, 261)
@@ -120,7 +120,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument("--out", default="docs/default_head.png")
   args = parser.parse_args()
-  head = head_file.load()
+  head = load_model.default_head()
   neutral = vertices_of(head, {})[None]
   width = (CROP[2] - CROP[0]) * COLUMNS
   views = ("front", "three_quarter", "side")

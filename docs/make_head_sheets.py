@@ -17,7 +17,7 @@ from PIL import Image
 
 from data_prep import expressions, simulate
 from tdmm_jax import files
-from tdmm_jax.face import action_units, face_model, head_file, motion
+from tdmm_jax.face import action_units, face_model, load_model, motion
 from tdmm_jax.render import caption, scene
 
 FOLDER = pathlib.Path(__file__).parent
@@ -113,7 +113,7 @@ def save(name: str, pixels: np.ndarray) -> None:
 
 
 def main():
-  head = head_file.load()
+  head = load_model.default_head()
   save("head_sheet.png", unit_sheet(head))
   pixels, key = emotion_sheet(head)
   save("emotions.png", pixels)

@@ -19,7 +19,7 @@ from scipy import optimize
 from scipy.spatial import transform
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import action_units, head_file, motion
+from tdmm_jax.face import action_units, head_file, load_model, motion
 from tdmm_jax.face import face_model as face_model_lib
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
@@ -229,7 +229,7 @@ def _points_of(face: FaceModel):
 
 def _common_landmarks(face: FaceModel):
   """Rows of the landmarks that this model and the default head share."""
-  head = head_file.load()
+  head = load_model.default_head()
   shared, ours, default = np.intersect1d(
     face.landmark_ids, head.landmark_ids, return_indices=True
   )
@@ -243,7 +243,7 @@ def _common_landmarks(face: FaceModel):
 
 def _shape_displacements(face: FaceModel) -> tuple[np.ndarray, np.ndarray]:
   """float[A, N, 3] at weight 1, gaze left out, in this model's metres; weights [N]."""
-  head = head_file.load()
+  head = load_model.default_head()
   rows = motion.zeros(len(SHAPES)).replace(
     **{k: v for k, v in shape_parameters().items() if k != "eye_pose"}
   )

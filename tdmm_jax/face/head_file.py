@@ -1,7 +1,8 @@
 """The project's own head as the package ships it: one file, the same on every machine.
 
-`python -m tdmm_jax.face.head.build` makes the file; everything else reads it. A head's
-version is the hash of the file's bytes, so processors that round differently agree.
+`python -m tdmm_jax.face.head.build` writes the file; everything else reads it: as arrays
+here, without JAX, or as a `FaceModel` in `load_model`. A head's version is the hash of
+the file's bytes, so processors that round differently agree.
 
 Shape letters: V vertices, U action units, E expression coefficients.
 """
@@ -9,27 +10,31 @@ Shape letters: V vertices, U action units, E expression coefficients.
 import functools
 import hashlib
 import pathlib
+from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import face_arrays
-from tdmm_jax.face.face_arrays import FaceModel
 
 DEFAULT = "default_v1"
 NAMES = (DEFAULT,)
+REGION = "regions/"  # before a region's name
+ACTIVATION_MATRIX = "activation_matrix"
 _FOLDER = pathlib.Path(__file__).with_name("heads")
-_REGION, _MATRIX = "regions/", "activation_matrix"
-_INTEGERS = (
-  "faces",
-  "landmark_ids",
-  "landmark_triangles",
-  "landmark_barycentric",
-  "pose_features",
-)
+
+
+class HeadFile(NamedTuple):
+  """A shipped head.
+
+  Attributes:
+    arrays: FaceModel's arrays by name, regions behind REGION, and `activation_matrix`.
+    version: 12 hex digits.
+  """
+
+  arrays: dict[str, np.ndarray]
+  version: str
 
 
 def path_of(name: str) -> pathlib.Path:
@@ -38,15 +43,27 @@ def path_of(name: str) -> pathlib.Path:
 
 
 @functools.cache
-def _read(name: str) -> tuple[dict[str, np.ndarray], str]:
+def read(name: str = DEFAULT) -> HeadFile:
+  """A head of NAMES.
+
+  Raises:
+    UserError: its file is missing or damaged.
+  """
   path = path_of(name)
   try:
     content = path.read_bytes()
-    return safetensors.numpy.load(content), version_of(content)
+    return HeadFile(safetensors.numpy.load(content), version_of(content))
   except (OSError, safetensors.SafetensorError) as error:
     raise UserError(
       f"{path}: missing or damaged ({error}); install the package again"
     ) from error
+
+
+def to_bytes(arrays: dict[str, np.ndarray]) -> bytes:
+  """The content of a head's file; `HeadFile.arrays` is what it holds."""
+  return safetensors.numpy.save(
+    {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+  )
 
 
 def version_of(content: bytes) -> str:
@@ -54,43 +71,6 @@ def version_of(content: bytes) -> str:
   return hashlib.sha256(content).hexdigest()[:12]
 
 
-@functools.cache
-def load(name: str = DEFAULT) -> FaceModel:
-  """A head of NAMES.
-
-  Raises:
-    UserError: its file is missing or damaged.
-  """
-  arrays, version = _read(name)
-  regions = {
-    key.removeprefix(_REGION): value
-    for key, value in arrays.items()
-    if key.startswith(_REGION)
-  }
-  return FaceModel(
-    **{key: jnp.asarray(arrays[key]) for key in face_arrays.LEAVES},
-    **{key: arrays[key] for key in _INTEGERS},
-    regions=face_arrays.Regions(regions),
-    name=name,
-    version=version,
-  )
-
-
 def activation_matrix(name: str = DEFAULT) -> np.ndarray:
   """float64[E, U]: expression coefficients of each action unit at activation 1."""
-  return _read(name)[0][_MATRIX]
-
-
-def to_bytes(model: FaceModel, matrix_EU: np.ndarray) -> bytes:
-  """The content of a head's file.
-
-  Args:
-    model: FaceModel.
-    matrix_EU: float64[E, U], see `activation_matrix`.
-  """
-  arrays = {key: getattr(model, key) for key in (*face_arrays.LEAVES, *_INTEGERS)}
-  arrays |= {_REGION + key: value for key, value in model.regions.items()}
-  arrays[_MATRIX] = matrix_EU
-  return safetensors.numpy.save(
-    {key: np.ascontiguousarray(value) for key, value in arrays.items()}
-  )
+  return read(name).arrays[ACTIVATION_MATRIX]

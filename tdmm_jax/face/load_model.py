@@ -1,8 +1,21 @@
 """A face model by its name or its file."""
 
-from tdmm_jax.face import head_file
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+
+from tdmm_jax.face import face_arrays, head_file
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.files import flame_model
+
+_STATIC = (
+  "faces",
+  "landmark_ids",
+  "landmark_triangles",
+  "landmark_barycentric",
+  "pose_features",
+)
 
 
 def load_face_model(spec: str) -> FaceModel:
@@ -16,5 +29,35 @@ def load_face_model(spec: str) -> FaceModel:
     UserError: no such file, or not a FLAME model.
   """
   if spec in head_file.NAMES:
-    return head_file.load(spec)
+    return default_head(spec)
   return flame_model.load_flame(spec)
+
+
+@functools.cache
+def default_head(name: str = head_file.DEFAULT) -> FaceModel:
+  """A head that the package ships, of `head_file.NAMES`."""
+  arrays, version = head_file.read(name)
+  regions = {
+    key.removeprefix(head_file.REGION): value
+    for key, value in arrays.items()
+    if key.startswith(head_file.REGION)
+  }
+  return FaceModel(
+    **{key: jnp.asarray(arrays[key]) for key in face_arrays.LEAVES},
+    **{key: arrays[key] for key in _STATIC},
+    regions=face_arrays.Regions(regions),
+    name=name,
+    version=version,
+  )
+
+
+def head_bytes(model: FaceModel, matrix_EU: np.ndarray) -> bytes:
+  """The content of a head's file.
+
+  Args:
+    model: FaceModel.
+    matrix_EU: float64[E, U], see `head_file.activation_matrix`.
+  """
+  arrays = {key: getattr(model, key) for key in (*face_arrays.LEAVES, *_STATIC)}
+  arrays |= {head_file.REGION + key: value for key, value in model.regions.items()}
+  return head_file.to_bytes(arrays | {head_file.ACTIVATION_MATRIX: matrix_EU})

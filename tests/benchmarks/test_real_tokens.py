@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import flame_test_model, real_tokens
 from tdmm_jax.codec import motion_codec
-from tdmm_jax.face import face_model, head_file, motion
+from tdmm_jax.face import face_model, load_model, motion
 from tdmm_jax.face.files import flame_model
 
 FRAMES = 4
@@ -16,7 +16,7 @@ FRAMES = 4
 
 def test_the_test_model_is_the_default_head_in_flames_format(tmp_path):
   path = flame_test_model.write(tmp_path)
-  flame, head = flame_model.load_flame(path, 100), head_file.load()
+  flame, head = flame_model.load_flame(path, 100), load_model.default_head()
   assert (flame.name, flame.num_expression, flame.num_shape) == ("flame2023", 100, 300)
   rng = np.random.default_rng(0)
   draw = lambda width, scale=0.2: rng.normal(size=(3, width)).astype(np.float32) * scale

@@ -12,14 +12,14 @@ from pxr import Gf, Usd, UsdGeom, UsdSkel
 from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import files
-from tdmm_jax.face import arkit, face_model, head_file, motion
+from tdmm_jax.face import arkit, face_model, head_file, load_model, motion
 from tdmm_jax.face.files import arkit_csv, read
 from tdmm_jax.face.head import build
 
 
 @pytest.fixture(scope="module")
 def face():
-  return head_file.load()
+  return load_model.default_head()
 
 
 @pytest.fixture(scope="module")

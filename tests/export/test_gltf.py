@@ -14,7 +14,7 @@ import trimesh
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import files
-from tdmm_jax.face import face_model, head_file, motion
+from tdmm_jax.face import face_model, load_model, motion
 from tdmm_jax.face.files import gltf_motion
 
 REPO = pathlib.Path(__file__).parents[2]
@@ -28,7 +28,7 @@ validator.validateBytes(bytes).then(r => console.log(JSON.stringify(r.issues)));
 
 @pytest.fixture(scope="module")
 def face():
-  return head_file.load()
+  return load_model.default_head()
 
 
 @pytest.fixture(scope="module")

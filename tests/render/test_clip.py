@@ -10,7 +10,7 @@ import pytest
 from tdmm_jax.cli import files as cli_files
 from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import head_file, motion
+from tdmm_jax.face import load_model, motion
 from tdmm_jax.render import clip, heat_map, scene, video
 
 SMALL = {"size": 96}
@@ -18,7 +18,7 @@ SMALL = {"size": 96}
 
 @pytest.fixture(scope="module")
 def face():
-  return head_file.load()
+  return load_model.default_head()
 
 
 @pytest.fixture(scope="module")

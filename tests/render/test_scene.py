@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from tdmm_jax.face import face_model, head_file
+from tdmm_jax.face import face_model, load_model
 from tdmm_jax.render import rasterizer, scene
 
 
@@ -111,7 +111,7 @@ def test_eyeballs_without_an_iris_get_one_that_looks_ahead():
 
 
 def test_default_head_shows_a_mouth_that_opens_and_lids_that_close():
-  head = head_file.load()
+  head = load_model.default_head()
   rest = np.zeros((1, head.exprdirs.shape[2]))
   still = {"jaw_pose": np.zeros((1, 3)), "eyelids": np.zeros((1, 2))}
   eyes = np.zeros((1, 6))

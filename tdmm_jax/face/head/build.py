@@ -14,7 +14,7 @@ import functools
 
 import numpy as np
 
-from tdmm_jax.face import face_model, head_file
+from tdmm_jax.face import face_model, head_file, load_model
 from tdmm_jax.face.action_units import ACTION_UNITS
 from tdmm_jax.face.head import actions, head_landmarks, head_mesh, identity, rig
 from tdmm_jax.face.head import anatomy as head_anatomy
@@ -136,7 +136,7 @@ def regions(parts: head_anatomy.Anatomy) -> dict[str, np.ndarray]:
 
 def main() -> None:
   path = head_file.path_of(head_file.DEFAULT)
-  content = head_file.to_bytes(build_default_head(), activation_matrix())
+  content = load_model.head_bytes(build_default_head(), activation_matrix())
   path.write_bytes(content)
   print(f"{path}: version {head_file.version_of(content)}")
 

@@ -12,7 +12,7 @@ import random_head
 from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import files, meshes
-from tdmm_jax.face import face_model, head_file, motion
+from tdmm_jax.face import face_model, load_model, motion
 from tdmm_jax.face.files import read
 from tdmm_jax.face.fit import fit_vertices
 from tdmm_jax.face.fit import sources as fit_files
@@ -22,7 +22,7 @@ LIMIT_MM = 0.05
 
 @pytest.fixture(scope="module")
 def face():
-  return head_file.load()
+  return load_model.default_head()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tdmm_jax.face import action_units, face_model, head_file
+from tdmm_jax.face import action_units, face_model, head_file, load_model
 from tdmm_jax.face.head import build
 
 MM = 1000.0
@@ -12,7 +12,7 @@ JAW_OPEN = np.array([0.3, 0.0, 0.0], np.float32)
 
 @pytest.fixture(scope="module")
 def head():
-  return head_file.load()
+  return load_model.default_head()
 
 
 @pytest.fixture(scope="module")
@@ -325,5 +325,5 @@ def test_the_version_is_the_file(head):
   content = head_file.path_of(head_file.DEFAULT).read_bytes()
   assert head.version == head_file.version_of(content)
   assert head_file.version_of(content + b" ") != head.version
-  again = head_file.to_bytes(head, head_file.activation_matrix())
+  again = load_model.head_bytes(head, head_file.activation_matrix())
   assert head_file.version_of(again) == head.version
