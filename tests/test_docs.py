@@ -211,12 +211,23 @@ def _short_generate():
   return generate
 
 
+def anchors(page: pathlib.Path) -> set[str]:
+  """The names that GitHub gives to a page's headings."""
+  text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+  titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+  return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_somewhere(name):
   path = tiny.REPO / name
-  for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text()):
-    if not link.startswith(("http://", "https://")):
-      assert (path.parent / link).exists(), f"{name}: {link}"
+  for link in re.findall(r"\]\(([^)\s]+)[^)]*\)", path.read_text()):
+    if link.startswith(("http://", "https://")):
+      continue
+    file, _, anchor = link.partition("#")
+    target = path.parent / file if file else path
+    assert target.exists(), f"{name}: {link}"
+    assert not anchor or anchor in anchors(target), f"{name}: {link}"
 
 
 def test_the_table_of_tasks_is_that_of_the_configs():
