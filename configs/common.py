@@ -11,8 +11,8 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.total_steps = 1_000
   config.batch_size = 32  # examples of one update, over all chips
-  # Examples a chip holds at once; a batch larger than that times the chips is worked
-  # off in parts, whose gradients are summed. 0: all at once.
+  # Examples a chip holds at once; a batch larger than that times the chips is
+  # processed in parts, whose gradients are summed. 0: all at once.
   config.batch_per_chip = 0
   config.log_every = 20
   config.eval_every = 500
@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.tensorboard = True  # through CLU; imports TensorFlow
   config.eval_media = 2  # clips shown at each evaluation, with tensorboard; 0: none
   config.profile_step = 0  # above 0: a profile of 5 steps is taken from there
-  config.stall_seconds = 50.0  # of several processes: a longer step is a dead peer
+  config.stall_seconds = 50.0  # with several processes, a longer step means a dead peer
 
   config.optimizer = "adamw"  # or "adafactor", "muon"
   config.learning_rate = 1e-3

@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = common.get_config()
   config.objective = "evaluator"
   config.face_model = "default_v1"  # or the path of generic_model.pkl, flame2023.pkl
-  config.batch_size = 256  # of which each text is told from all motions but its own
+  config.batch_size = 256  # each text is compared with every motion of the batch
   config.total_steps = 2_500
   config.eval_every = 500
   config.save_every = 500
@@ -25,11 +25,11 @@ def get_config() -> ml_collections.ConfigDict:
   config.tensorboard = False
   config.eval_media = 0
 
-  config.window = 160  # frames; of a longer clip the first
+  config.window = 160  # frames; longer clips are truncated
   config.text_length = 64  # pieces
   config.num_pieces = 1_000
   config.vocab_texts = 20_000
-  # In spreads of the motions: what a tracker or a tokenizer gets wrong says nothing.
+  # Relative to the motions' spread, so that errors of trackers and tokens do not count.
   config.motion_noise = 0.1
 
   model = config.model = ml_collections.ConfigDict()

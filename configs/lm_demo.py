@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.conditioning = "words"
   config.batch_size = 8
   config.total_steps = 3_000
-  # Muon learns in these steps what AdamW has not learnt in 1,750.
+  # Needs fewer updates than AdamW.
   config.optimizer = "muon"
   config.save_every = 250
   config.learning_rate = 2.5e-3
@@ -39,7 +39,7 @@ def get_config() -> ml_collections.ConfigDict:
   # Examples of each clip in an epoch, by task (docs/training.md).
   rates = config.task_rates = ml_collections.ConfigDict()
   rates.l2m = 1.0
-  # Above 1 costs L2M: at 1.25 and 1.5 (4 runs) its family, valid, 0.70 - 0.76 of 0.79.
+  # Above 1 costs Language2Motion (docs/lab_notebook.md).
   rates.m2l = 1.0
   rates.qa = 0.15  # questions, for `tdmm describe --question`
   rates.continuation = 0.0
@@ -51,15 +51,15 @@ def get_config() -> ml_collections.ConfigDict:
   config.m2l_weight = 2.0  # ... and where text is: a quarter of the tokens
   config.z_loss = 1e-4
   # Share of the motion tokens, at most, that are hidden from the decoder's input, so
-  # that it listens to the prompt and not only to what it has done (T2M-GPT's trick).
+  # that it also listens to the prompt, not only to its own past (T2M-GPT's trick).
   config.history_dropout = 0.6
   config.prompt_dropout = 0.1  # for classifier-free guidance ...
   config.guidance = 4.0  # ... whose default scale this is
   config.reword = 0.0  # share of L2M's prompts in words that captions do not use
-  # Share of L2M's prompts, and of questions, with changes to the words that say nothing
-  # of the face, so that a turn of phrase that is not in training leads nobody astray.
+  # Share of L2M's prompts, and of questions, in which words that say nothing about the
+  # face are changed, so that an unknown turn of phrase does not mislead the model.
   config.disturb = 0.5
-  config.content_weight = 4.0  # of a caption's words that say something of the face
+  config.content_weight = 4.0  # of a caption's words that say something about the face
 
   model = config.model = ml_collections.ConfigDict()
   model.emb_dim = 128

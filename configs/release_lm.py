@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.tokenizer_dir = "runs/release/tokenizer"
   config.batch_size = 16
   config.total_steps = 12_500
-  config.learning_rate = 2e-3  # 3.5e-3 spoiled one of two demos, 1.75e-3 neither
+  config.learning_rate = 2e-3  # at 3.5e-3 one of two demo trainings went wrong
   config.log_every = 50
   config.eval_every = 1_000
   config.save_every = 250
@@ -33,7 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.max_frames = 150  # clips of 6 s
   config.max_prompt_pieces = 128
   config.reword = 0.3
-  config.guidance = 2.0  # chosen on valid prompts: more shakes, and says no more
+  config.guidance = 2.0  # chosen on valid prompts; higher trembles and says no more
   rates = config.task_rates
   rates.qa = 0.3
   rates.continuation = rates.inbetween = 0.1

@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.total_steps = 4_000
   config.augment.rate = 0.25  # of the motions, so that real faces have tokens, too
   config.loss_weights.head_deg = 2.5
-  # So trained; the demo's weights of these were found since.
+  # As it was trained; the demo's weights were found later.
   config.loss_weights.params_l1 = 6.0
   config.loss_weights.face_velocity_mm = 0.5
   config.loss_weights.head_velocity_deg = 0.3

@@ -56,11 +56,8 @@ def get_config() -> ml_collections.ConfigDict:
       "face_velocity_mm": 1.5,
       "features_l1": 4.0,
       "features_slow_l1": 10.0,
-      # What the geometry does not decide stays near the truth, too. After 1,000 updates
-      # a classifier of true motions reads 0.86 of the families from valid clips'
-      # tokens, of micro-actions 0.69 (F1); with 6 here, and velocities of 0.5 and 0.3,
-      # 0.83 and 0.49, and the head 0.3 degrees better. With 40 and 2.5 for the head the
-      # face is worse.
+      # Keeps what the geometry does not decide near the truth, too: micro-actions and
+      # more families pass the tokens (docs/lab_notebook.md).
       "params_l1": 30.0,
       "head_deg": 1.5,
       "head_velocity_deg": 0.6,
