@@ -1,8 +1,8 @@
 """The project's own head as the package ships it: one file, the same on every machine.
 
 `python -m tdmm_jax.face.head.build` writes the file. Everything else reads it: as
-arrays here, without JAX, or as a `FaceModel` in `load_model`. A head's version is the hash of
-its file's bytes, so processors that round differently agree.
+arrays here, without JAX, or as a `FaceModel` in `load_model`. A head's version is the
+hash of its file's bytes, so processors that round differently agree.
 
 Shape letters: V vertices, U action units, E expression coefficients.
 """
