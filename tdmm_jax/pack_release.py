@@ -29,12 +29,13 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import evaluator
 from tdmm_jax.face import load_model
 from tdmm_jax.generate.face import Face
+from tdmm_jax.language import wordpieces
 from tdmm_jax.runs import checkpoints, locate, packed
 
 MAX_BYTES = 40_000_000  # what an installation may grow by
 SCORES, CARD = "scores.json", "MODEL_CARD.md"
 _TEMPLATE = pathlib.Path(__file__).parent / "model_card.md.j2"
-_VOCABULARY = ("spiece.model", "vocab.json")
+_VOCABULARY = ("spiece.model", "vocab.json", wordpieces.FILE, wordpieces.NOTICE)
 _FOLDERS = {"records_dir", "tokenizer_dir", "init_from"}
 _CLIPS = 64  # compared
 # Versions that default_v1 had as a hash of what a processor made of it.
@@ -91,6 +92,10 @@ def _pack_part(source: pathlib.Path, target: pathlib.Path) -> int:
     folder = pathlib.PurePath(stored["config"][key])
     if folder.is_absolute():  # of the machine that trained it: nobody else's business
       stored["config"][key] = folder.name
+  reader = stored["config"].get("text_encoder", "")
+  if reader.startswith("hf:"):
+    folder = pathlib.PurePath(reader.removeprefix("hf:"))
+    stored["config"]["text_encoder"] = f"hf:{folder.name}"
   files.write_json(target / checkpoints.CONFIG_FILE, stored)
   for name in _VOCABULARY:
     if (source / name).exists():

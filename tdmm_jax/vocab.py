@@ -3,6 +3,9 @@
 Layout (DESIGN section 3): 0 pad, 1 eos, 2 unk, SentencePiece pieces, extra ids, task
 sentinels, <som>, <eom>, motion tokens last. Offsets are stored with the checkpoint and
 read back, never recomputed.
+
+With a pretrained text encoder (config.text_encoder) the encoder's text is WordPieces,
+whose ids lie behind the embedding table: nothing is ever written in them.
 """
 
 import dataclasses
@@ -15,6 +18,7 @@ from etils import epath
 
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
+from tdmm_jax.language import wordpieces as wordpieces_lib
 
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 TASKS = (
@@ -27,6 +31,7 @@ TASKS = (
   "denoising",
   "span_corruption",
 )
+_NOT_OFFSETS = ("pieces", "model_proto", "wordpieces")
 TABLE_MULTIPLE = 128  # the embedding table is padded to whole TPU tiles
 
 
@@ -44,6 +49,8 @@ class Vocab:
   motion_offset: int
   num_codes: int
   tasks: tuple[str, ...] = TASKS  # those that have a sentinel, in its order
+  word_offset: int = 0  # the first id of a WordPiece; 0: there are none
+  wordpieces: wordpieces_lib.WordPieces | None = None
 
   @property
   def table_size(self) -> int:
@@ -54,6 +61,23 @@ class Vocab:
   def encode_text(self, text: str) -> list[int]:
     """Pieces of the text, without eos. Text that spells `<motion_5>` is text."""
     return self.pieces.encode(text)
+
+  def encode_input(self, *spans: str) -> list[int]:
+    """Ids of a text as the encoder is given it, without eos.
+
+    Args:
+      spans: the text's parts; where there are WordPieces each is a text of its own,
+        [CLS] pieces [SEP], which a text encoder reads alone.
+    """
+    if self.wordpieces is None:
+      return self.encode_text("".join(spans))
+    return [
+      self.word_offset + word for span in spans for word in self.wordpieces.encode(span)
+    ]
+
+  def with_wordpieces(self, wordpieces: wordpieces_lib.WordPieces) -> "Vocab":
+    """The same ids, and those of WordPieces behind the table."""
+    return dataclasses.replace(self, word_offset=self.table_size, wordpieces=wordpieces)
 
   def decode_text(self, ids) -> str:
     """Text of the piece ids up to the first eos, in one line; other ids are dropped.
@@ -90,13 +114,15 @@ class Vocab:
   def offsets(self) -> dict:
     """All but the pieces, for JSON."""
     names = [field.name for field in dataclasses.fields(self)]
-    return {n: getattr(self, n) for n in names if n not in ("pieces", "model_proto")}
+    return {n: getattr(self, n) for n in names if n not in _NOT_OFFSETS}
 
   def save(self, directory) -> None:
-    """Writes spiece.model and vocab.json (offsets) into the directory."""
+    """Writes spiece.model, vocab.json (offsets) and wordpieces.json, if there are."""
     directory = epath.Path(directory)
     files.write_bytes(directory / "spiece.model", self.model_proto)
     files.write_json(directory / "vocab.json", self.offsets())
+    if self.wordpieces is not None:
+      self.wordpieces.save(directory)
 
 
 def load(directory) -> Vocab:
@@ -112,7 +138,10 @@ def load(directory) -> Vocab:
   pieces = sentencepiece.SentencePieceProcessor(model_proto=proto)
   # Runs of before there were more tasks do not say which they have.
   offsets["tasks"] = tuple(offsets.get("tasks", TASKS[:2]))
-  return Vocab(pieces=pieces, model_proto=proto, **offsets)
+  vocab = Vocab(pieces=pieces, model_proto=proto, **offsets)
+  if not vocab.word_offset:
+    return vocab
+  return dataclasses.replace(vocab, wordpieces=wordpieces_lib.load(directory))
 
 
 def imported(

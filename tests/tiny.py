@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import bert_folders
 import jax
 
 from tdmm_jax.data import records
@@ -45,6 +46,8 @@ def shrink(config, run_dir, **overrides):
     model.output_dim = 8
   else:
     config.tokenizer_dir = str(run_dir / "tokenizer")
+    if config.text_encoder == "minilm":
+      config.text_encoder = f"hf:{run_dir / 'text_encoder'}"
     config.num_pieces = 420
     config.encoder_length, config.decoder_length = 192, 128
     config.max_frames, config.max_prompt_pieces, config.max_caption_pieces = 40, 150, 32
@@ -65,6 +68,7 @@ def make_run(run_dir: pathlib.Path) -> pathlib.Path:
   """Records and three models, each trained for a dozen steps."""
   from data_prep import build
 
+  bert_folders.write(run_dir / "text_encoder")
   build.build_corpus(
     run_dir / "records",
     NUM_CLIPS,

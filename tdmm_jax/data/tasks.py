@@ -49,29 +49,34 @@ def _framed(vocab: Vocab, ids) -> np.ndarray:
   return np.concatenate([[vocab.som_id], ids, [vocab.eom_id, EOS_ID]]).astype(np.int32)
 
 
-def _encoder(vocab: Vocab, task: str, text: str, rest) -> np.ndarray:
-  head = [vocab.task_id(task), *vocab.encode_text(text)]
+def _encoder(vocab: Vocab, task: str, spans: Sequence[str], rest) -> np.ndarray:
+  """`spans`: the text, in parts that a text encoder reads alone."""
+  head = [vocab.task_id(task), *vocab.encode_input(*spans)]
   return np.concatenate([head, rest]).astype(np.int32)
 
 
 def l2m_encoder(
   vocab: Vocab, prompt: str, num_frames: int, template: str | None = None
 ) -> np.ndarray:
-  """Encoder tokens of Language2Motion; the default template is the first one."""
+  """Encoder tokens of Language2Motion; the default template is the first one.
+
+  The prompt is a span of its own, also where it is empty: guidance's null prompt.
+  """
   template = template or instructions.L2M_TRAIN[0]
-  text = instructions.fill(template, num_frames / FPS, prompt)
-  return _encoder(vocab, "l2m", text, [EOS_ID])
+  before, after = instructions.around_prompt(template, num_frames / FPS)
+  spans = [*([before] if before else []), prompt, *([after] if after else [])]
+  return _encoder(vocab, "l2m", spans, [EOS_ID])
 
 
 def m2l_encoder(vocab: Vocab, codes, template: str | None = None) -> np.ndarray:
   """Encoder tokens of Motion2Language."""
   template = template or instructions.M2L_TRAIN[0]
-  return _encoder(vocab, "m2l", template, motion_ids(vocab, codes))
+  return _encoder(vocab, "m2l", [template], motion_ids(vocab, codes))
 
 
 def qa_encoder(vocab: Vocab, codes, question: str) -> np.ndarray:
   """Encoder tokens of a question about a motion."""
-  return _encoder(vocab, "qa", question, motion_ids(vocab, codes))
+  return _encoder(vocab, "qa", [question], motion_ids(vocab, codes))
 
 
 def l2m_example(vocab: Vocab, prompt: str, codes, template: str) -> dict:
@@ -103,7 +108,7 @@ def _motion_example(vocab: Vocab, task: str, template: str, given, target) -> di
   """`given`: what the encoder has after the text; `target`: codes to be written."""
   text = instructions.fill(template, len(target) / FPS)
   return {
-    "encoder_tokens": _encoder(vocab, task, text, given),
+    "encoder_tokens": _encoder(vocab, task, [text], given),
     "decoder_targets": motion_ids(vocab, target),
   }
 

@@ -74,7 +74,7 @@ class Showcase:
     ]
 
   def _generated(self, params, collections) -> list[Example]:
-    del collections
+    params = t5.whole(params, collections)
     run = face.Face.assemble(
       self._config, self._codec, self._vocab, self._model, params
     )
@@ -102,7 +102,7 @@ class Showcase:
     """The prompt, truncated to the model's limit."""
     words = prompt.split()
     while (
-      len(self._vocab.encode_text(" ".join(words))) > self._config.max_prompt_pieces
+      len(self._vocab.encode_input(" ".join(words))) > self._config.max_prompt_pieces
     ):
       words.pop()
     return " ".join(words)

@@ -70,7 +70,8 @@ class Face:
     self.vocab = vocab_lib.load(workdir)
     restored = checkpoints.restore_model(workdir)
     self.model, self.params = t5_layouts.unscanned(
-      t5.build_t5(self.config, self.vocab), restored["params"]
+      t5.build_t5(self.config, self.vocab),
+      t5.whole(restored["params"], restored["collections"]),
     )
     identity = json.dumps([stored, restored["step"]], sort_keys=True)
     self.version = checkpoints.short_hash(identity)
@@ -279,7 +280,7 @@ class Face:
     """
     if not prompt.strip():
       raise UserError('prompt: empty; say what the face does, e.g. "She smiles."')
-    pieces = len(self.vocab.encode_text(prompt))
+    pieces = len(self.vocab.encode_input(prompt))
     if pieces > self.config.max_prompt_pieces:
       raise UserError(
         f"prompt: {pieces} text pieces, the limit is {self.config.max_prompt_pieces}; "

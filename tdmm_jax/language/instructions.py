@@ -131,6 +131,12 @@ def fill(template: str, seconds: float, prompt: str = "") -> str:
   return template.format(seconds=f"{seconds:.1f}", prompt=prompt)
 
 
+def around_prompt(template: str, seconds: float) -> tuple[str, str]:
+  """What `fill` has before the prompt and after it."""
+  before, after = template.split("{prompt}")
+  return fill(before, seconds), fill(after, seconds)
+
+
 def training_texts(tasks) -> list[str]:
   """The training wordings of tasks, each with many durations and no prompt."""
   wordings = [text for task in tasks for text in _WORDINGS.get(task, ((),))[0]]

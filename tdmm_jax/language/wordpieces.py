@@ -8,6 +8,7 @@ import json
 
 from etils import epath
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 # In a run's directory: the tokenizer, as the library has it, and whose encoder this is.
@@ -49,12 +50,9 @@ class WordPieces:
     return [self.cls_id, *ids[: most - 2], self._tokenizer.token_to_id("[SEP]")]
 
   def save(self, directory) -> None:
-    directory = epath.Path(directory)
     for name, text in ((FILE, self.serialized), (NOTICE, self.notice)):
       if text:
-        temporary = directory / (name + ".tmp")
-        temporary.write_text(text)
-        temporary.replace(directory / name)
+        files.write_text(epath.Path(directory) / name, text)
 
 
 def load(directory) -> WordPieces:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from tdmm_jax import sharding
 from tdmm_jax.errors import UserError
-from tdmm_jax.models import attention_biases, layers
+from tdmm_jax.models import attention_biases, bert, layers
 
 # What the forward pass keeps for the backward pass; the rest is computed again.
 REMAT_POLICIES = {
@@ -29,6 +29,7 @@ REMAT_POLICIES = {
   "full": jax.checkpoint_policies.nothing_saveable,  # a layer's input is kept
 }
 
+TEXT_ENCODER = "text_encoder"  # its parameters' name, or their collection's
 MLP_ACTIVATIONS = ("gated-gelu", "relu")  # of T5.1.1, of T5.0
 
 
@@ -283,6 +284,8 @@ class T5(nn.Module):
   motion_reading: bool = False  # motion's are given one: see motion_reading.py ...
   motion_places: bool = False  # ... and where in its motion a token is
   motion_offset: int = 0  # the first motion token, where there is one of these
+  text_sizes: bert.Sizes | None = None  # of the text encoder, if there is one, ...
+  word_offset: int = 0  # ... and the first id that it reads
 
   def setup(self):
     if self.mlp_activation not in MLP_ACTIVATIONS:
@@ -318,6 +321,12 @@ class T5(nn.Module):
       self.encoder_context = context(self.motion_context, **motion)
     if self.motion_history:
       self.decoder_context = context(self.motion_history, **motion, causal=True)
+    if self.text_sizes is not None:
+      self.text_encoder = bert.Bert(self.text_sizes, self.dtype)
+      self.text_norm = layers.RMSNorm(self.dtype)
+      self.text_projection = layers.dense(
+        self.emb_dim, None, "features", "embed", dtype=self.dtype
+      )
     self.encoder = Encoder(self.num_encoder_layers, *stack)
     self.decoder = Decoder(self.num_decoder_layers, *stack)
     if not self.logits_via_embedding:
@@ -334,6 +343,30 @@ class T5(nn.Module):
     # compare-and-swap: both sums together were 107 of an update's 123 ms on an H200.
     x_BLD = jnp.take(table_VD, tokens_BL, axis=0).astype(self.dtype)
     return sharding.constrain(x_BLD, "act_batch", "act_length", "act_embed")
+
+  def _embed_inputs(self, tokens_BM):
+    """(vectors float[B, M, D] of the encoder's tokens, motion codes int32[B, M]).
+
+    Below 0 is no motion code. A WordPiece's vector is what the text encoder makes of
+    it, brought to the spread of the others.
+    """
+    codes_BM = tokens_BM - self.motion_offset
+    if self.text_sizes is None:
+      return self._embed(tokens_BM), codes_BM
+    is_word_BM = tokens_BM >= self.word_offset
+    words_BM = jnp.where(is_word_BM, tokens_BM - self.word_offset, -1)
+    if self.is_initializing():
+      vectors_BMT = self.text_encoder(tokens_BM, tokens_BM, tokens_BM)
+    else:
+      params = self.text_encoder.variables["params"]
+      vectors_BMT = bert.word_vectors(self.text_sizes, params, words_BM, self.dtype)
+    vectors_BMD = self.text_projection(self.text_norm(vectors_BMT))
+    vectors_BMD = sharding.constrain(
+      vectors_BMD * self.embedding_stddev, "act_batch", "act_length", "act_embed"
+    )
+    x_BMD = self._embed(jnp.where(is_word_BM, 0, tokens_BM))
+    x_BMD = jnp.where(is_word_BM[..., None], vectors_BMD, x_BMD)
+    return x_BMD, jnp.where(is_word_BM, -1, codes_BM)
 
   def _logits(self, x_BLD):
     # float32 logits: bfloat16 has too few bits for a softmax over the vocabulary.
@@ -375,12 +408,11 @@ class T5(nn.Module):
 
     But of segments with `pooled_token`, which have one vector in all.
     """
-    x_BMD = self._embed(tokens_BM)
+    x_BMD, codes_BM = self._embed_inputs(tokens_BM)
     if self.motion_context:
-      codes_BM = tokens_BM - self.motion_offset
       x_BMD = self.encoder_context(x_BMD, codes_BM, segment_ids_BM)
     if self.text_context:
-      is_text_BM = tokens_BM < self.motion_offset
+      is_text_BM = codes_BM < 0
       text_BM = jnp.where(is_text_BM, 0, -1)
       x_BMD = self.words_context(x_BMD, text_BM, segment_ids_BM)
     x_BMD = self.encoder(x_BMD, segment_ids_BM, deterministic)
@@ -427,4 +459,20 @@ def build_t5(config, vocab) -> T5:
     raise UserError(
       f"config.conditioning: {config.conditioning!r}; choose 'words' or 'pooled'"
     )
+  if vocab.word_offset:
+    model["text_sizes"] = bert.Sizes(**config.text_encoder_sizes.to_dict())
+    model["word_offset"] = vocab.word_offset
   return T5(vocab_size=vocab.table_size, motion_offset=vocab.motion_offset, **model)
+
+
+def set_apart(variables: dict) -> dict:
+  """Variables whose text encoder is a collection: nothing there is trained."""
+  params = dict(variables["params"])
+  return {**variables, TEXT_ENCODER: params.pop(TEXT_ENCODER), "params": params}
+
+
+def whole(params: dict, collections: dict) -> dict:
+  """The parameters with those that `set_apart` took away."""
+  if TEXT_ENCODER not in collections:
+    return params
+  return {**params, TEXT_ENCODER: collections[TEXT_ENCODER]}

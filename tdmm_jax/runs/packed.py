@@ -7,7 +7,8 @@
     spiece.model, vocab.json      where there is a vocabulary
 
 Parameters are float16, and float32 again in memory; what decides which code a frame
-gets is kept as it was, see `_KEPT`. `python -m tdmm_jax.pack_release` writes it.
+gets is kept as it was, see `_KEPT`. A pretrained text encoder's matrices are int8.
+`python -m tdmm_jax.pack_release` writes it.
 """
 
 import hashlib
@@ -26,6 +27,10 @@ FORMAT_VERSION = 1
 # Kept float32: the normalisation of motions and geometry, codebooks (collections), and
 # the linear paths of the tokenizer. All are small.
 _KEPT = ("collections/", "params/linear_")
+# A text encoder has more parameters than all else: its matrices are whole numbers, with
+# a scale for each row (of tables) or column (of kernels), in an array of its own.
+_ROUNDED = ("collections/text_encoder/", "params/text_encoder/")
+_SCALE = ":scale"
 _MEND = "install the package again, or pack the run again (tdmm_jax.pack_release)"
 
 
@@ -104,6 +109,10 @@ def read(workdir) -> tuple[int, dict]:
     branch = tree
     for folder in folders:
       branch = branch.setdefault(folder, {})
+    if last.endswith(_SCALE):
+      continue
+    if value.dtype == np.int8:
+      value = value * flat[name + _SCALE]
     branch[last] = value.astype(np.float32) if value.dtype == np.float16 else value
   return read_checksums(workdir.parent)["steps"][workdir.name], tree
 
@@ -118,12 +127,29 @@ def write_tensors(path, model: dict) -> None:
   parts = {name: model[name] for name in ("params", "collections")}
   for name, value in _flat(parts):
     value = np.asarray(value, order="C")  # 0-d stays 0-d
+    if name.startswith(_ROUNDED):
+      if value.ndim > 1:
+        axis = 0 if name.endswith("/kernel") else -1
+        value, flat[name + _SCALE] = quantized(value, axis)
+      flat[name] = value
+      continue
     if value.dtype == np.float32 and not name.startswith(_KEPT):
       if np.abs(value).max() > np.finfo(np.float16).max:
         raise ValueError(f"{name}: {np.abs(value).max():g} is too large for float16")
       value = value.astype(np.float16)
     flat[name] = value
   files.write_bytes(path, safetensors.numpy.save(flat))
+
+
+def quantized(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+  """(int8, float32 scale) whose product is `values` to half a scale.
+
+  Args:
+    axis: along which numbers share a scale.
+  """
+  scale = np.abs(values).max(axis=axis, keepdims=True) / 127
+  scale = np.where(scale > 0, scale, 1).astype(np.float32)
+  return np.rint(values / scale).astype(np.int8), scale
 
 
 def _flat(tree, prefix: str = ""):

@@ -15,6 +15,7 @@ _FIXED = (
   "batch_size",
   "model",
   "conditioning",
+  "text_encoder",
   "face_model",
   "window",
   "text_length",

@@ -41,6 +41,8 @@ class Loop:
     self._state, loop = checkpoints.restore(mngr, state)
     if loop is None and objective.start_params is not None:
       self._state = train_step.replace_params(self._state, objective.start_params())
+    if loop is None and objective.start_parts is not None:
+      self._state = train_step.replace_parts(self._state, objective.start_parts())
     fresh = checkpoints.Loop(0, jax.random.key_data(rng_loop), [], {})
     self._rng, self._scores = (loop or fresh).rng, (loop or fresh).scores
     self._pending = list((loop or fresh).pending)  # metrics that are not logged yet

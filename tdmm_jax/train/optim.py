@@ -6,7 +6,7 @@ import optax
 import optax.contrib
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.models import layers
+from tdmm_jax.models import layers, t5
 
 
 def learning_rate(config: ml_collections.ConfigDict) -> optax.Schedule:
@@ -44,7 +44,9 @@ def _decays(params):
 
 
 def _muon_matrices(params):
-  """Muon's parameters: the layers' kernels, all but the one that makes the logits.
+  """Muon's parameters: the layers' kernels, all but the one that makes the logits ...
+
+  ... and a pretrained text encoder's, which is to stay near what it was.
 
   A kernel's last two axes are a matrix; an axis before them counts scanned layers.
   Everything else (embeddings, scales, biases, convolutions' taps) is AdamW's.
@@ -52,7 +54,8 @@ def _muon_matrices(params):
 
   def matrix(path, param):
     names = [getattr(key, "key", None) for key in path]
-    if "kernel" in names and "logits_dense" not in names and param.ndim > 1:
+    others = {"logits_dense", t5.TEXT_ENCODER}
+    if "kernel" in names and others.isdisjoint(names) and param.ndim > 1:
       return optax.contrib.MuonDimensionNumbers(-2, -1)
     return None
 
@@ -98,4 +101,16 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
     raise UserError(
       f"config.optimizer: {config.optimizer!r}; choose 'adamw', 'adafactor' or 'muon'"
     )
-  return optax.chain(optax.clip_by_global_norm(config.grad_clip_norm), update)
+  update = optax.chain(optax.clip_by_global_norm(config.grad_clip_norm), update)
+  if config.objective == "language_model" and config.text_encoder_rate:
+    slower = optax.masked(optax.scale(config.text_encoder_rate), _of_text_encoder)
+    update = optax.chain(update, slower)
+  return update
+
+
+def _of_text_encoder(params):
+  """Which parameters are a pretrained text encoder's."""
+  return {
+    name: jax.tree.map(lambda _, mine=name == t5.TEXT_ENCODER: mine, branch)
+    for name, branch in params.items()
+  }

@@ -53,21 +53,39 @@ def replace_params(state: TrainState, params) -> TrainState:
     state: the initial one; its own parameters are deleted.
     params: the same tree in numpy, the same on every process.
   """
-
-  def place(old, new):
-    if old.shape != new.shape:
-      raise ValueError(f"parameter of shape {new.shape}, the model's is {old.shape}")
-    where, dtype = old.sharding, old.dtype
-    old.delete()
-    return jax.make_array_from_callback(
-      new.shape, where, lambda index: np.asarray(new[index], dtype)
-    )
-
   collections = dict(state.collections)
   if EMA in collections:
-    collections[EMA] = jax.tree.map(place, collections[EMA], params)
-  placed = jax.tree.map(place, state.params, params)
+    collections[EMA] = jax.tree.map(_placed, collections[EMA], params)
+  placed = jax.tree.map(_placed, state.params, params)
   return state.replace(params=placed, collections=collections)
+
+
+def replace_parts(state: TrainState, parts: dict) -> TrainState:
+  """`replace_params` of some branches alone.
+
+  Args:
+    parts: trees in numpy by the name of a branch of the parameters, or, where they have
+      none of that name, of a collection.
+  """
+  params, collections = dict(state.params), dict(state.collections)
+  for name, part in parts.items():
+    if name in params and EMA in collections:
+      ema = jax.tree.map(_placed, collections[EMA][name], part)
+      collections[EMA] = {**collections[EMA], name: ema}
+    branches = params if name in params else collections
+    branches[name] = jax.tree.map(_placed, branches[name], part)
+  return state.replace(params=params, collections=collections)
+
+
+def _placed(old, new):
+  """The numpy array `new` where and as `old` was, which is deleted."""
+  if old.shape != new.shape:
+    raise ValueError(f"parameter of shape {new.shape}, the model's is {old.shape}")
+  where, dtype = old.sharding, old.dtype
+  old.delete()
+  return jax.make_array_from_callback(
+    new.shape, where, lambda index: np.asarray(new[index], dtype)
+  )
 
 
 def num_microbatches(batch_size: int, batch_per_chip: int, num_chips: int) -> int:

@@ -11,7 +11,8 @@ from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import pipeline, tasks
 from tdmm_jax.data.tokenised_corpus import tokenised_clips
-from tdmm_jax.models import pretrained, t5, t5_layouts
+from tdmm_jax.errors import UserError
+from tdmm_jax.models import pretrained, pretrained_bert, t5, t5_layouts
 from tdmm_jax.train import embedding_init, losses, motion_reading, speed
 from tdmm_jax.train.objectives import objective
 from tdmm_jax.vocab import UNK_ID
@@ -26,11 +27,18 @@ def language_model(
 
   Training batches hold this host's `rows` alone; evaluation batches are whole.
   """
+  reader = pretrained_bert.chosen(config.text_encoder)
+  if reader is not None:
+    _check_text_encoder(config)
+    with config.unlocked():
+      config.text_encoder_sizes = reader.sizes._asdict()
   start = pretrained.find(config.init_from) if config.init_from else None
   if start is not None:
     config.model.update(start.fields)
   codec = motion_codec.load(config.tokenizer_dir)
   versions = objective.check_versions(config, codec.face) | {"tokenizer": codec.version}
+  if reader is not None:
+    versions["text_encoder"] = reader.version
   vocab = None
   if start is not None:
     vocab = vocab_lib.imported(
@@ -40,9 +48,17 @@ def language_model(
     split: tokenised_clips(config.records_dir, split, codec, config.tokenizer_dir)
     for split in ("train", "valid")
   }
-  vocab = objective.stored_vocabulary(
-    workdir, lambda: vocab or _new_vocabulary(config, clips["train"], codec.num_codes)
-  )
+
+  def make_vocabulary():
+    made = vocab or _new_vocabulary(config, clips["train"], codec.num_codes)
+    return made if reader is None else made.with_wordpieces(reader.words)
+
+  vocab = objective.stored_vocabulary(workdir, make_vocabulary)
+  if (vocab.wordpieces is None) != (reader is None):
+    raise UserError(
+      f"{workdir}: its vocabulary was made for another config.text_encoder than "
+      f"{config.text_encoder!r}; use that one, or another folder"
+    )
   model = t5.build_t5(config, vocab)
 
   def packed(split, num_rows):
@@ -77,7 +93,7 @@ def language_model(
     tokens = jnp.ones((1, 8), jnp.int32)
     variables = model.init(rng, tokens, tokens, tokens, tokens)
     variables = embedding_init.start_embeddings(variables, groups, config.seed)
-    return motion_reading.given(variables, readings)
+    return start_apart(config, motion_reading.given(variables, readings))
 
   def start_params():
     params = embedding_init.with_new_rows(
@@ -111,7 +127,29 @@ def language_model(
     sum(lengths),
     speed.t5_flops(config.model, vocab.table_size, *lengths),
     None if start is None else start_params,
+    None if reader is None else lambda: {t5.TEXT_ENCODER: reader.params()},
   )
+
+
+def _check_text_encoder(config) -> None:
+  """Raises UserError where a text encoder and other choices do not go together."""
+  if config.init_from:
+    raise UserError(
+      "config.text_encoder: a pretrained T5 (config.init_from) reads its text itself; "
+      "leave one of the two at its default"
+    )
+  if not 0 <= config.text_encoder_rate <= 1:
+    raise UserError(
+      f"config.text_encoder_rate: {config.text_encoder_rate:g}; give 0 (it stays as it "
+      "is) to 1 (it learns as fast as all else)"
+    )
+
+
+def start_apart(config, variables: dict) -> dict:
+  """Initial variables; a text encoder that is not trained is no parameter."""
+  if t5.TEXT_ENCODER not in variables["params"] or config.text_encoder_rate:
+    return variables
+  return t5.set_apart(variables)
 
 
 def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, rng):
@@ -121,7 +159,7 @@ def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, 
     hide_rng = jax.random.fold_in(rng, 1)
     inputs = _hide_motion(inputs, vocab, config.history_dropout, hide_rng)
   logits = model.apply(
-    {"params": params},
+    {"params": t5.whole(params, collections)},
     batch["encoder_input_tokens"],
     inputs,
     batch["encoder_segment_ids"],

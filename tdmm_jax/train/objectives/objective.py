@@ -23,6 +23,8 @@ class Objective(NamedTuple):
   flops_per_example: float = 0.0  # model FLOPs of an update; 0: not known
   # Parameters of a pretrained model, in numpy, that a run starts from.
   start_params: Callable[[], dict] | None = None
+  # The same of parts, by the names they have among parameters or collections.
+  start_parts: Callable[[], dict] | None = None
 
 
 def check_versions(config, face) -> dict[str, str]:
