@@ -145,7 +145,7 @@ def write_shard(path: str, serialized) -> tuple[int, list[str]]:
     The sum of the records' sizes in bytes; the SHA-256 of each record.
 
   Raises:
-    UserError: the file cannot be written, for want of space, say.
+    UserError: the file cannot be written, for example because the disk is full.
   """
   total, digests = 0, []
   with files.then_rename(path) as temporary:

@@ -1,13 +1,13 @@
-"""The sentence patterns of prompts and captions, and who and how is filmed.
+"""The sentence patterns of prompts and captions, and who is filmed and how.
 
 Patterns, framings and closing sentences are partitioned: those of "valid" and "test"
-occur nowhere in "train"; the first of a list is the plain one. What `paraphrase` puts
-into the slots is said there.
+occur nowhere in "train"; the first of a list is the plain one. `paraphrase` documents
+the slots.
 
-After one beginning a pattern goes on in one way only ({ing} or {fin}): a model that
-writes the likeliest word would otherwise see the chance of an action halved, and leave
-it out. Where one emotion follows another, what else is done has a sentence of its own,
-or it would be said to come last.
+After a given beginning a pattern continues in one way only ({ing} or {fin}): otherwise
+a model that writes the likeliest word would see the probability of an action halved,
+and leave it out. Where one emotion follows another, what else is done has a sentence of
+its own, or it would be said to come last.
 
 "acts" are for clips of a neutral face that does something: they need not say neutral.
 """
@@ -169,7 +169,7 @@ OPENINGS = {
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-  """How a person is spoken of in one sentence."""
+  """How one sentence refers to a person."""
 
   nominative: str
   objective: str

@@ -68,7 +68,7 @@ _LIP_CLOSERS = [
 
 @dataclasses.dataclass(frozen=True)
 class Generator:
-  """A style of acting; several, so that none's habits are learned as the face's."""
+  """A style of acting; several, so that no habit of one is taken for a face's."""
 
   amplitude: float = 1.0
   tempo: float = 1.0
@@ -106,7 +106,7 @@ class HeadBasis:
 
 @functools.cache
 def head_basis() -> HeadBasis:
-  """Of the default head."""
+  """The default head's basis."""
   arrays, version = head_file.read()
   num_shape = arrays["joint_shapedirs"].shape[-1]
   return HeadBasis(version, num_shape, head_file.activation_matrix())
@@ -273,7 +273,7 @@ def _calm(attributes) -> float:
 
 
 def _add_life(channels_TC, steady_T3, attributes, times_T, style, rng) -> None:
-  """What no caption mentions: rest face, sway, gaze shifts, blinks."""
+  """Adds what no caption mentions: rest face, sway, gaze shifts, blinks."""
   units = slice(0, NUM_ACTION_UNITS)
   rest_C = np.abs(rng.normal(0.0, 0.03, NUM_ACTION_UNITS))
   drift_TC = slow_noise(rng, times_T, NUM_ACTION_UNITS, 0.5, waves=2)

@@ -51,7 +51,7 @@ def _build_stats(records_dir) -> dict:
 
 
 class _Tally:
-  """Adds up records; keeps a few frames of each and the features of some."""
+  """Counts records; keeps a few frames of each and the features of some."""
 
   def __init__(self, total: int, num_embedded: int):
     self.counts = collections.defaultdict(collections.Counter)
@@ -96,7 +96,7 @@ class _Tally:
 def typical_face(vectors_TP: np.ndarray) -> np.ndarray:
   """float[P]: the median frame over its size: which face, not how much of it.
 
-  The median passes over speech, blinks and what else comes and goes.
+  The median ignores speech, blinks and everything else that comes and goes.
   """
   middle_P = np.median(vectors_TP, 0)
   middle_P[-motion_vector.NUM_POSE :] *= POSE_WEIGHT

@@ -48,8 +48,8 @@ def plan(source, prompts=None) -> list[dict[str, Any]]:
     prompts: manifest; without one every video is a clip of its own name.
 
   Returns:
-    rows of clip_id, prompt, `video` (an absolute path or None) and what else the
-    manifest says; `reason` where there is nothing to track: "no_video", "no_prompt".
+    rows of clip_id, prompt, `video` (an absolute path or None) and the manifest's other
+    keys; `reason` where there is nothing to track: "no_video", "no_prompt".
 
   Raises:
     UserError: no such folder, no videos in it, a broken manifest, a bad clip_id.

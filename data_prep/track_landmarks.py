@@ -1,8 +1,8 @@
-"""Speaks to mediapipe in its own virtual environment, through files.
+"""Runs mediapipe in its own virtual environment and exchanges files with it.
 
 `track_mediapipe.py` runs there: jobs go to its standard input, answers come back as
-lines, landmarks as npz. A tracker that dies on a video costs that video alone: another
-process goes on with the next.
+lines, landmarks as npz. A tracker that dies on a video costs only that video: another
+process continues with the next.
 """
 
 import contextlib

@@ -103,6 +103,6 @@ def summary(rows) -> dict[str, Any]:
 
 
 def _mean_of(rows, key) -> float | None:
-  """Mean over the clips in which it could be measured."""
+  """Mean over the clips in which the measure exists."""
   values = [row[key] for row in rows if row.get(key) is not None]
   return float(np.mean(values)) if values else None

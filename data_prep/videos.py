@@ -42,9 +42,9 @@ def plan(rows, generators, seed: int = 0, per_prompt: int = 1) -> list[dict[str,
 
   Args:
     rows: of a prompt manifest.
-    generators: their names; prompts go round them, so that none's bias is learned.
+    generators: their names; prompts are spread over them, so that no bias is learned.
     seed: of the plan; same seed, same jobs.
-    per_prompt: videos of each prompt, by different generators as far as they go.
+    per_prompt: videos of each prompt, by different generators if there are enough.
 
   Returns:
     rows of clip_id, prompt (as in the suite), wording (what the generator reads),

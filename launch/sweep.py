@@ -43,7 +43,7 @@ _LOG = "log.txt"
 
 @dataclasses.dataclass
 class Trial:
-  """One training of the sweep, and what became of it."""
+  """One training of the sweep, and its outcome."""
 
   name: str
   overrides: dict
@@ -56,7 +56,7 @@ class Trial:
   error: str = ""
 
   def load(self) -> None:
-    """What an earlier start of the sweep recorded."""
+    """Loads what an earlier start of the sweep recorded."""
     path = self.workdir / _RECORD
     if path.exists():
       for key, value in checkpoints.read_json(path).items():
@@ -122,7 +122,7 @@ def _train_command(trial: Trial) -> list[str]:
 
 
 def train_here(trial: Trial) -> int:
-  """Trains in a process of this machine; its exit code."""
+  """Trains in a local process; returns its exit code."""
   with (trial.workdir / _LOG).open("a") as log:
     while True:
       code = subprocess.run(_train_command(trial), stdout=log, stderr=log).returncode
@@ -131,7 +131,7 @@ def train_here(trial: Trial) -> int:
 
 
 def run_trial(sweep: Sweep, trial: Trial, train) -> None:
-  """Trains one trial with `train(trial) -> exit code`; records what became of it."""
+  """Trains one trial with `train(trial) -> exit code` and records the outcome."""
   trial.workdir.mkdir(parents=True, exist_ok=True)
   trial.status, trial.error, start = "running", "", time.monotonic()
   trial.save()

@@ -1,4 +1,4 @@
-"""Creates a TPU slice, trains on it, brings it back when it is preempted.
+"""Creates a TPU slice, trains on it, and creates it anew when it is preempted.
 
   S="--name face --zone us-west4-a --project my-project"
   python -m launch.tpu create $S --accelerator_type v5litepod-64 --spot
@@ -8,8 +8,8 @@
   python -m launch.tpu watch $S --accelerator_type v5litepod-64 --spot --yes \\
       -- --config configs/lm_base.py --workdir gs://bucket/lm
 
-What follows `--` are the flags of `tdmm_jax.train`. `watch` does everything: it creates
-the slice if there is none, sets it up, runs, and whenever the slice is preempted or a
+After `--` come the flags of `tdmm_jax.train`. `watch` does everything: it creates the
+slice if there is none, sets it up, runs, and whenever the slice is preempted or a
 worker is lost it deletes, creates and resumes, until training has ended. With --dry_run
 the gcloud command lines are printed instead of run.
 """
@@ -163,7 +163,7 @@ def watch(gcloud, tpu: slices.Slice, args, flags: list[str]) -> int:
 
 
 def _attend(gcloud, tpu, args, flags, ready: bool) -> tuple[int | None, bool]:
-  """Looks after a slice that is up; the final exit code, if training has ended."""
+  """Attends to a running slice; returns the exit code if training has ended."""
   try:
     workers = gcloud.workers(tpu)
     running = any(worker.state == "running" for worker in workers)
@@ -194,7 +194,7 @@ def say(tpu, text: str) -> None:
 
 
 def _dry_watch(gcloud, tpu, args) -> None:
-  """The command lines of one life: looked for, created, set up, run, deleted."""
+  """Prints the command lines of one cycle: look, create, set up, run, delete."""
   gcloud.run(tpu.describe())
   gcloud.run(tpu.create())
   gcloud.push(tpu)

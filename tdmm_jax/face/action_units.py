@@ -2,7 +2,7 @@
 
 The order of `ACTION_UNITS` is a contract: an activation vector is indexed by it.
 Names ending in `_l` / `_r` act on the subject's left / right side (x > 0 / x < 0).
-What FACS codes but other parameters carry is not here: jaw opening (AU26, AU27) is
+What FACS codes and other parameters carry is not here: jaw opening (AU26, AU27) is
 `jaw_pose` x > 0, lid closing (AU43, AU45) is `eyelids`, gaze is `eye_pose` and the
 head's movements are `head_pose`.
 

@@ -1,4 +1,4 @@
-"""The project's own head as the package ships it: one file, the same on every machine.
+"""The project's own head as the package ships it: one file for every machine.
 
 `python -m tdmm_jax.face.head.build` writes the file. Everything else reads it: as
 arrays here, without JAX, or as a `FaceModel` in `load_model`. A head's version is the
