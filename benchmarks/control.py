@@ -1,211 +1,221 @@
-"""Does one changed word change the motion as it should?
+"""Does the face do what the sentence says? Judged by geometry, never by a classifier.
 
-  python -m benchmarks.control --run runs/demo --records runs/demo/records
+  python -m benchmarks.control [--run DIR] [--seeds 8] [--json FILE]
+  python -m benchmarks.control --simulated 100
 
-For each emotion family's prompts that differ in one word only:
+Each sentence is acted out once a seed, at default settings, and measured on head angles
+and ARKit's curves with the thresholds of `tdmm_jax.metrics.acts`:
 
-- intensity: the amplitude (largest mean displacement of the head-fixed face from
-  neutral, mm) of motions from "barely" to "extremely", and Spearman's rank correlation
-  of the level with the family's mean amplitude;
-- emotion: every family's word in the place of every other's; how often a classifier of
-  ground-truth motions recognises the family that is asked for;
-- nod: how far the head's pitch swings with "nodding" in the prompt and without;
-- order: every family's word followed by every other's ("happy, then sad"); how often
-  the classifier recognises the first in the first half of the motion, and the second in
-  the last quarter.
+- kinds: sentences of the test split's patterns, which no training has seen: each kind
+  of act with its counts, sides, directions, tempos, times and absences;
+- written: `exact_words.jsonl`, which no grammar wrote: text, and the acts that geometry
+  must show;
+- tempo: the rise of "slowly" against that of "quickly", same act and seed.
 
-Prints one JSON document; `--picture` shows motions whose prompts differ in one word.
-Seeds are 0, 1, 2 ...; records are read for the classifier alone (their training split).
+`--simulated N` measures N clips of the behaviour simulator against their own attributes
+instead: what the meter and the simulator are worth together.
 """
 
 import argparse
+import collections
+import itertools
 import json
+import pathlib
+from collections.abc import Iterable
 
 import numpy as np
-from scipy.stats import spearmanr
 
 import tdmm_jax
-from tdmm_jax.data import records
-from tdmm_jax.face import face_model, motion_vector
+from data_prep import paraphrase, prompts, sentences, simulate
+from tdmm_jax.face import head_file
+from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon
-from tdmm_jax.metrics import attributes
-from tdmm_jax.render import clip
+from tdmm_jax.language.acts import KINDS, Act
+from tdmm_jax.metrics import acts as measures
 
 SECONDS = 4.0
-NOD_DEG = 3.0  # a swing of the pitch by this much more than without the word is a nod
+WRITTEN = pathlib.Path(__file__).with_name("exact_words.jsonl")
+COUNTED = ("nod", "shake", "blink", "wink")
+ABSENT = (
+  *(Act(name, absent=True) for name in ("blink", "brow_raise", "jaw_drop")),
+  *(Act(name, True, absent=True) for name in ("smiling", "frowning")),
+  Act(acts_lib.STILL),
+)
+PAIRS = (("nod", "wink"), ("turn", "brow_raise"), ("tilt", "cheek_puff"))
+TEMPOS = ("turn", "tilt", "look_up", "jaw_drop", "brow_raise", "eyes_closed", "pucker")
 
 
-def prompt(label: str, level: int = 3, more: str = "") -> str:
-  """ "She looks very sad." with the usual words for both."""
-  adverb = lexicon.INTENSITIES[level][1][0]
-  return f"She looks {adverb} {lexicon.LABELS[label].adjectives[0]}{more}."
+def kinds() -> list[tuple[str, list[Act]]]:
+  """(name of the kind of sentence, its acts), at least one of every kind of act."""
+  rows: list[tuple[str, list[Act]]] = []
+  for name, kind in KINDS.items():
+    sides = ("left", "right") if kind.sided else ("",)
+    for side in sides:
+      for direction in kind.directions or ("",):
+        what = " ".join(filter(None, (name, side, direction)))
+        rows.append((what, [Act(name, side=side, direction=direction)]))
+  for name in COUNTED:
+    for number in range(1, 5 if name in ("nod", "blink") else 4):
+      side = "left" if name == "wink" else ""
+      rows.append((f"{name} x{number}", [Act(name, count=number, side=side)]))
+  rows += [(f"no {act.name}", [act]) for act in ABSENT]
+  for name in ("brow_raise", "jaw_drop", "nod", "cheek_puff"):
+    rows.append((f"{name} at the start", [Act(name, when="start")]))
+    rows.append((f"{name} after 2 s", [Act(name, when="after", start_s=2.0)]))
+    rows.append((f"{name} at the end", [Act(name, when="end")]))
+  for name in ("eyes_closed", "jaw_drop", "tilt"):
+    direction = "left" if name == "tilt" else ""
+    rows.append((f"{name} held", [Act(name, hold="held", direction=direction)]))
+  for one, other in PAIRS:
+    first = _plain(one)
+    rows.append((f"{one} and {other}", [first, _plain(other)]))
+    rows.append((f"{one}, then {other}", [first, _plain(other).replace(when="then")]))
+  return rows
 
 
-def family_labels() -> dict[str, str]:
-  """family -> its first label that has an adjective; neutral has no intensity."""
-  first: dict[str, str] = {}
-  for name, label in lexicon.LABELS.items():
-    if name != lexicon.NEUTRAL and label.adjectives:
-      first.setdefault(label.family, name)
-  return first
-
-
-def amplitude_mm(face, motion) -> float:
-  """Largest mean displacement of the face from neutral, head fixed."""
-  region = np.asarray(face.codec.face.regions["face"])
-  model = face.codec.face
-  still = motion_vector.to_motion(
-    np.zeros((1, motion_vector.from_motion(motion).shape[1]), np.float32), model.name
+def _plain(name: str) -> Act:
+  kind = KINDS[name]
+  return Act(
+    name,
+    side="left" if kind.sided and name != "cheek_puff" else "",
+    direction="left" if kind.directions else "",
+    count=2 if name == "nod" else 0,
   )
-  place = lambda m: face_model.motion_vertices(
-    model, m, head_fixed=True, identity=False
-  )[:, region]
-  moved_TV = np.linalg.norm(place(motion) - place(still), axis=-1)
-  return float(moved_TV.mean(1).max() * 1000)
 
 
-def generate(face, texts, seeds: int):
-  """motions[text][seed]."""
-  made = [
-    face.generate_many(texts, [SECONDS] * len(texts), seed=s) for s in range(seeds)
-  ]
-  return [list(row) for row in zip(*made, strict=True)]
+def sentence(acts: list[Act], seed: int) -> str:
+  """One of the test split's sentences of these acts."""
+  rng = np.random.default_rng(seed)
+  attributes = lexicon.attributes_of(acts, SECONDS)
+  patterns = sentences.PATTERNS["test"]["acts"]
+  pattern = patterns[seed % len(patterns)]
+  subject = paraphrase.subjects_of(rng)[0]
+  return paraphrase.fill(pattern, attributes, subject, rng)
 
 
-def intensity(face, labels: dict[str, str], seeds: int) -> dict:
-  texts = [prompt(label, level) for label in labels.values() for level in range(1, 6)]
-  motions = generate(face, texts, seeds)
-  means = np.array(
-    [np.mean([amplitude_mm(face, m) for m in row]) for row in motions]
-  ).reshape(len(labels), 5)
-  each = {
-    family: float(spearmanr(range(5), row).statistic)
-    for family, row in zip(labels, means, strict=True)
-  }
+def written() -> list[tuple[str, list[Act]]]:
+  """(text, the acts it asks for) of the sentences that no grammar wrote."""
+  rows = map(json.loads, WRITTEN.read_text(encoding="utf-8").splitlines())
+  return [(row["text"], [Act(**act) for act in row["acts"]]) for row in rows]
+
+
+def aspects(tracks, acts: list[Act]) -> list[tuple[str, bool]]:
+  """What is right and wrong of a motion that was to show these acts."""
+  found = [pair for act in acts for pair in measures.done(tracks, act).items()]
+  present = [act for act in acts if not act.absent and act.name != acts_lib.STILL]
+  for first, second in itertools.pairwise(present):
+    if second.when == "then":
+      found.append(("order", measures.in_order(tracks, first, second)))
+  return found
+
+
+def summary(rows: Iterable[tuple[str, list[tuple[str, bool]]]]) -> dict:
+  """Shares of what was obeyed: whole sentences, aspects, and each kind.
+
+  Args:
+    rows: (kind of the sentence, its aspects) of each motion.
+  """
+  whole, by_aspect = [], collections.defaultdict(list)
+  by_kind = collections.defaultdict(list)
+  for kind, found in rows:
+    whole.append(all(right for _, right in found))
+    by_kind[kind].append(whole[-1])
+    for name, right in found:
+      by_aspect[name].append(right)
+  share = lambda values: round(float(np.mean(values)), 3)
   return {
-    "amplitude_mm": dict(zip(labels, means.round(2).tolist(), strict=True)),
-    "mean_amplitude_mm": means.mean(0).round(3).tolist(),
-    "spearman_of_means": float(spearmanr(range(5), means.mean(0)).statistic),
-    "spearman_by_family": each,
-    "mean_spearman": float(np.mean(list(each.values()))),
-    "families_at_least_0.9": sum(value > 0.899 for value in each.values()),
-    "num_families": len(each),
+    "obeyed": share(whole),
+    "motions": len(whole),
+    "aspects": {name: share(v) for name, v in sorted(by_aspect.items())},
+    "kinds": {name: share(v) for name, v in by_kind.items()},
   }
 
 
-def emotion_swap(face, labels: dict[str, str], seeds: int, classifier) -> dict:
-  texts = [prompt(label, 4) for label in labels.values()]
-  motions = generate(face, texts, seeds)
-  vectors = [motion_vector.from_motion(m) for row in motions for m in row]
-  asked = [family for family in labels for _ in range(seeds)]
-  seen = classifier.predict(vectors)
-  told = [
-    lexicon.parse(text)["family"]
-    for text in face.describe_codes(face.codec.encode([m for r in motions for m in r]))
-  ]
-  right = lambda found: float(np.mean([a == b for a, b in zip(asked, found)]))
-  # A swap: the word of one family in the place of another's, same seed.
+def of_run(face, seeds: int) -> dict:
+  """The summaries of a run; see the module."""
+  told = kinds()
+  rows, own, tempo = [], [], []
+  for seed in range(seeds):
+    texts = [sentence(acts, seed) for _, acts in told]
+    rows += _acted(face, texts, [acts for _, acts in told], [k for k, _ in told], seed)
+    texts = [text for text, _ in written()]
+    own += _acted(face, texts, [acts for _, acts in written()], texts, seed)
+    tempo += _tempos(face, seed)
+  return {
+    "limits": measures.LIMITS._asdict(),
+    "kinds": summary(rows),
+    "written": summary(own),
+    "tempo": {
+      "slow_at_least_twice_quick": round(float(np.mean(tempo)), 3),
+      "pairs": len(tempo),
+    },
+  }
+
+
+def _motions(face, texts, seed: int):
+  made = face.generate_many(texts, [SECONDS] * len(texts), seed=seed)
+  return [measures.tracks_of(face.codec.face, motion) for motion in made]
+
+
+def _acted(face, texts, acts, names, seed: int):
+  tracks = _motions(face, texts, seed)
+  return [(n, aspects(t, a)) for n, t, a in zip(names, tracks, acts, strict=True)]
+
+
+def _tempos(face, seed: int) -> list[bool]:
   pairs = [
-    seen[a * seeds + s] != seen[b * seeds + s]
-    for a in range(len(labels))
-    for b in range(len(labels))
-    for s in range(seeds)
-    if a != b
+    [_plain(name).replace(tempo=t) for t in ("slow", "quick")] for name in TEMPOS
   ]
-  return {
-    "recognised_by_classifier": right(seen),
-    "recognised_by_own_captions": right(told),
-    "swaps_that_change_the_family": float(np.mean(pairs)),
-  }
+  told = [act for pair in pairs for act in pair]
+  tracks = _motions(face, [sentence([act], seed) for act in told], seed)
+  rises = [measures.rise_s(measures.track(t, a), t.fps) for t, a in zip(tracks, told)]
+  return [slow >= 2 * quick for slow, quick in zip(rises[::2], rises[1::2])]
 
 
-def _pitch_swing_deg(motion) -> float:
-  pitch = np.degrees(motion.head_pose[:, 0])
-  return float(np.percentile(pitch, 95) - np.percentile(pitch, 5))
+def of_simulator(num_clips: int, seed: int = 7) -> dict:
+  """The summary of simulated clips against their own attributes.
 
-
-def nod(face, labels: dict[str, str], seeds: int) -> dict:
-  names = list(labels.values())
-  with_nod = generate(face, [prompt(n, 3, ", nodding") for n in names], seeds)
-  without = generate(face, [prompt(n, 3) for n in names], seeds)
-  swing = lambda rows: np.array([[_pitch_swing_deg(m) for m in row] for row in rows])
-  a, b = swing(with_nod), swing(without)
-  told = face.describe_codes(face.codec.encode([m for row in with_nod for m in row]))
-  return {
-    "swing_deg": float(a.mean()),
-    "swing_without_deg": float(b.mean()),
-    "nods": float(np.mean(a > b + NOD_DEG)),
-    "nods_by_own_captions": float(
-      np.mean(["nod" in lexicon.parse(text)["head_motion"] for text in told])
-    ),
-  }
-
-
-def order(face, labels: dict[str, str], seeds: int, classifier) -> dict:
-  pairs = [(a, b) for a in labels for b in labels if a != b]
-  word = lambda family: lexicon.LABELS[labels[family]].adjectives[0]
-  texts = [prompt(labels[a], 4, f", then very {word(b)}") for a, b in pairs]
-  vectors = [
-    motion_vector.from_motion(motion)
-    for row in generate(face, texts, seeds)
-    for motion in row
-  ]
-  # Of the corpus' clips the first emotion takes 58 to 70 %.
-  begun = classifier.predict([v[: len(v) // 2] for v in vectors])
-  ended = classifier.predict([v[-len(v) // 4 :] for v in vectors])
-  seen = list(zip(begun, ended, strict=True))
-  asked = [pair for pair in pairs for _ in range(seeds)]
-  share = lambda right: float(np.mean([right(*row) for row in zip(asked, seen)]))
-  return {
-    "begins_with_the_first": share(lambda ab, found: found[0] == ab[0]),
-    "begins_with_the_second": share(lambda ab, found: found[0] == ab[1]),
-    "ends_with_the_second": share(lambda ab, found: found[1] == ab[1]),
-    "ends_with_the_first": share(lambda ab, found: found[1] == ab[0]),
-  }
-
-
-def picture(face, path: str) -> None:
-  """A sheet: one word changed from row to row."""
-  texts = [
-    prompt("happy", 1),
-    prompt("happy", 5),
-    prompt("sad", 5),
-    prompt("angry", 5),
-    prompt("surprised", 5),
-    prompt("happy", 5, ", nodding"),
-    prompt("happy", 5, ", then extremely sad"),
-    prompt("sad", 5, ", then extremely happy"),
-  ]
-  motions = face.generate_many(texts, [SECONDS] * len(texts), seed=0)
-  clip.render(path, face.codec.face, motions, clip.Style(labels=tuple(texts)))
+  Acts alone: what shows an emotion is not judged here.
+  """
+  face, basis = head_file.load(), simulate.head_basis()
+  rows = []
+  generators, trackers = list(simulate.GENERATORS), list(simulate.TRACKERS)
+  for i, plan in enumerate(prompts.make_suite(num_clips, seed)):
+    acts = [a for a in acts_lib.acts_of(plan.attributes) if a.absent or not a.emotion]
+    if not acts:
+      continue
+    motion = simulate.simulate(
+      plan.attributes,
+      plan.seed,
+      plan.duration_s,
+      generators[i % len(generators)],
+      trackers[i % len(trackers)],
+      basis,
+    )
+    tracks = measures.tracks_of(face, motion)
+    rows += [(act.name, list(measures.done(tracks, act).items())) for act in acts]
+  return {"limits": measures.LIMITS._asdict(), "simulated": summary(rows)}
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-  parser.add_argument("--run", default="runs/demo")
-  parser.add_argument("--records", default="runs/demo/records")
-  parser.add_argument("--seeds", type=int, default=4)
-  parser.add_argument("--picture", help="a PNG to write, motions side by side")
+  parser = argparse.ArgumentParser(
+    prog="python -m benchmarks.control", description=__doc__.split("\n")[0]
+  )
+  parser.add_argument("--run", help="a trained run (default: the released checkpoint)")
+  parser.add_argument("--seeds", type=int, default=8)
+  parser.add_argument(
+    "--simulated", type=int, metavar="N", help="measure N simulated clips instead"
+  )
+  parser.add_argument("--json", help="a file to write, besides")
   args = parser.parse_args()
-  face = tdmm_jax.load(args.run)
-  if args.picture:
-    picture(face, args.picture)
-  train = records.load_clips(args.records, "train")
-  classifier = attributes.AttributeClassifier(
-    [clip["vectors"] for clip in train], [c["attributes"]["family"] for c in train]
-  )
-  labels = family_labels()
-  print(
-    json.dumps(
-      {
-        "intensity": intensity(face, labels, args.seeds),
-        "emotion": emotion_swap(face, labels, args.seeds, classifier),
-        "nod": nod(face, labels, args.seeds),
-        "order": order(face, labels, args.seeds, classifier),
-      },
-      indent=2,
-    )
-  )
+  if args.simulated:
+    found = of_simulator(args.simulated)
+  else:
+    found = of_run(tdmm_jax.load(args.run), args.seeds)
+  text = json.dumps(found, indent=2)
+  print(text)
+  if args.json:
+    pathlib.Path(args.json).write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ SIZES = (0.5, 0.65, 1.0, 1.25, 1.45)
 # Seconds of the rise of what comes and stays: face, head, gaze.
 _RISES = {"": (0.18, 0.28), "slow": (0.95, 1.15), "quick": (0.11, 0.14)}
 _HEAD_RISES = {"": (0.40, 0.55), "slow": (1.2, 1.5), "quick": (0.20, 0.27)}
-_GAZE_RISES = {"": (0.10, 0.14), "slow": (0.55, 0.7), "quick": (0.06, 0.08)}
+_GAZE_RISES = {"": (0.10, 0.14), "slow": (0.85, 1.0), "quick": (0.06, 0.08)}
 _MOVES_GAZE = {"left": (0.0, 1.0), "right": (0.0, -1.0), "up": (-0.9, 0.0)}
 _MOVES_GAZE |= {"down": (0.95, 0.0)}
 _STAYING_GAZE = 0.25  # of what the head turns: eyes lead a turn

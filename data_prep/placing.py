@@ -13,10 +13,10 @@ from tdmm_jax.language.acts import KINDS, STILL, Act
 # Seconds of one of several (nods, blinks ...) by tempo; "" is the usual one.
 _EACH_S = {"": (0.60, 0.80), "slow": (1.15, 1.35), "quick": (0.38, 0.45)}
 _EACH_OF = {
-  "blink": {"": (0.50, 0.70), "slow": (0.85, 1.0), "quick": (0.38, 0.42)},
+  "blink": {"": (0.50, 0.70), "slow": (0.95, 1.1), "quick": (0.38, 0.42)},
   "wink": {"": (0.80, 1.05), "slow": (1.3, 1.6), "quick": (0.55, 0.65)},
   "dip": {"": (0.80, 1.0), "slow": (1.3, 1.5), "quick": (0.5, 0.6)},
-  "gaze_shift": {"": (0.80, 1.1), "slow": (1.7, 2.0), "quick": (0.55, 0.7)},
+  "gaze_shift": {"": (0.80, 1.1), "slow": (2.3, 2.6), "quick": (0.55, 0.7)},
   "eye_roll": {"": (0.9, 1.2), "slow": (1.5, 1.8), "quick": (0.6, 0.7)},
   "swallow": {"": (0.7, 0.9), "slow": (1.1, 1.3), "quick": (0.5, 0.6)},
   "sniff": {"": (0.45, 0.55), "slow": (0.9, 1.0), "quick": (0.38, 0.42)},
@@ -41,7 +41,9 @@ _TRIES = 40
 _PARTS = {
   "mouth": ("mouth", "jaw", "cheeks", "throat", "nose"),
   "head": ("head",),
-  "eyes": ("gaze", "lids", "brows"),
+  "gaze": ("gaze",),
+  "lids": ("lids",),
+  "brows": ("brows",),
 }
 _MOVES_EYES = ("turn", "look_up", "look_down", "look_away", "double_take")
 
@@ -79,7 +81,7 @@ def parts_of(name: str) -> set[str]:
   """The parts of the face that an act takes for itself."""
   what = KINDS[name].what
   parts = {part for part, rooms in _PARTS.items() if what in rooms}
-  return parts | ({"eyes"} if name in _MOVES_EYES else set())
+  return parts | ({"gaze"} if name in _MOVES_EYES else set())
 
 
 def placed(attributes: dict, duration_s: float, rng) -> dict:
@@ -140,7 +142,8 @@ def _span(i, acts, spans, duration_s, rng) -> tuple[float, float]:
   if act.when == "while" and i and i - 1 in spans:
     partner = spans[i - 1]
     length = max(min(length, duration_s - partner[0]), 0.3)
-    start = rng.uniform(partner[0], max(partner[1] - 0.7 * length, partner[0] + 1e-3))
+    latest = min(partner[1] - 0.7 * length, duration_s - length)
+    start = rng.uniform(partner[0], max(latest, partner[0] + 1e-3))
     return start, min(start + length, duration_s)
   if act.hold == "held":
     high = max(low + 0.5 * (duration_s - low), low + 0.1) + length

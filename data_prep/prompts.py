@@ -99,7 +99,16 @@ _WITHOUT_SIZE = (
   *("wink", "blink", "eyes_closed", "eye_roll", "sniff", "swallow", "double_take"),
   *("deep_breath", "duck_face", "look_away", "lip_bite", "dip", "pucker"),
 )
-_WITHOUT_TEMPO = ("double_take", "look_away", "sniff", "swallow", "mouth_shrug")
+_WITHOUT_TEMPO = (
+  "double_take",
+  "deep_breath",
+  "dip",
+  "eye_roll",
+  "look_away",
+  "sniff",
+  "swallow",
+  "mouth_shrug",
+)
 # Never together: one hides the other.
 _APART = (
   ("eyes_closed", "gaze_shift", "eye_roll", "blink", "wink", "wide_eyes", "squint"),
@@ -198,7 +207,8 @@ def _act(rng, name: str, duration_s: float) -> Act:
   if kind.counted:
     shares = _COUNTED.get(name, _SELDOM_COUNTED)
     act = act.replace(count=int(rng.choice(5, p=shares)))
-  if name not in _WITHOUT_TEMPO and rng.random() < 0.32:
+  several = name != "blink" or act.count > 1
+  if name not in _WITHOUT_TEMPO and several and rng.random() < 0.32:
     act = act.replace(tempo=str(rng.choice(("slow", "quick"))))
   if kind.held and not act.count and act.tempo != "slow" and rng.random() < 0.4:
     act = act.replace(hold="held" if rng.random() < 0.68 else "brief")
@@ -272,7 +282,7 @@ def _absent(rng, labels, acts, speaking: str) -> list[Act]:
         options.append(Act(name, emotion=True, absent=True))
     elif not names & {name, "double_take", "wide_eyes", "deep_breath", "eyes_closed"}:
       busy = name == "jaw_drop" and speaking != "silent"
-      shown = families & set(_HIDDEN_BY_FAMILY.get(name, ())) and name != "blink"
+      shown = families & set(_HIDDEN_BY_FAMILY.get(name, ()))
       if not busy and not shown:
         options.append(Act(name, absent=True))
   return [options[int(rng.integers(len(options)))]] if options else []

@@ -285,9 +285,11 @@ def _add_life(channels_TC, steady_T3, attributes, times_T, style, rng) -> None:
   label = attributes["emotion"]
   manner = recipes.MANNERS.get(label, recipes.USUAL)
   eyes.add_gaze(channels_TC, steady_T3, times_T, manner.gaze_factor, rng)
-  blinking = [a for a in acts_lib.acts_of(attributes) if a.name == "blink"]
+  acts = acts_lib.acts_of(attributes)
+  blinking = [a for a in acts if a.name == "blink"]
   closure_T = eyes.idle_blinks(times_T, style.blinks_hz * manner.blink_factor, rng)
-  if blinking:  # asked for or denied: then there are no others
+  # Where lids are asked to do something, or not to, they do nothing else.
+  if any(a.what == "lids" for a in acts):
     closure_T = np.zeros(len(times_T))
   for act in blinking:
     if not act.absent:

@@ -80,7 +80,7 @@ HEAD_MOTIONS = _table(
 _LATERAL = {
   "turn": ("turns", "turning", "turn"),
   "tilt": ("leans", "leaning", "tilts", "tilting"),
-  "gaze_shift": ("looks", "looking", "glances", "glancing", "peeks", "peeking"),
+  "gaze_shift": ("looks", "looking", "glances", "glancing", "peeks", "peeking", "eyes"),
 }
 STILL_FORMS = listed(
   "keeps ~ head still, keeping ~ head still, head still, motionless, stays still"
@@ -96,7 +96,8 @@ MICRO_ACTIONS = _table(
   wink: winks | winking | wink, winked
   brow_raise: raises ~ eyebrows, lifts ~ eyebrows | raising ~ eyebrows, lifting ~
     eyebrows | eyebrow raise, raised eyebrows, eyebrow flash, eyebrows lift, eyebrows
-    raised, arches ~ eyebrows, arching ~ eyebrows, eyebrows go up, eyebrows up, cocks ~
+    raised, arches ~ eyebrows, arching ~ eyebrows, eyebrows go
+    up, eyebrows goes up, eyebrows up, cocks ~
     eyebrows, quirks ~ eyebrows
   brow_furrow: furrows ~ brow, knits ~ brows | furrowing ~ brow, knitting ~ brows |
     furrowed brow, brow furrow, knitted brows, brow furrowed, lowers ~ brows, lowering ~
@@ -176,6 +177,12 @@ PRESET_FORMS = (
   ("jaw_drop", "mouth wide open", {"hold": "held", "size": 4}),
   ("jaw_drop", "keeps ~ mouth open", {"hold": "held"}),
   ("jaw_drop", "keeping ~ mouth open", {"hold": "held"}),
+  ("jaw_drop", "keeps ~ mouth shut", {"absent": True}),
+  ("jaw_drop", "keeps ~ mouth closed", {"absent": True}),
+  ("jaw_drop", "keeping ~ mouth closed", {"absent": True}),
+  ("brow_raise", "eyebrows never move", {"absent": True}),
+  ("look_away", "looks away to ~ left and back", {"direction": "left"}),
+  ("look_away", "looks away to ~ right and back", {"direction": "right"}),
   ("jaw_drop", "opens ~ mouth wide", {"size": 4}),
   ("jaw_drop", "opening ~ mouth wide", {"size": 4}),
   ("eyes_closed", "squeezes ~ eyes shut", {"size": 4}),

@@ -28,6 +28,8 @@ _SINGULAR = motion_words.PAIRED
 _PLURAL = {singular: plural for plural, singular in _SINGULAR.items()}
 _PLURAL |= {"lip": "lips", "eyebrow": "eyebrows", "brows": "eyebrows"}
 _PLURAL |= {"brow": "eyebrows", "lid": "eyelids", "lids": "eyelids"}
+_PLURAL |= {f"{n:g}": word for word, n in motion_words.NUMBERS.items() if n >= 1}
+_PLURAL["1"] = "one"
 _SIDES = {"left": "left", "right": "right", "both": "both", "one": "one"}
 _IMPOSSIBLE = frozenset(("third", "fourth", "middle"))
 
@@ -170,6 +172,8 @@ def _seconds(tokens, at: int) -> tuple[float, int] | None:
       break
     i += 1
   if found and i < len(tokens) and tokens[i] in ("second", "seconds", "s", "sec"):
+    if tokens[i + 1 : i + 4] == ["and", "a", "half"]:
+      return total + 0.5, i + 4 - at
     return total, i + 1 - at
   return None
 

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import signal
+from scipy.spatial import transform
 
 from tdmm_jax.face import arkit
+from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language.acts import KINDS, STILL, Act
@@ -37,10 +39,10 @@ class Limits(NamedTuple):
   onset: float = 0.2  # of its peak, where an act has begun
   time_s: float = 0.4  # error of a time that was said
   end_s: float = 1.3  # an act "at the end" peaks in the last
-  slow_rise_s: float = 0.40
-  quick_rise_s: float = 0.28
-  slow_each_s: float = 0.95
-  quick_each_s: float = 0.56
+  slow_rise_s: float = 0.19
+  quick_rise_s: float = 0.17
+  slow_each_s: float = 0.78
+  quick_each_s: float = 0.66
   held: float = 0.5  # of its peak, at the end of the clip
   brief_s: float = 1.5  # above half of its peak
 
@@ -95,6 +97,7 @@ _ANY_SIDE = (
 _AXES = {"nod": 0, "dip": 0, "look_up": 0, "look_down": 0, "lean": 0}
 _AXES |= {"shake": 1, "turn": 1, "look_away": 1, "double_take": 1, "tilt": 2}
 _BOTH = ("Left", "Right")
+_EVERY = 2  # frames: fitting the curves takes most of the time
 
 
 class Tracks(NamedTuple):
@@ -119,11 +122,24 @@ def tracks_of(face: FaceModel, motion: FaceMotion) -> Tracks:
     face: the motion's own face model.
     motion: T frames.
   """
-  found, _ = arkit.from_motion(face, motion)
-  weights = _smooth(found.weights_TA)
-  head = np.degrees(_smooth(found.head_T3))[:, [1, 0, 2]]
+  frames = np.arange(motion.num_frames)
+  fitted = frames[::_EVERY]
+  found, _ = arkit.from_motion(face, _frames(motion, fitted))
+  rows = [np.interp(frames, fitted, curve) for curve in found.weights_TA.T]
+  turns = transform.Rotation.from_rotvec(motion_lib.world_head_rotation(motion))
+  head = np.degrees(_smooth(turns.as_euler("YXZ")))[:, [1, 0, 2]]
+  weights = _smooth(np.stack(rows, 1))
   curves = {name: weights[:, i] for i, name in enumerate(arkit.SHAPES)}
-  return Tracks(curves, head, float(found.fps))
+  return Tracks(curves, head, float(motion.fps))
+
+
+def _frames(motion: FaceMotion, frames: np.ndarray) -> FaceMotion:
+  """Some of a motion's frames."""
+  fields = (*("expression", "jaw_pose", "neck_pose", "head_pose", "eyelids"),)
+  fields += ("eye_pose", "translation", "valid")
+  return motion.replace(
+    camera=None, **{name: getattr(motion, name)[frames] for name in fields}
+  )
 
 
 def _smooth(rows_TN: np.ndarray) -> np.ndarray:
@@ -239,10 +255,16 @@ def count(tracks: Tracks, act: Act) -> int:
   """How many times an act is done."""
   track_T, least = track(tracks, act), _prominence(act)
   if act.name == "shake":
-    return max(len(peaks(sign * track_T, least)) for sign in (1.0, -1.0))
+    return max(_swings(sign * track_T, least) for sign in (1.0, -1.0))
   largest = track_T.max()
   found = peaks(track_T, max(least, 0.3 * (largest - track_T.min())))
   return len(found)
+
+
+def _swings(track_T: np.ndarray, least: float) -> int:
+  """Peaks to one side of where the head rests; the rest itself is none."""
+  rest = np.median(track_T)
+  return sum(track_T[at] > rest + 0.5 * least for at in peaks(track_T, least))
 
 
 def onset_s(track_T: np.ndarray, fps: float) -> float:
@@ -262,11 +284,11 @@ def last_s(track_T: np.ndarray, fps: float) -> float:
 
 
 def rise_s(track_T: np.ndarray, fps: float) -> float:
-  """From a tenth to nine tenths of the way to the first peak."""
+  """From a quarter to three quarters of the way to the first peak."""
   low, high = np.percentile(track_T, 10), track_T.max()
-  first = int(np.argmax(track_T >= low + 0.85 * (high - low)))
+  first = int(np.argmax(track_T >= low + 0.75 * (high - low)))
   low = track_T[: first + 1].min()
-  inner = low + 0.1 * (high - low)
+  inner = low + 0.25 * (high - low)
   start = np.flatnonzero(track_T[: first + 1] <= inner)
   return float((first - (start[-1] if len(start) else 0)) / fps)
 
@@ -303,15 +325,15 @@ def _is_absent(tracks: Tracks, act: Act) -> bool:
 def _side_is(tracks: Tracks, act: Act) -> bool:
   if act.name == "cheek_puff":
     return True  # ARKit has one curve for both cheeks
-  tops = {s: sided(tracks, act.name, s).max() for s in ("left", "right")}
-  if act.name == "wink":
-    tops = {s: sided(tracks, "wink", s).mean() + 1e-3 for s in tops}
-  ratio = max(tops.values()) / max(min(tops.values()), 1e-3)
+  # The excess of each side, so that what both do together does not count.
+  left, right = (sided(tracks, act.name, side) for side in ("left", "right"))
+  excess = {"left": (left - right).max(), "right": (right - left).max()}
+  most = max(excess.values())
   if act.side == "both":
-    return bool(ratio < LIMITS.one_sided)
-  if ratio < LIMITS.one_sided:
+    return bool(most < LIMITS.present)
+  if most < LIMITS.slight or most < LIMITS.one_sided * min(excess.values()):
     return False
-  return act.side == "one" or tops[act.side] == max(tops.values())
+  return act.side == "one" or excess[act.side] == most
 
 
 def _direction_is(tracks: Tracks, act: Act) -> bool:

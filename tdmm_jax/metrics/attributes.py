@@ -10,6 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tdmm_jax.language import acts as acts_lib
+
 
 def macro_accuracy(correct: Sequence[bool], groups: Sequence[str]) -> float:
   """Mean over groups of the mean within the group."""
@@ -41,8 +43,25 @@ def caption_scores(predicted: list[dict], truth: list[dict]) -> dict[str, float]
     "head_motion_accuracy": macro_accuracy(same_set, families),
     "speaking_accuracy": macro_accuracy(agree("speaking"), families),
     "micro_action_f1": micro_f1(micro(predicted), micro(truth)),
+    **act_scores(predicted, truth),
     "num_clips": len(truth),
   }
+
+
+def act_scores(predicted: list[dict], truth: list[dict]) -> dict[str, float]:
+  """How often side, direction and count are named rightly, of acts that have them.
+
+  An act that is not named counts as wrong. What no clip has is left out.
+  """
+  right: dict[str, list[bool]] = {"side": [], "direction": [], "count": []}
+  for said, true in zip(predicted, truth, strict=True):
+    heard = acts_lib.acts_of(said)
+    for act in acts_lib.acts_of(true):
+      twins = [a for a in heard if (a.name, a.absent) == (act.name, act.absent)]
+      for field, values in right.items():
+        if value := getattr(act, field):
+          values.append(any(getattr(a, field) == value for a in twins))
+  return {f"{k}_accuracy": float(np.mean(v)) for k, v in right.items() if v}
 
 
 def motion_features(vectors_TP: np.ndarray) -> np.ndarray:
