@@ -27,7 +27,7 @@ import numpy as np
 
 import tdmm_jax
 from data_prep import paraphrase, prompts, sentences, simulate
-from tdmm_jax.face import head_file
+from tdmm_jax.face import load_model
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon
 from tdmm_jax.language.acts import KINDS, Act
@@ -177,7 +177,7 @@ def of_simulator(num_clips: int, seed: int = 7) -> dict:
 
   Acts alone: what shows an emotion is not judged here.
   """
-  face, basis = head_file.load(), simulate.head_basis()
+  face, basis = load_model.default_head(), simulate.head_basis()
   rows = []
   generators, trackers = list(simulate.GENERATORS), list(simulate.TRACKERS)
   for i, plan in enumerate(prompts.make_suite(num_clips, seed)):

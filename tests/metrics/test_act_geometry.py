@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep import prompts, simulate
-from tdmm_jax.face import arkit, head_file
+from tdmm_jax.face import arkit, load_model
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language.acts import Act
 from tdmm_jax.metrics import acts as measures
@@ -59,7 +59,7 @@ def test_times_tempos_and_absence():
 
 def test_simulated_acts_are_measured_right():
   """Through the head's own geometry: a few clips; the benchmark measures hundreds."""
-  face, basis = head_file.load(), simulate.head_basis()
+  face, basis = load_model.default_head(), simulate.head_basis()
   plans = prompts.make_suite(60, seed=3, seconds=(4.0, 4.0))
   with_acts = [p for p in plans if len(p.attributes["acts"]) > 2][:6]
   found = []
