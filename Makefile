@@ -16,11 +16,15 @@ export TDMM_REAL_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help compiler install peers track videos beam blender demo test bench lint clean
+.PHONY: help compiler install peers track videos beam blender demo train test bench \
+  lint clean
 
 help:
-	@echo 'make demo      install; build the default corpus, train both models, write'
-	@echo '               runs/demo/report.html; go on where an interrupted one stopped'
+	@echo 'make demo      install; the released checkpoint acts prompts out, describes'
+	@echo '               motions and is scored: runs/demo/report.html, in minutes'
+	@echo 'make train     install; build the default corpus, train both models, score them'
+	@echo '               beside the release: runs/train/report.html (both go on where an'
+	@echo '               interrupted one stopped)'
 	@echo 'make test      install, with the peers that parity tests need; run every test'
 	@echo '               (ARGS="-k video" is handed to pytest)'
 	@echo 'make bench     install, with the peers; measure this project beside them, write'
@@ -137,7 +141,10 @@ compiler: .libtpu/.installed
 	@touch $@
 
 demo: install
-	@TDMM_INSTALL_SECONDS=$$(cat .venv/.installed) $(BIN)/python demo/run.py
+	@TDMM_INSTALL_SECONDS=$$(cat .venv/.installed) $(BIN)/python -m demo.run $(ARGS)
+
+train: install
+	@TDMM_INSTALL_SECONDS=$$(cat .venv/.installed) $(BIN)/python -m demo.train $(ARGS)
 
 # One thread for each of the two workers, or they fight over two cores.
 test: install peers compiler .node/.installed

@@ -1,6 +1,6 @@
 """Do tokens depend on padding, and memory on length?
 
-  python -m benchmarks.any_length --run runs/demo
+  python -m benchmarks.any_length --run runs/train
 
 Padding: clips cut to many lengths are encoded alone and unpadded, and in one padded
 batch. Tokens that differ are counted, and those among them whose latent lies within

@@ -55,7 +55,7 @@ def main(argv=None) -> int:
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   add = parser.add_argument
-  add("--run", help="run directory; default: the release, or runs/demo")
+  add("--run", help="run directory; default: the release, or runs/train")
   add("--records", required=True)
   add("--split", choices=("valid", "test"), default="test")
   add("--max_clips", type=int, help="the first so many of the split")

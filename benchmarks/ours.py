@@ -51,7 +51,7 @@ class Bench:
   def __init__(self, sizes: dict, given: dict, machine: limits.Machine):
     self.sizes, self.given, self.machine = sizes, given, machine
     self.folder = pathlib.Path(tempfile.mkdtemp(prefix="tdmm_bench_"))
-    self.mesh = sharding.make_mesh(devices=jax.devices()[:1])  # as `make demo` trains
+    self.mesh = sharding.make_mesh(devices=jax.devices()[:1])  # as `make train` trains
 
   def close(self) -> None:
     shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,6 +1,6 @@
 """The tokenizer on real motion, which it never saw, and its worst frames.
 
-  python -m benchmarks.real_tokens --run runs/demo --real DIR --picture real_tokens.png
+  python -m benchmarks.real_tokens --run runs/train --real DIR --picture real_tokens.png
 
 DIR holds `open3dfacevid_clips/`, whose landmarks are fitted with the default head, and
 `flame_sequence/`. The fitted clips are encoded and decoded, and scored as `tdmm

@@ -80,7 +80,7 @@ def measure(address: str, pid: int, clients: int, requests: int) -> dict:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument("--run", default="runs/demo")
+  parser.add_argument("--run", default="runs/train")
   parser.add_argument("--clients", type=int, default=8)
   parser.add_argument("--requests", type=int, default=50)
   args = parser.parse_args()

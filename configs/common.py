@@ -7,7 +7,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.objective = ""  # "tokenizer" | "language_model" | "evaluator"
   config.seed = 0
-  config.records_dir = "runs/demo/records"
+  config.records_dir = "runs/train/records"
 
   config.total_steps = 1_000
   config.batch_size = 32  # examples of one update, over all chips

@@ -1,4 +1,4 @@
-"""Language model of `make demo`: both directions, small enough for two CPU cores.
+"""Language model of `make train`: both directions, small enough for two CPU cores.
 
 Run: python -m tdmm_jax.train --config configs/lm_demo.py --workdir DIR \\
        --config.tokenizer_dir DIR
@@ -12,7 +12,7 @@ from configs import common
 def get_config() -> ml_collections.ConfigDict:
   config = common.get_config()
   config.objective = "language_model"
-  config.tokenizer_dir = "runs/demo/tokenizer"
+  config.tokenizer_dir = "runs/train/tokenizer"
   # A folder in Hugging Face's format (config.json, *.safetensors, spiece.model; gs://,
   # too) that training starts from; its sizes take the place of config.model's.
   config.init_from = ""

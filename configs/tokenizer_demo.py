@@ -1,4 +1,4 @@
-"""Geometry tokenizer of `make demo`: FSQ, 1,000 codes, one token per frame.
+"""Geometry tokenizer of `make train`: FSQ, 1,000 codes, one token per frame.
 
 Run: python -m tdmm_jax.train --config configs/tokenizer_demo.py --workdir DIR
 """

@@ -229,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     prog="python -m data_prep.build",
     description="Build TFDS records (array_record) of prompts and facial motion.",
     epilog=(
-      "examples: python -m data_prep.build --corpus demo --out runs/demo/records; "
+      "examples: python -m data_prep.build --corpus demo --out runs/train/records; "
       "python -m data_prep.build --prompts prompts.jsonl --motions tracked --out "
       "records. Interrupted, the same command continues. With --beam, what this help "
       "does not list goes to Apache Beam: --runner=DataflowRunner --project=P ..."

@@ -139,7 +139,7 @@ def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.motion_statistics",
     description="Compare the motion of simulated records with that of real clips.",
-    epilog="example: python -m data_prep.motion_statistics runs/demo/records "
+    epilog="example: python -m data_prep.motion_statistics runs/train/records "
     '--real "$TDMM_REAL_DATA"',
   )
   parser.add_argument("records", help="a record directory")

@@ -22,7 +22,7 @@ def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.regressions",
     description="Scores logistic regressions on the raw motion of a record directory.",
-    epilog="example: python -m data_prep.regressions runs/demo/records",
+    epilog="example: python -m data_prep.regressions runs/train/records",
   )
   parser.add_argument("records", help="a record directory")
   parser.add_argument(

@@ -4,7 +4,7 @@
 #   docker run --rm -p 127.0.0.1:7860:7860 -v "$PWD/runs:/app/runs:ro" tdmm
 #   docker run --rm -v "$PWD:/work" -w /work tdmm generate "She smiles." --out out/
 #
-# The released checkpoint is inside; runs of your own are mounted (--run runs/demo).
+# The released checkpoint is inside; runs of your own are mounted (--run runs/train).
 FROM python:3.11.13-slim-bookworm
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 \

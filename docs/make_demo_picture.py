@@ -1,6 +1,6 @@
 """Stacks contact sheets of a demo run into docs/demo.png, the README's picture.
 
-python docs/make_demo_picture.py runs/demo
+python docs/make_demo_picture.py runs/train
 """
 
 import pathlib

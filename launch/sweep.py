@@ -1,7 +1,7 @@
 """Runs a sweep: many trainings of one config, side by side, and a leaderboard.
 
   python -m launch.sweep --config configs/sweeps/lm_lr.py --out runs/lm_lr \\
-      --workers 2 -- --config.tokenizer_dir=runs/demo/tokenizer
+      --workers 2 -- --config.tokenizer_dir=runs/train/tokenizer
   python -m launch.sweep --config configs/sweeps/lm_lr.py --out gs://bucket/lm_lr \\
       --slices 4 --name lr --zone us-west4-a --project P \\
       --accelerator_type v5litepod-16 --spot --yes

@@ -1,7 +1,7 @@
 """Facial motion as a language, both ways: text to 3D face motion, and back.
 
     import tdmm_jax
-    face = tdmm_jax.load("runs/demo")
+    face = tdmm_jax.load("runs/train")
     motion = face.generate("A woman looks very happy, nodding.", seconds=4)
     print(face.describe(motion))
     motion.save("smile.mp4")
@@ -27,7 +27,7 @@ def load(run=None) -> "Face":
 
   Args:
     run: "release", the checkpoint that comes with the package, or a run directory; by
-      default the release if there is one, else runs/demo.
+      default the release if there is one, else runs/train.
 
   Raises:
     UserError: no such run, or it is unfinished.

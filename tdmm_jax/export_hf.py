@@ -1,6 +1,6 @@
 """Writes a trained run's language model in Hugging Face's T5 format.
 
-  python -m tdmm_jax.export_hf --run runs/demo --out exported/
+  python -m tdmm_jax.export_hf --run runs/train --out exported/
 
 `transformers.T5ForConditionalGeneration.from_pretrained("exported/")` then has the same
 logits. Text has the ids of spiece.model; offsets.json says where the tasks' sentinels
@@ -54,7 +54,9 @@ def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m tdmm_jax.export_hf", description=__doc__.split("\n")[0]
   )
-  parser.add_argument("--run", help="run directory; default: the release, or runs/demo")
+  parser.add_argument(
+    "--run", help="run directory; default: the release, or runs/train"
+  )
   parser.add_argument("--out", required=True, help="the folder to write")
   args = parser.parse_args(argv)
   export(face.Face(locate.find(args.run)), args.out)

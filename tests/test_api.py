@@ -66,14 +66,14 @@ def test_a_motion_of_another_face_is_refused(loaded_run, tmp_path):
 def test_find_takes_the_release_then_the_demo(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(locate, "RELEASE_DIR", tmp_path / "package" / "release")
-  with pytest.raises(tdmm_jax.UserError, match="runs/demo does not exist"):
+  with pytest.raises(tdmm_jax.UserError, match="runs/train does not exist"):
     locate.find()
   with pytest.raises(tdmm_jax.UserError, match=r"release: .*no trained checkpoint"):
     tdmm_jax.load("release")
-  (tmp_path / "runs" / "demo").mkdir(parents=True)
-  assert locate.find() == locate.DEMO_DIR
+  (tmp_path / "runs" / "train").mkdir(parents=True)
+  assert locate.find() == locate.TRAIN_DIR
   locate.RELEASE_DIR.mkdir(parents=True)  # a folder for it is no release
-  assert locate.find() == locate.DEMO_DIR
+  assert locate.find() == locate.TRAIN_DIR
   (locate.RELEASE_DIR / "lm").mkdir()
   assert locate.find() == locate.find("release") == locate.RELEASE_DIR
   assert str(locate.find("elsewhere")) == "elsewhere"

@@ -215,7 +215,7 @@ ROWS = {
   ),
   "run missing": (
     ["generate", "A smile.", "--run", "{files}/gone"],
-    ["gone: no such run directory", "make demo"],
+    ["gone: no such run directory", "make train"],
   ),
   "run without language model": (
     ["generate", "A smile.", "--run", "{files}/no_lm"],
@@ -328,7 +328,7 @@ def test_no_run_at_all(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(locate, "RELEASE_DIR", tmp_path / "none")
   assert main.main(["generate", "A smile."]) == 2
-  assert "--run: not given and runs/demo does not exist" in capsys.readouterr().err
+  assert "--run: not given and runs/train does not exist" in capsys.readouterr().err
 
 
 def test_debug_shows_where_it_came_from(tmp_path, capsys):

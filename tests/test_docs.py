@@ -154,9 +154,9 @@ def test_every_command_exists(name, capsys):
 
 @pytest.fixture
 def folder(tiny_run, tmp_path, monkeypatch):
-  """A fresh folder with a small run in runs/demo and in the release's place."""
+  """A fresh folder with a small run in runs/train and in the release's place."""
   (tmp_path / "runs").mkdir()
-  (tmp_path / "runs" / "demo").symlink_to(tiny_run)
+  (tmp_path / "runs" / "train").symlink_to(tiny_run)
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(locate, "RELEASE_DIR", tiny_run)
   return tmp_path

@@ -69,9 +69,26 @@ def copy_of_the_source(folder):
   for name in ("tdmm_jax", "data_prep", "configs", "launch"):
     skip = shutil.ignore_patterns("__pycache__")
     shutil.copytree(tiny.REPO / name, folder / name, ignore=skip)
-  for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.txt"):
+  names = [path.name for path in tiny.REPO.glob("requirements*.txt")]
+  for name in ("pyproject.toml", "README.md", "LICENSE", *names):
     shutil.copyfile(tiny.REPO / name, folder / name)
   return folder
+
+
+def data_files(source) -> set[str]:
+  """What a wheel carries beside code: all but the dummy data of the datasets' tests."""
+  paths = [path.relative_to(source) for path in source.rglob("*") if path.is_file()]
+  return {
+    path.as_posix()
+    for path in paths
+    if len(path.parts) > 1 and path.suffix != ".py" and "dummy_data" not in path.parts
+  }
+
+
+def pins(name: str) -> list[str]:
+  """The requirements of requirements-NAME.txt."""
+  lines = (tiny.REPO / f"requirements-{name}.txt").read_text().splitlines()
+  return [line.split("#")[0].strip() for line in lines if not line.startswith("#")]
 
 
 def run(*words, **options) -> str:
@@ -97,16 +114,22 @@ def test_the_wheel_generates_and_describes_right_after_installation(tmp_path, ti
   options = ("--no-deps", "--no-build-isolation", "--no-index")
   run(*pip, "wheel", *options, "-w", str(tmp_path), str(source))
   (wheel,) = tmp_path.glob("*.whl")
-  names = set(zipfile.ZipFile(wheel).namelist())
-  release = source / "tdmm_jax" / "release"
-  held = {f"tdmm_jax/release/{p.relative_to(release)}" for p in release.rglob("*.*")}
-  assert held <= names and "tdmm_jax/release/lm/model.safetensors" in held
+  archive = zipfile.ZipFile(wheel)
+  needed = data_files(source)
+  assert "tdmm_jax/release/lm/model.safetensors" in needed
+  assert not needed - set(archive.namelist())
+  (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+  declared = archive.read(metadata).decode()
+  extras = {"studio": "studio", "export": "export", "data": "data", "dev": "test"}
+  for extra, name in extras.items():
+    found = re.findall(rf'^Requires-Dist: (\S+); extra == "{extra}"', declared, re.M)
+    assert found == pins(name), extra
   installed = tmp_path / "installed"
   run(*pip, "install", *options, "--target", str(installed), str(wheel))
   # An empty folder, and of Python's path only the wheel and what it depends on.
   env = os.environ | {"PYTHONPATH": str(installed), "JAX_PLATFORMS": "cpu"}
   (tmp_path / "work").mkdir()
-  command = "import sys, tdmm_jax.cli; sys.exit(tdmm_jax.cli.main(sys.argv[1:]))"
+  command = "import sys; from tdmm_jax.cli import main; sys.exit(main.main())"
   tdmm = lambda *words: run(
     sys.executable, "-c", command, *words, cwd=tmp_path / "work", env=env
   )

@@ -178,7 +178,7 @@ class _Version(argparse.Action):
     try:
       checkpoint = locate.title(locate.find())
     except UserError:
-      checkpoint = "none; `make demo` trains one"
+      checkpoint = "none; `make train` trains one"
     print(f"tdmm {__version__}\ncheckpoint: {checkpoint}")
     parser.exit()
 
@@ -217,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
 
   def add_run(command):
     command.add_argument(
-      "--run", help='run directory (default: "release" if it is there, or runs/demo)'
+      "--run", help='run directory (default: "release" if it is there, or runs/train)'
     )
 
   def add_face_model(command):

@@ -55,8 +55,8 @@ def _codec(args):
   directory = locate.find(args.run)
   if not directory.is_dir():
     raise UserError(
-      f"{directory}: no such run directory; make one with `make demo`, or name another "
-      "--run"
+      f"{directory}: no such run directory; make one with `make train`, or name "
+      "another --run"
     )
   return motion_codec.load(directory / locate.TOKENIZER)
 

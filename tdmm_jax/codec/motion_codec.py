@@ -223,7 +223,7 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
   workdir = epath.Path(workdir)
   if not checkpoints.has_checkpoint(workdir):
     raise UserError(
-      f"{workdir}: no trained tokenizer here; run `make demo` or name another --run"
+      f"{workdir}: no trained tokenizer here; run `make train` or name another --run"
     )
   stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
   # Tokenizers trained before there was a choice do not name their network.

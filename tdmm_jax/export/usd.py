@@ -30,7 +30,7 @@ def write_usd(path: str | os.PathLike, rig: Rig) -> None:
     from pxr import Gf, Usd, UsdGeom, UsdSkel
   except ImportError as error:
     raise UserError(
-      f"{path}: USD needs usd-core; pip install -r requirements-export.txt"
+      f"{path}: USD needs usd-core; pip install 'tdmm-jax[export]'"
     ) from error
   with files.then_rename(pathlib.Path(path)) as temporary:
     temporary.unlink()  # USD makes a new layer, and refuses one that is there

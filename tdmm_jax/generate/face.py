@@ -1,7 +1,7 @@
 """A trained run, ready to use: sentences to motions and motions to sentences.
 
 import tdmm_jax
-face = tdmm_jax.load("runs/demo")
+face = tdmm_jax.load("runs/train")
 motion = face.generate("A woman looks very happy, nodding.", seconds=4)
 print(face.describe(motion))
 motion.save("smile.npz")
@@ -48,13 +48,13 @@ class Face:
   def __init__(self, run_dir):
     run_dir = pathlib.Path(run_dir)
     if not run_dir.is_dir():
-      raise UserError(f"{run_dir}: no such run directory; make one with `make demo`")
+      raise UserError(f"{run_dir}: no such run directory; make one with `make train`")
     self.name = str(run_dir)
     workdir = run_dir / locate.LANGUAGE_MODEL
     if not checkpoints.has_checkpoint(workdir):
       raise UserError(
-        f"{run_dir}: no trained language model in {workdir}; run `make demo`, or train "
-        "one with `python -m tdmm_jax.train --config configs/lm_demo.py`"
+        f"{run_dir}: no trained language model in {workdir}; run `make train`, or "
+        "train one with `python -m tdmm_jax.train --config configs/lm_demo.py`"
       )
     stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
     # Runs of before there was a choice do not say it.

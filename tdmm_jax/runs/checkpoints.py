@@ -247,7 +247,7 @@ def restore_model(workdir) -> dict:
 def restore_item(workdir, item: str) -> tuple[int, dict]:
   """The newest whole checkpoint's step, and its `model` or `optimizer` in numpy."""
   if not has_checkpoint(workdir):
-    raise UserError(f"{workdir}: no checkpoint here; train into it first (make demo)")
+    raise UserError(f"{workdir}: no checkpoint here; train into it first (make train)")
   import orbax.checkpoint as ocp
 
   root = epath.Path(workdir).resolve() / FOLDER

@@ -1,6 +1,6 @@
 """Where trained runs are, and what they are called; nothing here needs JAX.
 
-A run is a directory that holds tokenizer/ and lm/, as `make demo` leaves it; and
+A run is a directory that holds tokenizer/ and lm/, as `make train` leaves it; and
 evaluator/, where the network is trained that some metrics are measured with.
 """
 
@@ -13,7 +13,7 @@ from tdmm_jax.errors import UserError
 TOKENIZER, LANGUAGE_MODEL, EVALUATOR = "tokenizer", "lm", "evaluator"
 RELEASE = "release"
 RELEASE_DIR = pathlib.Path(__file__).parents[1] / RELEASE  # packaged with the library
-DEMO_DIR = pathlib.Path("runs/demo")  # what `make demo` trains
+TRAIN_DIR = pathlib.Path("runs/train")  # what `make train` leaves
 
 
 def find(name=None) -> pathlib.Path:
@@ -21,7 +21,7 @@ def find(name=None) -> pathlib.Path:
 
   Args:
     name: "release", the checkpoint that comes with the package, or a directory; by
-      default the release if there is one, else runs/demo.
+      default the release if there is one, else runs/train.
 
   Raises:
     UserError: there is no such run.
@@ -29,17 +29,17 @@ def find(name=None) -> pathlib.Path:
   if name is None:
     if _carries_release():
       return RELEASE_DIR
-    if DEMO_DIR.is_dir():
-      return DEMO_DIR
+    if TRAIN_DIR.is_dir():
+      return TRAIN_DIR
     raise UserError(
-      f"--run: not given and {DEMO_DIR} does not exist; run `make demo` first, or "
+      f"--run: not given and {TRAIN_DIR} does not exist; run `make train` first, or "
       "name a run directory"
     )
   if str(name) == RELEASE and not pathlib.Path(RELEASE).is_dir():
     if not _carries_release():
       raise UserError(
         "release: this version of the package carries no trained checkpoint; run "
-        f"`make demo` and load {str(DEMO_DIR)!r}, or name a run directory"
+        f"`make train` and load {str(TRAIN_DIR)!r}, or name a run directory"
       )
     return RELEASE_DIR
   return pathlib.Path(name)

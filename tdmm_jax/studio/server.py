@@ -57,7 +57,7 @@ def make_app(face, folder, host: str = "127.0.0.1", warm: bool = False):
     import gradio as gr
   except ImportError as error:
     raise UserError(
-      f"studio: {error.name} is not installed; pip install -r requirements-studio.txt"
+      f"studio: {error.name} is not installed; pip install 'tdmm-jax[studio]'"
     ) from error
   from fastapi.middleware import trustedhost
   from fastapi.responses import FileResponse

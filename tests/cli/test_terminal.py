@@ -88,15 +88,18 @@ def test_colour_is_for_terminals(variables, stream, colour, monkeypatch):
 def test_version_names_the_checkpoint(tiny_run, tmp_path, monkeypatch, capsys):
   monkeypatch.setattr(locate, "RELEASE_DIR", tmp_path / "none")
   monkeypatch.chdir(tmp_path)
-  for expected in ("none; `make demo` trains one", "runs/demo (language model step 12"):
+  for expected in (
+    "none; `make train` trains one",
+    "runs/train (language model step 12",
+  ):
     with pytest.raises(SystemExit) as stop:
       main.main(["--version"])
     first, second = capsys.readouterr().out.splitlines()
     assert stop.value.code == 0 and first == f"tdmm {tdmm_jax.__version__}"
     assert second.startswith(f"checkpoint: {expected}")
     (tmp_path / "runs").mkdir(exist_ok=True)
-    if not (tmp_path / "runs" / "demo").exists():
-      (tmp_path / "runs" / "demo").symlink_to(tiny_run)
+    if not (tmp_path / "runs" / "train").exists():
+      (tmp_path / "runs" / "train").symlink_to(tiny_run)
 
 
 def test_tab_completes_commands_options_and_choices(capsys):

@@ -140,7 +140,7 @@ def _read_ply(path) -> np.ndarray:
     import trimesh
   except ImportError as error:
     raise UserError(
-      f"{path}: PLY needs trimesh; pip install -r requirements-export.txt"
+      f"{path}: PLY needs trimesh; pip install 'tdmm-jax[export]'"
     ) from error
   try:
     mesh = trimesh.load(path, process=False, maintain_order=True)
