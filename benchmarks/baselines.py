@@ -14,9 +14,8 @@ import json
 import logging
 import sys
 
-from tdmm_jax import files
+from tdmm_jax import errors, files
 from tdmm_jax.data import records
-from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import baselines, evaluate, motion_sets
 from tdmm_jax.generate import face
 from tdmm_jax.metrics import regressions
@@ -50,7 +49,8 @@ def measure(args) -> dict:
   }
 
 
-def main(argv=None) -> int:
+@errors.entry_point("baselines")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
@@ -63,15 +63,10 @@ def main(argv=None) -> int:
   add("--seed", type=int, default=0)
   add("--json", help="write the scores here")
   args = parser.parse_args(argv)
-  try:
-    found = measure(args)
-  except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return 2
+  found = measure(args)
   if args.json:
     files.write_json(args.json, found)
   print(json.dumps(found, indent=2, sort_keys=True))
-  return 0
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ in docs/results.md outside the two marks is kept.
 """
 
 import argparse
-import json
 import pathlib
 import sys
 
 from configs import ablations
+from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import baselines, tables
 from tdmm_jax.runs import checkpoints, locate
@@ -165,25 +165,22 @@ def rewritten(page: str, text: str, where, marks=(BEGIN, END)) -> str:
   return f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}"
 
 
-def main(argv=None) -> int:
+@errors.entry_point("results")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument("--folder", default=FOLDER, type=pathlib.Path)
   parser.add_argument("--page", default=PAGE, type=pathlib.Path)
   args = parser.parse_args(argv)
-  try:
-    others, trainings = (
-      json.loads(path.read_text()) if path.exists() else {}
-      for path in (args.folder / name for name in ("baselines.json", TRAININGS))
-    )
-    text = markdown(rows_of(args.folder), others, trainings)
-    args.page.write_text(rewritten(args.page.read_text(), text, args.page))
-  except (UserError, OSError, ValueError) as error:
-    print(f"results: error: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2
+  others, trainings = (
+    checkpoints.read_json(path) if path.exists() else {}
+    for path in (args.folder / name for name in ("baselines.json", TRAININGS))
+  )
+  text = markdown(rows_of(args.folder), others, trainings)
+  page = rewritten(args.page.read_text(), text, args.page)
+  files.write_text(args.page, page)
   print(args.page)
-  return 0
 
 
 if __name__ == "__main__":

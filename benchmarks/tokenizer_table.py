@@ -3,130 +3,75 @@
   python -m benchmarks.tokenizer_table --rows runs/tokenizers \\
       --records runs/small/records
 
-`--rows`: a folder with one training run in `ROW/SEED`. For each: errors on the face and
-the head, and their shares of what the mean training frame alone would cost; the lips'
-errors in the three conventions; upper-face dynamics (FDD); jitter; use of the codes.
-A run with refinements has a second row, `ROW + refinement`: decoded from all codes of a
-frame; the codes counted there are the refinements. Prints a table in markdown;
-`--json FILE` takes all numbers.
+`--rows`: a folder with one training run in `ROW/SEED`. Prints a table in markdown, the
+mean over seeds and their spread. A run with refinements has a second row, `ROW +
+refinement`: decoded from all codes of a frame; the codes counted there are the
+refinements. `--json FILE` takes all numbers.
 """
 
 import argparse
-import json
 import pathlib
 import sys
-import time
 
-import jax
 import numpy as np
 
-from tdmm_jax import files
+from tdmm_jax import errors, files
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
+from tdmm_jax.evaluation import evaluate
 from tdmm_jax.metrics import codebook, reconstruction
 from tdmm_jax.runs import checkpoints
 
-_BATCH = 32
-_LENGTH_MULTIPLE = 64
 REFINED = " + refinement"  # names the row of all codes of a run
 
-# Key of the scores, heading, digits.
+# Key of the scores, heading, digits. `share`: of what the mean training frame costs.
 COLUMNS = (
-  ("parameters_m", "parameters, M", 1),
-  ("steps", "steps", 0),
   ("num_codes", "codes", 0),
   ("face_error_mm", "face, mm", 3),
-  ("face_share", "of constant", 3),
+  ("face_share", "share", 3),
   ("head_error_deg", "head, deg", 3),
-  ("head_share", "of constant", 3),
+  ("head_share", "share", 3),
   ("lip_error_mm", "LVE-L2, mm", 2),
   ("lip_lve_sq_mm2", "LVE-sq, mm²", 2),
   ("lip_lve_rms_mm", "LVE-rms, mm", 2),
   ("fdd_mm2", "FDD, mm²", 3),
-  ("fdd_abs_mm", "FDD (ARTalk), mm", 3),
-  ("jitter_ratio", "jitter ratio", 3),
-  ("used_share", "codes used", 3),
-  ("perplexity_share", "perplexity / codes", 3),
+  ("jitter_ratio", "jitter", 3),
+  ("codebook_used", "codes used", 0),
+  ("perplexity", "perplexity", 0),
 )
 
 
-def find_rows(folder) -> list[pathlib.Path]:
-  """The training runs `ROW/SEED` of a folder, sorted.
-
-  Raises:
-    UserError: there are none.
-  """
-  found = sorted(
-    path
-    for path in pathlib.Path(folder).glob("*/*")
-    if checkpoints.has_checkpoint(path)
-  )
-  if not found:
-    raise UserError(f"{folder}: no trained tokenizer in any ROW/SEED; train one first")
-  return found
-
-
-def padded(clips: list[dict]) -> tuple[np.ndarray, np.ndarray]:
-  """All clips at one length, float32[N, T, P], and what is theirs, float32[N, T]."""
+def refined(codec, clips: list[dict]) -> dict[str, float]:
+  """As `evaluate.reconstruction`, decoded from all codes of a frame."""
   longest = max(len(clip["vectors"]) for clip in clips)
-  length = -(-longest // _LENGTH_MULTIPLE) * _LENGTH_MULTIPLE
-  size = -(-len(clips) // _BATCH) * _BATCH
-  vectors = np.zeros((size, length, clips[0]["vectors"].shape[1]), np.float32)
-  mask = np.zeros((size, length), np.float32)
-  for row, clip in enumerate(clips):
-    vectors[row, : len(clip["vectors"])] = clip["vectors"]
-    mask[row, : len(clip["vectors"])] = 1.0
-  return vectors, mask
-
-
-def in_batches(call, values, mask) -> np.ndarray:
-  """A codec's `call` on a few rows at a time: one shape, one compilation."""
-  rows = range(0, len(values), _BATCH)
-  return np.concatenate(
-    [call(values[i : i + _BATCH], mask[i : i + _BATCH]) for i in rows]
+  decoded, codes = [], []
+  for clip in clips:
+    vectors, pad = clip["vectors"], longest - len(clip["vectors"])
+    values = np.pad(vectors, ((0, pad), (0, 0)))[None]
+    mask = np.pad(np.ones(len(vectors), np.float32), (0, pad))[None]
+    made = codec.encode_refined_window(values, mask)
+    decoded.append(codec.decode_refined_window(made, mask)[0, : len(vectors)])
+    codes.append(made[0, : len(vectors), 1:])
+  level = np.arange(codec.num_refinements) * codec.num_codes
+  scores = reconstruction.errors(
+    codec.face, clips, decoded, codec.variables["stats"]["params_mean"]
   )
+  num_codes = codec.num_refinements * codec.num_codes
+  return scores | codebook.usage((np.concatenate(codes) + level).ravel(), num_codes)
 
 
 def measure(workdir, clips: list[dict]) -> dict[str, dict]:
   """All numbers of one training run, by what its row's name ends with."""
-  start = time.perf_counter()
   codec = motion_codec.load(workdir)
-  vectors, mask = padded(clips)
-  codes = in_batches(codec.encode_window, vectors, mask)
-  decoded = in_batches(codec.decode_window, codes, mask)
-  rows = {"": _scores(codec, clips, codes, codec.num_codes, decoded)}
+  rows = {"": evaluate.reconstruction(codec, clips) | {"num_codes": codec.num_codes}}
   if codec.num_refinements:
-    codes = in_batches(codec.encode_refined_window, vectors, mask)
-    decoded = in_batches(codec.decode_refined_window, codes, mask)
-    level = np.arange(codec.num_refinements) * codec.num_codes
     num_codes = codec.num_refinements * codec.num_codes
-    rows[REFINED] = _scores(codec, clips, codes[..., 1:] + level, num_codes, decoded)
-  weights = jax.tree.leaves(codec.variables["params"])
+    rows[REFINED] = refined(codec, clips) | {"num_codes": num_codes}
   for scores in rows.values():
-    scores["parameters_m"] = sum(x.size for x in weights) / 1e6
-    scores["steps"], _ = checkpoints.restore_item(workdir, "model")
-    scores["seconds"] = time.perf_counter() - start
+    for name, part in (("face", "face_error_mm"), ("head", "head_error_deg")):
+      scores[f"{name}_share"] = scores[part] / scores[f"constant_{part}"]
   return rows
-
-
-def _scores(codec, clips, codes, num_codes: int, decoded) -> dict:
-  """Errors of decoded vectors [N, T, P], and use of the codes [N, T, ...]."""
-  lengths = [len(clip["vectors"]) for clip in clips]
-  scores = reconstruction.errors(
-    codec.face,
-    clips,
-    [x[:n] for x, n in zip(decoded, lengths)],
-    codec.variables["stats"]["params_mean"],
-  )
-  spoken = np.concatenate([x[:n].ravel() for x, n in zip(codes, lengths)])
-  scores |= codebook.usage(spoken, num_codes)
-  for part in ("face_error_mm", "head_error_deg"):
-    name = part.split("_")[0]
-    scores[f"{name}_share"] = scores[part] / scores[f"constant_{part}"]
-  scores["used_share"] = scores["codebook_used"] / num_codes
-  scores["perplexity_share"] = scores["perplexity"] / num_codes
-  return scores
 
 
 def table(found: dict[str, dict[str, dict]]) -> str:
@@ -145,53 +90,31 @@ def table(found: dict[str, dict[str, dict]]) -> str:
   return "\n".join(lines)
 
 
-def load_clips(args) -> list[dict]:
-  return records.load_clips(args.records, args.split)[: args.clips]
-
-
-def arguments(doc: str, clips: int | None) -> argparse.ArgumentParser:
+@errors.entry_point("tokenizer_table")
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
-    description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument("--rows", required=True, help="folder of ROW/SEED")
   parser.add_argument("--records", required=True)
   parser.add_argument("--split", default="test", choices=("valid", "test"))
-  parser.add_argument("--clips", type=int, default=clips, help="at most so many")
+  parser.add_argument("--clips", type=int, help="at most so many")
   parser.add_argument("--json", help="where all numbers go")
-  return parser
-
-
-def write(path, content: dict) -> None:
-  if path:
-    files.write_json(pathlib.Path(path), content)
-
-
-def main() -> None:
-  args = arguments(__doc__, None).parse_args()
-  clips = load_clips(args)
+  args = parser.parse_args(argv)
+  runs = sorted(filter(checkpoints.has_checkpoint, pathlib.Path(args.rows).glob("*/*")))
+  if not runs:
+    raise UserError(f"{args.rows}: no trained tokenizer in any ROW/SEED; train one")
+  clips = records.load_clips(args.records, args.split)[: args.clips]
   found: dict[str, dict[str, dict]] = {}
-  for workdir in find_rows(args.rows):
+  for workdir in runs:
     for suffix, scores in measure(workdir, clips).items():
       found.setdefault(workdir.parent.name + suffix, {})[workdir.name] = scores
-    print(f"{workdir}: {scores['seconds']:.1f} s", file=sys.stderr)
-    write(args.json, {"split": args.split, "num_clips": len(clips), "rows": found})
-  first = next(iter(next(iter(found.values())).values()))
-  print(
-    f"{len(clips)} clips of {args.split}; the mean training frame as output: ", end=""
-  )
-  constant = {k: v for k, v in first.items() if k.startswith("constant_")}
-  print(json.dumps({k: round(v, 3) for k, v in constant.items()}))
-  print("\n" + table(found))
-
-
-def run(main) -> None:
-  """Runs a benchmark's main; the user's error is one line and exit code 2."""
-  try:
-    main()
-  except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
+    print(workdir, file=sys.stderr)
+  if args.json:
+    content = {"split": args.split, "num_clips": len(clips), "rows": found}
+    files.write_json(args.json, content)
+  print(f"{len(clips)} clips of {args.split}\n\n{table(found)}")
 
 
 if __name__ == "__main__":
-  run(main)
+  sys.exit(main())
