@@ -377,14 +377,11 @@ def add_captions(row: dict, count: int, seed) -> dict:
 
 
 @errors.entry_point("data_prep.paraphrase")
-def main(argv=None) -> int | None:
+def main(argv=None) -> None:
   parser = argparse.ArgumentParser(
     prog="python -m data_prep.paraphrase",
     description="Give every prompt of a manifest true paraphrases, offline.",
-    epilog=(
-      "With --model NAME [--base_url URL] a language model polishes and paraphrases "
-      "them: the flags are those of python -m data_prep.polish"
-    ),
+    epilog="python -m data_prep.polish has a language model write them",
   )
   parser.add_argument("manifest", help="JSON lines of clip_id, prompt[, attributes]")
   parser.add_argument(
@@ -392,20 +389,13 @@ def main(argv=None) -> int | None:
   )
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--out", required=True, help="the JSON-lines file to write")
-  args, others = parser.parse_known_args(argv)
-  if any(flag.startswith(("--model", "--base_url")) for flag in others):
-    from data_prep import polish  # through an endpoint, whose client it brings
-
-    return polish.main(argv)
-  if others:
-    parser.error(f"unrecognized arguments: {' '.join(others)}")
+  args = parser.parse_args(argv)
   if args.num < 1:
     raise UserError(f"--num: {args.num} captions asked for; give at least 1")
   rows = manifest.read(args.manifest)
   done = [add_captions(row, args.num, (args.seed, i)) for i, row in enumerate(rows)]
   manifest.write(args.out, done)
   print(f"{args.out}: {len(done)} prompts, {args.num} captions each")
-  return None
 
 
 if __name__ == "__main__":

@@ -11,23 +11,19 @@ of `data_prep.paraphrase` fills the row.
 """
 
 import argparse
-import asyncio
 import collections
-import dataclasses
-import hashlib
 import json
 import os
 import re
-import sqlite3
 import sys
 
-import openai
 import tqdm
 
 from data_prep import manifest, paraphrase
 from tdmm_jax import errors
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import lexicon
+from tdmm_jax.language import endpoint, lexicon
+from tdmm_jax.language.endpoint import Endpoint
 
 INSTRUCTIONS = (
   "You rewrite captions of facial motion for a training corpus. Say the same in other "
@@ -36,62 +32,7 @@ INSTRUCTIONS = (
   "the face, whether the person speaks or sings) and add none. Reply with JSON and "
   'nothing else: {"captions": ["...", "..."]}'
 )
-# Wrong for one row is wrong for all: going on would only repeat it.
-_FATAL = (
-  openai.AuthenticationError,
-  openai.PermissionDeniedError,
-  openai.NotFoundError,
-  openai.BadRequestError,
-)
 _NUMBERING = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s*")
-
-
-@dataclasses.dataclass(frozen=True)
-class Endpoint:
-  """Where to ask, and how patiently.
-
-  max_retries: of one request, with the client's exponential back-off (429, time-out,
-    5xx, lost connection; a Retry-After is obeyed).
-  garbage_tries: requests for one row whose answer cannot be read.
-  """
-
-  model: str
-  base_url: str | None = None
-  api_key: str | None = None
-  concurrency: int = 8
-  timeout_s: float = 60.0
-  max_retries: int = 6
-  garbage_tries: int = 2
-
-
-class Cache:
-  """Answers by question, in one SQLite file; every answer is committed at once."""
-
-  def __init__(self, path):
-    """Raises UserError if the file is not such a cache."""
-    try:
-      folder = os.path.dirname(os.path.abspath(path))
-      os.makedirs(folder, exist_ok=True)
-      self._database = sqlite3.connect(path)
-      self._database.execute(
-        "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, texts TEXT)"
-      )
-    except (sqlite3.Error, OSError) as error:
-      raise UserError(f"{path}: no cache of answers ({error}); delete it") from error
-
-  def get(self, key: str) -> list[str] | None:
-    row = self._database.execute("SELECT texts FROM answers WHERE key=?", (key,))
-    found = row.fetchone()
-    return None if found is None else json.loads(found[0])
-
-  def put(self, key: str, texts: list[str]) -> None:
-    with self._database:
-      self._database.execute(
-        "INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(texts))
-      )
-
-  def close(self) -> None:
-    self._database.close()
 
 
 def question(row: dict, count: int) -> list[dict]:
@@ -152,90 +93,12 @@ def apply(row: dict, texts: list[str], count: int) -> tuple[dict, int]:
   return row | changes | {"captions": captions}, false
 
 
-class _Asker:
-  """Asks for all rows with bounded concurrency and counts what happens."""
-
-  def __init__(self, endpoint: Endpoint, cache: Cache, count: int):
-    self._endpoint, self._cache, self._count = endpoint, cache, count
-    self.counts, self.failures = collections.Counter(), collections.Counter()
-    self._failed_in_a_row = 0
-
-  async def run(self, rows, bar) -> list[list[str] | None]:
-    """The texts of each row, None where the endpoint gave none."""
-    answers: list[list[str] | None] = [None] * len(rows)
-    jobs = iter(enumerate(rows))
-    client = openai.AsyncOpenAI(
-      base_url=self._endpoint.base_url,
-      api_key=self._endpoint.api_key,
-      timeout=self._endpoint.timeout_s,
-      max_retries=self._endpoint.max_retries,
-    )
-
-    async def work():
-      for i, row in jobs:  # shared: each worker takes the next
-        answers[i] = await self._texts(client, row)
-        bar.update()
-
-    async with client, asyncio.TaskGroup() as group:
-      for _ in range(self._endpoint.concurrency):
-        group.create_task(work())
-    return answers
-
-  async def _texts(self, client, row) -> list[str] | None:
-    messages = question(row, self._count + 1)
-    asked = json.dumps([self._endpoint.model, messages])
-    key = hashlib.sha256(asked.encode()).hexdigest()
-    held = self._cache.get(key)
-    if held is not None:
-      self.counts["cached"] += 1
-      return held
-    for _ in range(self._endpoint.garbage_tries):
-      try:
-        self.counts["asked"] += 1
-        texts = read_answer(await self._ask(client, messages))
-      except _FATAL as error:
-        raise UserError(
-          f"{client.base_url}: {type(error).__name__}: {error.message}; check "
-          "--base_url, --model and the key"
-        ) from error
-      except openai.APIConnectionError as error:
-        return self._failed(
-          client, "timeout" if type(error) is openai.APITimeoutError else "connection"
-        )
-      except openai.APIStatusError as error:
-        return self._failed(client, f"HTTP {error.status_code}")
-      except (ValueError, openai.APIError):  # no answer, or none of the protocol
-        continue
-      self._failed_in_a_row = 0
-      self._cache.put(key, texts)
-      return texts
-    return self._failed(client, "garbage")
-
-  async def _ask(self, client, messages):
-    answer = await client.chat.completions.create(
-      model=self._endpoint.model, messages=messages
-    )
-    try:
-      return answer.choices[0].message.content
-    except (AttributeError, IndexError, TypeError) as error:
-      raise ValueError("not a chat completion") from error
-
-  def _failed(self, client, reason: str) -> None:
-    self.failures[reason] += 1
-    self._failed_in_a_row += 1
-    if self._failed_in_a_row >= 3 * self._endpoint.concurrency:
-      raise UserError(
-        f"{client.base_url}: {self._failed_in_a_row} prompts in a row failed "
-        f"({reason}); try later: answers so far are kept"
-      )
-
-
-def polish(rows, endpoint: Endpoint, cache_path, count: int = 5, seed=0, progress=True):
+def polish(rows, place: Endpoint, cache_path, count: int = 5, seed=0, progress=True):
   """Rewrites the prompts and gives each up to `count` captions.
 
   Args:
     rows: of a manifest; attributes that a row lacks are parsed from its prompt.
-    endpoint: where to ask.
+    place: where to ask.
     cache_path: a file for the answers; made if it is not there.
     count: captions a row.
     seed: of the offline captions that fill up.
@@ -252,37 +115,40 @@ def polish(rows, endpoint: Endpoint, cache_path, count: int = 5, seed=0, progres
     row | {"attributes": row.get("attributes") or lexicon.parse(row["prompt"])}
     for row in rows
   ]
-  cache = Cache(cache_path)
-  asker = _Asker(endpoint, cache, count)
-  try:
-    with tqdm.tqdm(total=len(rows), unit="prompt", disable=not progress) as bar:
-      answers = asyncio.run(asker.run(rows, bar))
-  except ExceptionGroup as group:  # of the tasks; the first says why the others ended
-    raise group.exceptions[0] from None
-  finally:
-    cache.close()
+  questions = [question(row, count + 1) for row in rows]
+  with tqdm.tqdm(total=len(rows), unit="prompt", disable=not progress) as bar:
+    replies = endpoint.ask_all(
+      place,
+      questions,
+      read_answer,
+      cache_path,
+      patience=3 * place.concurrency,
+      advance=bar.update,
+    )
   done, untrue = [], 0
-  for i, (row, texts) in enumerate(zip(rows, answers)):
-    new, false = apply(row, texts or [], count)
+  for i, (row, reply) in enumerate(zip(rows, replies, strict=True)):
+    new, false = apply(row, reply.answer or [], count)
     untrue += false
     if len(new["captions"]) < count:  # the offline grammar fills up
       own = paraphrase.add_captions(new, count, (seed, i))["captions"]
       fresh = [text for text in own if text not in new["captions"]]
       new["captions"] = [*new["captions"], *fresh][:count]
     done.append(new)
+  ways = collections.Counter(reply.how for reply in replies)
   counts = {
     "rows": len(done),
     "polished": sum("original_prompt" in row for row in done),
-    "asked": asker.counts["asked"],
-    "cached": asker.counts["cached"],
+    "asked": sum(reply.requests for reply in replies),
+    "cached": ways.pop(endpoint.CACHED, 0),
     "untrue": untrue,
-    "failed": dict(asker.failures),
   }
+  ways.pop(endpoint.ASKED, None)
+  counts["failed"] = dict(ways)
   return done, counts
 
 
 def endpoint_of(args) -> Endpoint:
-  """From flags and environment; a local server gets a placeholder for a key.
+  """From flags and environment; a local server may want no key.
 
   Raises:
     UserError: no model is named, or no key for OpenAI's own server.
@@ -297,29 +163,13 @@ def endpoint_of(args) -> Endpoint:
   if args.concurrency < 1 or args.retries < 0 or args.timeout <= 0:
     raise UserError("--concurrency, --retries, --timeout: give positive numbers")
   return Endpoint(
+    base_url or endpoint.OPENAI,
     model,
-    base_url,
-    api_key or "none",
+    api_key,
     args.concurrency,
     args.timeout,
     args.retries,
   )
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-  """The flags of the endpoint."""
-  add = parser.add_argument
-  add("--model", help="the endpoint's model (or OPENAI_MODEL)")
-  add("--base_url", help="the endpoint (or OPENAI_BASE_URL; default: OpenAI's)")
-  add(
-    "--key_variable",
-    default="OPENAI_API_KEY",
-    help="environment variable that holds the key (default: OPENAI_API_KEY)",
-  )
-  add("--cache", help="file of the answers so far (default: OUT.cache)")
-  add("--concurrency", type=int, default=8, help="requests at a time (default 8)")
-  add("--timeout", type=float, default=60.0, help="s, of one request (default 60)")
-  add("--retries", type=int, default=6, help="of one request (default 6)")
 
 
 @errors.entry_point("data_prep.polish", "the same command resumes")
@@ -332,13 +182,22 @@ def main(argv=None) -> None:
       "prompts.jsonl --model my-model --out polished.jsonl"
     ),
   )
-  parser.add_argument("manifest", help="JSON lines of clip_id, prompt[, attributes]")
-  parser.add_argument(
-    "--num", type=int, default=5, help="captions a prompt (default 5)"
+  add = parser.add_argument
+  add("manifest", help="JSON lines of clip_id, prompt[, attributes]")
+  add("--num", type=int, default=5, help="captions a prompt (default 5)")
+  add("--out", required=True, help="the JSON-lines file to write")
+  add("--seed", type=int, default=0, help="of the offline captions")
+  add("--model", help="the endpoint's model (or OPENAI_MODEL)")
+  add("--base_url", help="the endpoint (or OPENAI_BASE_URL; default: OpenAI's)")
+  add(
+    "--key_variable",
+    default="OPENAI_API_KEY",
+    help="environment variable that holds the key (default: OPENAI_API_KEY)",
   )
-  parser.add_argument("--out", required=True, help="the JSON-lines file to write")
-  parser.add_argument("--seed", type=int, default=0, help="of the offline captions")
-  add_flags(parser)
+  add("--cache", help="file of the answers so far (default: OUT.cache)")
+  add("--concurrency", type=int, default=8, help="requests at a time (default 8)")
+  add("--timeout", type=float, default=60.0, help="s, of one request (default 60)")
+  add("--retries", type=int, default=6, help="of one request (default 6)")
   args = parser.parse_args(argv)
   if args.num < 1:
     raise UserError(f"--num: {args.num} captions asked for; give at least 1")

@@ -1,6 +1,7 @@
 """The command `tdmm evaluate`. Like `cli`: arguments in, library calls, results out."""
 
 import json
+import os
 import pathlib
 import sys
 
@@ -93,11 +94,14 @@ def _score_files(args) -> tuple[dict, str]:
 
 def _score_run(args) -> tuple[dict, str]:
   from tdmm_jax.evaluation import evaluate, tables
-  from tdmm_jax.metrics import llm_judge
+  from tdmm_jax.language import endpoint
 
   judge = None
   if args.judge_url:
-    judge = llm_judge.endpoint(args.judge_url, args.judge_model)
+    if not args.judge_model:
+      raise UserError("--judge_model: name the model that --judge_url is to ask")
+    key = os.environ.get("OPENAI_API_KEY")
+    judge = endpoint.Endpoint(args.judge_url, args.judge_model, key)
   directory = locate.find(args.run)
   face = args.load(args)
   records = args.records or directory / "records"

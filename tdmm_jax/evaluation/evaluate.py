@@ -22,6 +22,7 @@ from tdmm_jax.evaluation import (
 )
 from tdmm_jax.generate import face
 from tdmm_jax.language import lexicon
+from tdmm_jax.language.endpoint import Endpoint
 from tdmm_jax.metrics import codebook, judge, llm_judge, regressions
 from tdmm_jax.metrics import reconstruction as reconstruction_metrics
 from tdmm_jax.runs import checkpoints, locate
@@ -54,7 +55,7 @@ class Options:
   seed: int = 0
   replications: int = 1
   quick: bool = False
-  judge: llm_judge.Endpoint | None = None
+  judge: Endpoint | None = None
   judge_cache: str = "judge_answers.jsonl"
   bert_model: str | None = None
 

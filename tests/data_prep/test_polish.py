@@ -1,4 +1,4 @@
-"""The official client against a real HTTP server that speaks the protocol, or not."""
+"""The client against a real HTTP server that speaks the protocol, or does not."""
 
 import collections
 import http.server
@@ -105,7 +105,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     self.send_response(status)
     self.send_header("Content-Type", kind)
     self.send_header("Content-Length", str(len(body)))
-    self.send_header("retry-after-ms", "10")
     self.end_headers()
     self.wfile.write(body)
 
@@ -122,8 +121,13 @@ def server():
 
 def run(server, path, prompts=(SAD,), count=2, **changes):
   rows = [{"clip_id": str(i), "prompt": prompt} for i, prompt in enumerate(prompts)]
-  options = {"concurrency": 2, "timeout_s": 30, "max_retries": 3} | changes
-  endpoint = polish.Endpoint("tiny", server.url, "secret", **options)
+  options = {
+    "concurrency": 2,
+    "timeout_s": 30,
+    "retries": 3,
+    "backoff_s": 0.0,
+  } | changes
+  endpoint = polish.Endpoint(server.url, "tiny", "secret", **options)
   return polish.polish(rows, endpoint, path / "cache", count, progress=False)
 
 
@@ -169,7 +173,7 @@ def test_lasting_trouble_is_counted_and_the_original_stays(
   server.trouble[SAD] = [trouble] * 9
   other = "She smiles."
   timeout_s = 1.0 if trouble == "slow" else 30
-  rows, counts = run(server, tmp_path, (SAD, other), max_retries=1, timeout_s=timeout_s)
+  rows, counts = run(server, tmp_path, (SAD, other), retries=1, timeout_s=timeout_s)
   assert counts["failed"] == {reason: 1} and counts["polished"] == 1
   assert rows[0]["prompt"] == SAD and rows[1]["original_prompt"] == other
   # Asked again later, only what failed is asked for.
@@ -208,16 +212,29 @@ def test_concurrency_is_bounded_and_the_cache_spares_requests(server, tmp_path):
 
 def test_refusals_end_the_run_at_once(server, tmp_path):
   server.trouble[SAD] = ["401"]
-  with pytest.raises(UserError, match=r"AuthenticationError.*check --base_url"):
+  with pytest.raises(UserError, match=r"HTTP 401: .*check the address"):
     run(server, tmp_path, [SAD] + [f"She smiles {i} times." for i in range(20)])
   assert sum(server.requests.values()) < 10
+
+
+def test_one_that_never_answers_in_json_is_given_up(server, tmp_path):
+  prompts = [f"She smiles {i} times." for i in range(20)]
+  server.trouble = {prompt: ["html"] * 9 for prompt in prompts}
+  with pytest.raises(UserError, match=r"no answer to 6 questions in a row .garbage."):
+    run(server, tmp_path, prompts)
+
+
+def test_an_address_must_be_one():
+  with pytest.raises(UserError, match="x/v1: not an address"):
+    polish.Endpoint("x/v1", "m")
+  assert polish.Endpoint("http://x/v1/", "m").url == "http://x/v1"
 
 
 def test_an_endpoint_that_is_down_ends_the_run(server, tmp_path):
   prompts = [f"She smiles {i} times." for i in range(20)]
   server.trouble = {prompt: ["500"] * 9 for prompt in prompts}
-  with pytest.raises(UserError, match=r"6 prompts in a row failed .HTTP 500."):
-    run(server, tmp_path, prompts, max_retries=0)
+  with pytest.raises(UserError, match=r"no answer to 6 questions in a row .HTTP 500."):
+    run(server, tmp_path, prompts, retries=0)
 
 
 def test_command_lines(server, tmp_path, capsys, monkeypatch):
@@ -236,11 +253,8 @@ def test_command_lines(server, tmp_path, capsys, monkeypatch):
   assert json.loads(capsys.readouterr().out)["polished"] == 1
   (row,) = manifest.read(out)
   assert row["prompt"] == true_texts(SAD)[0]
-  # The paraphrase stage reaches the endpoint too, with the same cache.
-  again = tmp_path / "again.jsonl"
-  args[2] = str(again)
-  assert paraphrase.main([*args, "--cache", f"{out}.cache"]) == 0
-  assert manifest.read(again) == [row] and server.requests[SAD] == 1
-  (tmp_path / "bad").write_text("not a database, but long enough to look at" * 30)
-  assert polish.main([*args, "--cache", str(tmp_path / "bad")]) == 2
-  assert "no cache of answers" in capsys.readouterr().err
+  for content in (b"my notes", b"SQLite format 3\0\xff\n"):  # stay as they are
+    (tmp_path / "notes").write_bytes(content)
+    assert polish.main([*args, "--cache", str(tmp_path / "notes")]) == 2
+    assert "notes:1: not a cache of answers" in capsys.readouterr().err
+    assert (tmp_path / "notes").read_bytes() == content

@@ -9,7 +9,7 @@ import tiny
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import evaluate, motion_sets, tables
-from tdmm_jax.language import lexicon
+from tdmm_jax.language import endpoint, lexicon
 from tdmm_jax.metrics import judge, llm_judge
 from tdmm_jax.runs import locate
 
@@ -149,7 +149,7 @@ def test_a_judge_that_answers_is_reported_with_its_agreement(monkeypatch, tmp_pa
   monkeypatch.setattr(
     llm_judge, "judge_all", lambda *_: (answers, {"unreadable": 1, "asked": 3})
   )
-  options = evaluate.Options(judge=llm_judge.Endpoint("http://x/v1", "m"))
+  options = evaluate.Options(judge=endpoint.Endpoint("http://x/v1", "m"))
   found = evaluate.llm_scores([clip] * 4, captions, options)
   assert found["model"] == "m" and found["unreadable"] == 1
   np.testing.assert_allclose(found["cor_e"], 11 / 3)
