@@ -1,19 +1,16 @@
-"""Video files in and out, through the ffmpeg that imageio-ffmpeg carries.
+"""Video files in and out, through PyAV, which carries FFmpeg's libraries.
 
 Shapes: T frames, H and W the picture's height and width in pixels.
 """
 
-import contextlib
+import fractions
 import io
 import itertools
 import os
 import pathlib
-import re
-import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 
-import imageio_ffmpeg
+import av
 import numpy as np
 from PIL import Image
 
@@ -22,6 +19,8 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.render import caption as captions
 
 SUFFIXES = (".mp4", ".gif")
+_X264 = {"crf": "19", "preset": "veryfast"}
+_SOUND_HZ, _SOUND_SAMPLES = 48_000, 1024  # a piece of sound is a packet of AAC, 21 ms
 
 
 def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -45,65 +44,60 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     raise ValueError("a video needs at least one frame")
 
 
-def _command(arguments: Sequence[str]) -> list[str]:
-  """Not through imageio's own reader and writer: they fork with Python code to run in
-  the child, which may hang beside JAX's threads.
-  """
-  return [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", *arguments]
-
-
-def _ffmpeg(arguments: Sequence[str]) -> subprocess.CompletedProcess:
-  """Runs ffmpeg; out come its output and its log. Ctrl-C is left to this process."""
-  return subprocess.run(
-    _command(arguments), capture_output=True, start_new_session=True, check=False
-  )
-
-
-def _write_mp4(path: pathlib.Path, frames: Iterator[np.ndarray], fps: float) -> int:
-  """Encodes the frames while they are being made; their number."""
-  first, count = next(frames), 0
-  raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-r", repr(fps)]
-  inputs = [*raw, "-s", f"{first.shape[1]}x{first.shape[0]}", "-i", "-"]
-  codec = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "19"]
-  fast = ["-preset", "veryfast", "-movflags", "+faststart"]
-  arguments = ["-y", "-loglevel", "error", *inputs, *codec, *fast, str(path)]
-  with tempfile.TemporaryFile() as log:
-    encoder = subprocess.Popen(
-      _command(arguments), stdin=subprocess.PIPE, stderr=log, start_new_session=True
-    )
-    try:
-      with contextlib.suppress(BrokenPipeError):  # it ended early, and its log says why
-        for frame in itertools.chain([first], frames):
-          encoder.stdin.write(np.ascontiguousarray(frame))
-          count += 1
-        encoder.stdin.close()
-      code = encoder.wait()
-    finally:
-      encoder.kill()
-      encoder.wait()
-    log.seek(0)
-    if code:
-      said = log.read().decode(errors="replace")
-      raise RuntimeError(f"ffmpeg: {said[-400:]}")
-  return count
-
-
-def _lay_under(film: pathlib.Path, audio, seconds: float) -> None:
-  """Adds sound to a finished video: cut to its length, or ending earlier.
+def _write_mp4(
+  path: pathlib.Path, frames: Iterator[np.ndarray], fps: float, audio=None
+) -> None:
+  """Encodes the frames while they are being made, and as much sound as they last.
 
   Raises:
     UserError: there is no sound in `audio`.
+    OSError: the file cannot be written; names it.
   """
-  inputs = ["-y", "-i", str(film), "-i", _plain_name(audio)]
-  streams = ["-map", "0:v", "-map", "1:a", "-t", repr(seconds), "-c:v", "copy"]
-  codec = ["-c:a", "aac", "-b:a", "160k", "-movflags", "+faststart"]
-  with files.then_rename(film) as sounding:
-    if _ffmpeg([*inputs, *streams, *codec, str(sounding)]).returncode:
-      raise UserError(f"{audio}: no sound can be read from it; give a wav or mp4")
+  sound = iter(()) if audio is None else _sound(audio)
+  piece, first, track = next(sound, None), next(frames), None
+  rate = fractions.Fraction(fps).limit_denominator(100_000)
+  with av.open(str(path), "w", "mp4", options={"movflags": "+faststart"}) as film:
+    stream = film.add_stream("libx264", rate, options=_X264)
+    stream.height, stream.width = first.shape[:2]
+    stream.pix_fmt = "yuv420p"
+    if piece is not None:
+      track = film.add_stream("aac", _SOUND_HZ, layout="stereo", bit_rate=160_000)
+    for number, frame in enumerate(itertools.chain([first], frames), 1):
+      picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
+      film.mux(stream.encode(picture))
+      while piece is not None and piece.time < number / rate:
+        film.mux(track.encode(piece))
+        piece = next(sound, None)
+    film.mux(stream.encode(None))
+    if track is not None:
+      film.mux(track.encode(None))
+
+
+def _sound(path) -> Iterator[av.AudioFrame]:
+  """The sound of a file, from its start, piece by piece.
+
+  Raises:
+    UserError: there is none in it.
+  """
+  resampler = av.AudioResampler("fltp", "stereo", _SOUND_HZ, _SOUND_SAMPLES)
+  count, fault = 0, None
+  try:
+    with av.open(_plain_name(path)) as source:
+      for frame in itertools.chain(source.decode(audio=0), [None]):
+        for piece in resampler.resample(frame):
+          piece.pts, piece.time_base = count, fractions.Fraction(1, _SOUND_HZ)
+          count += piece.samples
+          yield piece
+  except (av.error.FFmpegError, IndexError) as error:
+    fault = error
+  if not count:
+    raise UserError(
+      f"{path}: no sound can be read from it; give a wav or mp4"
+    ) from fault
 
 
 def _plain_name(path) -> str:
-  """A name that ffmpeg reads as a file: "./" keeps it from being a protocol."""
+  """A name that FFmpeg reads as a file: "./" keeps it from being a protocol."""
   path = pathlib.Path(path)
   return str(path) if path.is_absolute() else f"./{path}"
 
@@ -169,9 +163,7 @@ def write_video(
     if path.suffix.lower() == ".gif":
       _write_gif(temporary, frames, float(fps))
     else:
-      count = _write_mp4(temporary, frames, float(fps))
-      if audio is not None:
-        _lay_under(temporary, audio, count / fps)
+      _write_mp4(temporary, frames, float(fps), audio)
   return path
 
 
@@ -196,13 +188,14 @@ def _framed(frames, caption: str | None) -> Iterator[np.ndarray]:
 
 
 def read_video(path: str | os.PathLike) -> tuple[np.ndarray, float]:
-  """Reads every frame of a video.
+  """Reads every frame of a video, turned as its file says.
 
   Args:
-    path: any format that ffmpeg reads.
+    path: any format that FFmpeg reads.
 
   Returns:
-    uint8[T, H, W, 3] and the frames a second.
+    uint8[T, H, W, 3] and the frames a second. If these come at varying intervals, each
+    stays until the next, at their mean rate.
 
   Raises:
     UserError: if the file is missing, is no video, or has no complete frame.
@@ -210,19 +203,50 @@ def read_video(path: str | os.PathLike) -> tuple[np.ndarray, float]:
   path = pathlib.Path(path)
   if not path.is_file():
     raise UserError(f"{path}: no such video; check the path")
-  # PPM pictures say their own size.
-  done = _ffmpeg(
-    ["-i", _plain_name(path), "-an", "-f", "image2pipe", "-c:v", "ppm", "-"]
+  pictures, times = [], []
+  rate = None
+  with _opened(path) as film:
+    stream = film.streams.video[0]
+    stream.thread_type, rate = "AUTO", stream.average_rate
+    try:
+      for frame in film.decode(stream):
+        pictures.append(
+          np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+        )
+        times.append(frame.pts * frame.time_base)
+    except av.error.FFmpegError:  # a file that was cut short has frames up to there
+      pass
+  if not pictures:
+    raise _unreadable(path)
+  if len(times) > 1 and times[-1] > times[0]:
+    measured = (len(times) - 1) / (times[-1] - times[0])
+    # The header's rate where it is true: timestamps may be rounded to milliseconds.
+    rate = rate if rate and abs(rate / measured - 1) < 0.01 else measured
+  if not rate:
+    raise _unreadable(path)
+  seconds = np.array([float(time - times[0]) for time in times])
+  count = round(seconds[-1] * float(rate)) + 1
+  middles = (np.arange(count) + 0.5) / float(rate)
+  picks = np.searchsorted(seconds, middles, "right") - 1
+  return np.stack([pictures[i] for i in picks]), float(rate)
+
+
+def _unreadable(path) -> UserError:
+  return UserError(
+    f"{path}: cannot be read as a video; export it again, as mp4 for instance"
   )
-  fps = re.search(
-    r"Video: .*?([\d.]+) (?:fps|tbr)", done.stderr.decode(errors="replace")
-  )
-  frames = list(_split_ppm(done.stdout))
-  if not frames or fps is None or not float(fps[1]) > 0:
-    raise UserError(
-      f"{path}: cannot be read as a video; export it again, as mp4 for instance"
-    )
-  return np.stack(frames), float(fps[1])
+
+
+def _opened(path) -> av.container.InputContainer:
+  """Raises UserError if it is no video."""
+  try:
+    film = av.open(_plain_name(path))
+  except (av.error.FFmpegError, OSError) as error:
+    raise _unreadable(path) from error
+  if not film.streams.video:
+    film.close()
+    raise _unreadable(path)
+  return film
 
 
 def duration_s(path: str | os.PathLike) -> float:
@@ -231,27 +255,8 @@ def duration_s(path: str | os.PathLike) -> float:
   Raises:
     UserError: it is no video.
   """
-  said = _ffmpeg(["-i", _plain_name(path)]).stderr.decode(errors="replace")
-  found = re.search(r"Duration: (\d+):(\d+):([\d.]+)", said)
-  if "Video:" not in said:
-    raise UserError(
-      f"{path}: cannot be read as a video; export it again, as mp4 for instance"
-    )
-  hours, minutes, seconds = map(float, found.groups() if found else (0, 0, 0))
-  return 3600 * hours + 60 * minutes + seconds
-
-
-def _split_ppm(data: bytes) -> Iterator[np.ndarray]:
-  """Yields the pictures uint8[H, W, 3] of binary PPM files laid end to end."""
-  position = 0
-  while header := re.match(rb"P6\s(\d+)\s(\d+)\s255\s", data[position : position + 32]):
-    width, height = int(header[1]), int(header[2])
-    position += header.end()
-    if len(data) < position + width * height * 3:
-      return
-    picture = np.frombuffer(data, np.uint8, width * height * 3, position)
-    yield picture.reshape(height, width, 3)
-    position += picture.size
+  with _opened(path) as film:
+    return (film.duration or 0) / av.time_base
 
 
 def beside(

@@ -3,13 +3,13 @@ import os
 import pathlib
 import sys
 
-import imageio
 import numpy as np
 import pytest
 
 from data_prep import track, track_landmarks, track_measures
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model, load_model, motion
+from tdmm_jax.render import video
 
 FRAMES = 30
 
@@ -231,7 +231,7 @@ def test_bad_videos_are_counted_by_reason(tmp_path, mediapipe, capsys):
   videos, out = tmp_path / "videos", tmp_path / "out"
   videos.mkdir()
   frames = np.full((10, 96, 96, 3), 128, np.uint8)
-  imageio.mimwrite(videos / "gray.mp4", frames, fps=25, macro_block_size=None)
+  video.write_video(videos / "gray.mp4", frames)
   (videos / "corrupt.mp4").write_bytes(os.urandom(5000))
   (videos / "cut.mp4").write_bytes((videos / "gray.mp4").read_bytes()[:900])
   names = ("corrupt", "cut", "gray", "gone")

@@ -1,8 +1,10 @@
 """Video files: what is written can be read again, and nothing is left behind."""
 
-import subprocess
+import fractions
+import resource
+import wave
 
-import imageio_ffmpeg
+import av
 import numpy as np
 import pytest
 
@@ -25,10 +27,9 @@ def test_mp4_round_trip_plays_in_browsers(tmp_path):
   assert back.shape == frames.shape and fps == 25
   assert np.abs(back.astype(int) - frames).mean() < 3
   assert [file.name for file in path.parent.iterdir()] == ["a.mp4"]
-  log = subprocess.run(
-    [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path)], capture_output=True, text=True
-  ).stderr
-  assert "h264" in log and "yuv420p" in log
+  with av.open(path) as film:
+    (stream,) = film.streams
+    assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
   data = path.read_bytes()
   assert data.index(b"moov") < data.index(b"mdat")  # starts before it is all loaded
 
@@ -87,7 +88,7 @@ def test_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
   path = tmp_path / "a.mp4"
   path.write_bytes(b"the old one")
 
-  def dies(temporary, frames, fps):
+  def dies(temporary, *_):
     temporary.write_bytes(b"half")
     raise KeyboardInterrupt
 
@@ -120,6 +121,86 @@ def test_the_length_is_read_off_the_header(tmp_path):
   (tmp_path / "b.mp4").write_text("no video")
   with pytest.raises(UserError, match=r"b\.mp4: cannot be read as a video"):
     video.duration_s(tmp_path / "b.mp4")
+
+
+def test_frames_at_varying_intervals_stay_until_the_next(tmp_path):
+  """As a browser records: at 0, 40, 80, 200 and 240 ms."""
+  with av.open(tmp_path / "a.mkv", "w") as film:
+    stream = film.add_stream("libx264", 25, options={"crf": "10"})
+    stream.width = stream.height = 32
+    stream.codec_context.time_base = fractions.Fraction(1, 1000)
+    for i, ms in enumerate((0, 40, 80, 200, 240)):
+      grey = np.full((32, 32, 3), 50 * i, np.uint8)
+      frame = av.VideoFrame.from_ndarray(grey, "rgb24")
+      frame.pts, frame.time_base = ms, fractions.Fraction(1, 1000)
+      film.mux(stream.encode(frame))
+    film.mux(stream.encode(None))
+  frames, fps = video.read_video(tmp_path / "a.mkv")
+  assert fps == pytest.approx(4 / 0.24)  # one frame each 60 ms
+  shown = np.round(frames.mean((1, 2, 3)) / 50).astype(int)
+  np.testing.assert_array_equal(shown, [0, 2, 2, 3, 4])  # half a frame later
+
+
+def test_a_telephones_turned_picture_is_upright(tmp_path):
+  frames = np.full((2, 64, 96, 3), 255, np.uint8)
+  frames[:, :16, :16] = 0  # top left
+  path = video.write_video(tmp_path / "a.mp4", frames)
+  one, still = (1 << 16).to_bytes(4, "big"), bytes(12)
+  upright = one + still + one + still + (1 << 30).to_bytes(4, "big")
+  clockwise = bytes(4) + one + bytes(4) + (-1 << 16).to_bytes(4, "big", signed=True)
+  clockwise += bytes(16) + (1 << 30).to_bytes(4, "big")
+  data = path.read_bytes()
+  track = data.index(b"tkhd")
+  path.write_bytes(data[:track] + data[track:].replace(upright, clockwise, 1))
+  turned, _ = video.read_video(path)
+  assert turned.shape == (2, 96, 64, 3)
+  assert turned[:, 2:14, -14:-2].max() < 20 and turned[:, :, :40].min() > 235
+
+
+def tone(path, seconds: float):
+  with wave.open(str(path), "wb") as sound:
+    sound.setnchannels(1), sound.setsampwidth(2), sound.setframerate(16_000)
+    samples = 8_000 * np.sin(np.arange(round(16_000 * seconds)) / 6)
+    sound.writeframes(samples.astype("<i2").tobytes())
+  return path
+
+
+@pytest.mark.parametrize(("seconds", "heard"), [(3.0, 1.6), (0.5, 0.5)])
+def test_sound_is_cut_to_the_film_or_ends_before_it(tmp_path, seconds, heard):
+  sound = tone(tmp_path / "tone.wav", seconds)
+  path = video.write_video(tmp_path / "a.mp4", clip(40), audio=sound)
+  frames, fps = video.read_video(path)
+  assert (len(frames), fps) == (40, 25)
+  with av.open(path) as film:
+    pieces = [piece.to_ndarray() for piece in film.decode(audio=0)]
+  samples = np.concatenate(pieces, axis=1)[0]
+  assert len(samples) / 48_000 == pytest.approx(heard, abs=0.05)
+  spectrum = np.abs(np.fft.rfft(samples))
+  hz = np.argmax(spectrum) * 48_000 / len(samples)
+  assert hz == pytest.approx(16_000 / 6 / (2 * np.pi), abs=5)
+
+
+def test_what_has_no_sound_is_the_users_error(tmp_path):
+  video.write_video(tmp_path / "mute.mp4", clip(2))
+  (tmp_path / "text.wav").write_text("no sound")
+  tone(tmp_path / "empty.wav", 0)
+  for name in ("mute.mp4", "text.wav", "empty.wav", "none.wav"):
+    with pytest.raises(UserError, match=f"{name}: no sound can be read"):
+      video.write_video(tmp_path / "a.mp4", clip(2), audio=tmp_path / name)
+  assert not (tmp_path / "a.mp4").exists()
+
+
+@pytest.mark.parametrize("limit", [100, 20_000])
+def test_a_full_disk_is_the_users_error(tmp_path, limit):
+  noise = np.random.default_rng(0).integers(0, 255, (8, 64, 64, 3)).astype(np.uint8)
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+  try:
+    with pytest.raises(UserError, match=r"a\.mp4: cannot be written .*; make room"):
+      video.write_video(tmp_path / "a.mp4", noise)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+  assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def track_video(
   Through data_prep's tracker in a process of its own: this package does not import it.
 
   Args:
-    path: what ffmpeg reads.
+    path: what FFmpeg reads.
     face_model: name or file of the model to fit.
     timeout_s: when to give up.
 
