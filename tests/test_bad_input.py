@@ -173,7 +173,7 @@ ROWS = {
   ),
   "describe: beams 0": (
     ["describe", "{files}/good.npz", "--beams", "0", "--run", "{run}"],
-    ["--beams 0: out of range"],
+    ["num_beams 0: out of range"],
   ),
   "neither prompt nor prompts": (GENERATE.split(), ["PROMPT", "--prompts FILE"]),
   "both prompt and prompts": (
@@ -328,7 +328,7 @@ def test_no_run_at_all(tmp_path, monkeypatch, capsys):
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(locate, "RELEASE_DIR", tmp_path / "none")
   assert main.main(["generate", "A smile."]) == 2
-  assert "--run: not given and runs/train does not exist" in capsys.readouterr().err
+  assert "run: not given and runs/train does not exist" in capsys.readouterr().err
 
 
 def test_debug_shows_where_it_came_from(tmp_path, capsys):

@@ -7,7 +7,6 @@ import sys
 
 from tdmm_jax import files, host
 from tdmm_jax.errors import UserError
-from tdmm_jax.runs import locate
 
 
 def add_command(add, add_run, add_face_model, load) -> None:
@@ -102,8 +101,8 @@ def _score_run(args) -> tuple[dict, str]:
       raise UserError("--judge_model: name the model that --judge_url is to ask")
     key = os.environ.get("OPENAI_API_KEY")
     judge = endpoint.Endpoint(args.judge_url, args.judge_model, key)
-  directory = locate.find(args.run)
   face = args.load(args)
+  directory = pathlib.Path(face.name)
   records = args.records or directory / "records"
   options = evaluate.Options(
     split=args.split,

@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import pathlib
+import re
 import sys
 import time
 import traceback
@@ -28,9 +29,9 @@ def _load(args):
   import tdmm_jax
 
   start = time.perf_counter()
-  directory = locate.find(args.run)
-  face = tdmm_jax.load(directory)
-  _LOG.info("loaded %s in %.1f s", locate.title(directory), time.perf_counter() - start)
+  face = tdmm_jax.load(args.run)
+  title = locate.title(pathlib.Path(face.name))
+  _LOG.info("loaded %s in %.1f s", title, time.perf_counter() - start)
   return face
 
 
@@ -77,25 +78,20 @@ def _requests(args) -> list[tuple[str, str, float]]:
 
 def _generate(args) -> None:
   requests = _requests(args)
+  names, prompts, seconds = zip(*requests)
+  said = dict.fromkeys(prompts)
   if args.timeline:
     from tdmm_jax.language import timeline
 
     segments = timeline.parse(args.timeline)
-    asked = [(s.prompt, s.stop_s - s.start_s) for s in segments]
-  else:
-    asked = [(prompt, seconds) for _, prompt, seconds in requests]
+    said = dict.fromkeys(segment.prompt for segment in segments)
   face = _load(args)
-  sampling = face.sampling(**_sampling(args))
-  for prompt, seconds in asked:
-    face.check_request(prompt, seconds)
-  for prompt in dict.fromkeys(prompt for prompt, _ in asked):
-    _warn_unknown(prompt)
-  names, prompts, seconds = zip(*requests)
   start = time.perf_counter()
   files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
   if args.prompts:
     from tdmm_jax.generate import batch
 
+    sampling = face.sampling(**_sampling(args))
     with terminal.progress(len(requests), "motions", args.quiet) as bar:
       batch.run(face, requests, args.out, args.seed, sampling, bar.update)
   elif args.timeline:
@@ -107,6 +103,8 @@ def _generate(args) -> None:
     for file, motion in zip(files, motions, strict=True):
       motion.save(file)
   _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
+  for prompt in said:
+    _warn_unknown(prompt)
   made = [
     {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed}
     for f, p, s in zip(files, prompts, seconds)
@@ -120,10 +118,8 @@ def _edit(args) -> None:
 
   start, stop = editing.parse_frames(args.frames)
   motion = read.load_motion(args.motion)
-  editing.check_frames(motion, start, stop)
-  face = _load(args)
-  face.codec.check(motion, args.motion)
-  edited = face.edit(motion, args.prompt, start, stop, args.seed, **_sampling(args))
+  options = (args.prompt, start, stop, args.seed, args.motion)
+  edited = _load(args).edit(motion, *options, **_sampling(args))
   _warn_unknown(args.prompt)
   edited.save(args.output)
   _print(args, args.output, file=args.output, prompt=args.prompt, frames=[start, stop])
@@ -133,10 +129,8 @@ def _continue(args) -> None:
   from tdmm_jax.face.files import read
 
   motion = read.load_motion(args.motion)
-  face = _load(args)
-  face.codec.check(motion, args.motion)
-  options = (args.seconds, args.prompt, args.seed)
-  longer = face.extend(motion, *options, **_sampling(args))
+  options = (args.seconds, args.prompt, args.seed, args.motion)
+  longer = _load(args).extend(motion, *options, **_sampling(args))
   longer.save(args.output)
   length = longer.num_frames / longer.fps
   _print(args, args.output, file=args.output, prompt=args.prompt, seconds=length)
@@ -146,19 +140,13 @@ def _describe(args) -> None:
   from tdmm_jax.face.files import read
 
   motion = read.load_motion(args.motion)
-  face = _load(args)
-  face.check_motion(motion, args.motion)
-  text = face.describe(motion, args.question, args.beams)
-  from tdmm_jax.language import lexicon
+  text = _load(args).describe(motion, args.question, args.beams, args.motion)
+  content = {"motion": args.motion, "question": args.question, "text": text}
+  if args.json:
+    from tdmm_jax.language import lexicon
 
-  _print(
-    args,
-    text,
-    motion=args.motion,
-    question=args.question,
-    text=text,
-    attributes=lexicon.parse(text),
-  )
+    content["attributes"] = lexicon.parse(text)
+  _print(args, text, **content)
 
 
 def _studio(args) -> None:
@@ -336,6 +324,13 @@ def _parser() -> argparse.ArgumentParser:
   return parser
 
 
+def _as_typed(message: str, argv: list[str]) -> str:
+  """A message of the library, the argument that it begins with spelt as an option."""
+  option = f"--{re.split('[ :]', message, maxsplit=1)[0]}"
+  typed = {word.partition("=")[0] for word in argv}
+  return f"--{message}" if option in typed else message
+
+
 @errors.entry_point("tdmm")
 def main(argv: list[str] | None = None) -> None:
   """Runs one command; returns the exit code."""
@@ -347,9 +342,11 @@ def main(argv: list[str] | None = None) -> None:
   try:
     with terminal.Log(args.quiet, args.verbose):
       args.function(args)
-  except (UserError, OSError):
+  except (UserError, OSError) as error:
     if args.debug:
       traceback.print_exc()
+    if isinstance(error, UserError):
+      raise UserError(_as_typed(str(error), argv or sys.argv)) from error
     raise
 
 

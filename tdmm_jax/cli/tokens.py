@@ -50,6 +50,7 @@ def add_commands(add, add_run, add_json, say) -> None:
 
 
 def _codec(args):
+  """The run's directory and its tokenizer."""
   from tdmm_jax.codec import motion_codec
 
   directory = locate.find(args.run)
@@ -58,7 +59,7 @@ def _codec(args):
       f"{directory}: no such run directory; make one with `make train`, or name "
       "another --run"
     )
-  return motion_codec.load(directory / locate.TOKENIZER)
+  return directory, motion_codec.load(directory / locate.TOKENIZER)
 
 
 def _check_suffix(path: str, suffix: str, what: str) -> None:
@@ -72,9 +73,8 @@ def _encode(args) -> None:
   from tdmm_jax.face.files import read
 
   motion = read.load_motion(args.motion)
-  codec = _codec(args)
-  codec.check(motion, args.motion)
-  (codes,) = codec.encode([motion])
+  _, codec = _codec(args)
+  (codes,) = codec.encode([motion], args.motion)
   token_files.save(args.output, codec, codes)
   args.say(
     args,
@@ -89,7 +89,7 @@ def _encode(args) -> None:
 def _decode(args) -> None:
   from tdmm_jax.codec import token_files
 
-  codec = _codec(args)
+  _, codec = _codec(args)
   codes = token_files.load(args.tokens, codec)
   (motion,) = codec.decode([codes])
   motion.save(args.output, codec.face)
@@ -104,8 +104,8 @@ def _codebook(args) -> None:
   from tdmm_jax.data import records
   from tdmm_jax.render import codebook_page
 
-  codec = _codec(args)
-  default = locate.find(args.run) / "records"
+  run_dir, codec = _codec(args)
+  default = run_dir / "records"
   directory = args.records or (default if default.is_dir() else None)
   codes = None
   if directory is not None:

@@ -131,15 +131,18 @@ class MotionCodec:
     """`decode_window` of base codes and 0 to R refinements of each."""
     return np.asarray(self._decode_refined(self.variables, codes_BTL, mask_BT))
 
-  def encode(self, motions: Sequence[motion_lib.FaceMotion]) -> list[np.ndarray]:
+  def encode(
+    self, motions: Sequence[motion_lib.FaceMotion], where: str = "motion"
+  ) -> list[np.ndarray]:
     """Codes int32[T] of each motion.
 
     Raises:
-      UserError: a motion of another face model, or of another number of coefficients.
+      UserError: a motion of another face model, or of another number of coefficients;
+        `where` is what the message calls it.
     """
     vectors = []
     for motion in motions:
-      self.check(motion)
+      self.check(motion, where)
       vectors.append(motion_vector.from_motion(motion))
     return self.encode_vectors(vectors)
 
@@ -223,7 +226,7 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
   workdir = epath.Path(workdir)
   if not checkpoints.has_checkpoint(workdir):
     raise UserError(
-      f"{workdir}: no trained tokenizer here; run `make train` or name another --run"
+      f"{workdir}: no trained tokenizer here; run `make train` or name another run"
     )
   stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
   # Tokenizers trained before there was a choice do not name their network.

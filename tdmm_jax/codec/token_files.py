@@ -52,7 +52,7 @@ def load(path, codec) -> np.ndarray:
   if version != codec.version:
     raise UserError(
       f"{path}: made with tokenizer version {version}, but this run's is "
-      f"{codec.version}; name the run it was made with (--run), or encode again"
+      f"{codec.version}; name the run it was made with, or encode again"
     )
   codes_T = _codes(path, content["tokens"])
   outside = np.flatnonzero((codes_T < 0) | (codes_T >= codec.num_codes))

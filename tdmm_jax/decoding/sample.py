@@ -55,7 +55,7 @@ class Sampling:
     ):
       if not good:
         value = getattr(self, name)
-        raise UserError(f"--{name} {value:g}: out of range; give {values}")
+        raise UserError(f"{name} {value:g}: out of range; give {values}")
 
 
 class State(NamedTuple):

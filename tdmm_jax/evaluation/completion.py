@@ -5,19 +5,17 @@ of the frames before, and joined to the kept frames as theirs are; but many moti
 time, each in one window.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
-import jax
 import numpy as np
 
-from tdmm_jax.decoding import constraints, sample
+from tdmm_jax.data import tasks
+from tdmm_jax.decoding import constraints
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import motion_sets
 from tdmm_jax.generate import face, joins
 from tdmm_jax.metrics import reconstruction, retrieval
 
-_BATCH = 16
 # Shares of a motion that are made anew: the second half, the middle third.
 SPANS = {"continuation": (1 / 2, 1.0), "inbetween": (1 / 3, 2 / 3)}
 
@@ -73,9 +71,7 @@ def span(task: str, num_frames: int, num_phases: int) -> tuple[int, int]:
   return start, stop
 
 
-def draw(
-  run: face.Face, clips, codes, spans, seed: int, temperature=1.0, **sampling
-) -> list[np.ndarray]:
+def draw(run: face.Face, clips, codes, spans, seed: int) -> list[np.ndarray]:
   """The codes int32[T] of each motion, those of its span drawn anew."""
   most = run.config.max_frames
   longest = max(map(len, codes))
@@ -84,31 +80,16 @@ def draw(
       f"continuation: a motion of {longest} frames, this run sees {most} at once; "
       "score shorter ones"
     )
-  settings = run.sampling(temperature, **sampling)
-  keys = sample.row_keys(jax.random.key(seed), len(codes))
-  order = sorted(range(len(codes)), key=lambda i: len(codes[i]))
-  drawn: list = [None] * len(codes)
-  for at in range(0, len(order), _BATCH):
-    group = order[at : at + _BATCH]
-    filled = group + group[-1:] * (_BATCH - len(group))
-    fixed = []
-    for i in filled:
-      known = np.array(codes[i], np.int32)
-      known[slice(*spans[i])] = constraints.FREE
-      fixed.append(known)
-    prompts = [clips[i]["prompt"] for i in filled]
-    inputs = run.request_tokens(prompts, list(map(len, fixed)), settings, fixed)
-    tokens = sample.decode(
-      run.model,
-      run.params,
-      *inputs,
-      keys[np.array(filled)],
-      shared_params=run.shared_params,
-      **dataclasses.asdict(settings),
-    )
-    for i, row in zip(group, np.asarray(tokens)):
-      drawn[i] = run.vocab.ids_to_motion(row[1 : len(codes[i]) + 1])
-  return drawn
+  fixed = [np.array(c, np.int32) for c in codes]
+  for known, at in zip(fixed, spans, strict=True):
+    known[slice(*at)] = constraints.FREE
+  prompts = [clip["prompt"] for clip in clips]
+  seconds = [len(c) / tasks.FPS for c in codes]
+  drawn: dict[int, np.ndarray] = {}
+  settings = run.sampling()
+  for batch in run.generate_batches(prompts, seconds, seed, settings, fixed=fixed):
+    drawn |= batch
+  return [drawn[i] for i in range(len(codes))]
 
 
 def _spliced(run, truth, codes, spans) -> list[np.ndarray]:

@@ -137,7 +137,7 @@ def _check_basis(p: FaceMotion, g: FaceMotion, name: str) -> None:
     ours, theirs = getattr(p, what), getattr(g, what)
     if ours != theirs:
       raise UserError(
-        f"{name}: {what} is {ours!r} in --pred and {theirs!r} in --ref; convert one "
+        f"{name}: {what} is {ours!r} in pred and {theirs!r} in ref; convert one "
         "(docs/export.md)"
       )
 
@@ -147,12 +147,12 @@ def _motion_scores(first, clips, made, face_model, seed: int, unavailable) -> di
   valid = [clip["valid"] for clip in clips]
   true_NP = motion_sets.frames([clip["vectors"] for clip in clips], valid)
   if not len(true_NP):
-    raise UserError("--ref: no frame that was observed; track the clips again")
+    raise UserError("ref: no frame that was observed; track the clips again")
   face = load_model.load_face_model(face_model)
   if (face.name, face.num_expression) != (first.face_model, first.num_expression):
     unavailable["vertices"] = (
       f"the motions are {first.face_model!r} of {first.num_expression} coefficients, "
-      f"--face_model is {face.name!r} of {face.num_expression}"
+      f"face_model is {face.name!r} of {face.num_expression}"
     )
     face = None
 

@@ -85,9 +85,9 @@ def export_motion(
   """
   suffix = format_of(path)
   if light and suffix not in (".glb", ".usd", ".usda", ".usdc"):
-    raise UserError(f"--light: {suffix} has no correctives; it is for .glb and .usd")
+    raise UserError(f"light: {suffix} has no correctives; it is for .glb and .usd")
   if signed and suffix != ".glb":
-    raise UserError(f"--signed: is for .glb, not for {suffix}")
+    raise UserError(f"signed: is for .glb, not for {suffix}")
   if suffix == ".npz":
     motion_lib.save_motion(path, motion)
     return []

@@ -16,7 +16,7 @@ def check_frames(motion: motion_lib.FaceMotion, start: int, stop: int) -> None:
   """Raises UserError unless start .. stop - 1 are frames of the motion."""
   if not 0 <= start < stop <= motion.num_frames:
     raise UserError(
-      f"--frames {start}-{stop}: outside the motion of {motion.num_frames} frames; "
+      f"frames {start}-{stop}: outside the motion of {motion.num_frames} frames; "
       f"choose 0 <= start < stop <= {motion.num_frames} (stop itself is kept)"
     )
 
@@ -30,7 +30,7 @@ def parse_frames(text: str) -> tuple[int, int]:
   first, _, last = text.partition("-")
   if not (first.strip().isdecimal() and last.strip().isdecimal()):
     raise UserError(
-      f"--frames {text!r}: not a range of frames; write it like 40-80, which is frames "
+      f"frames {text!r}: not a range of frames; write it like 40-80, which is frames "
       "40 to 79"
     )
   return int(first), int(last)

@@ -57,7 +57,7 @@ class Face:
         "train one with `python -m tdmm_jax.train --config configs/lm_demo.py`"
       )
     stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
-    # Runs of before there was a choice do not say it.
+    # Runs from before there was a choice do not name their conditioning.
     config = {"conditioning": "words"} | stored["config"]
     self.config = ml_collections.ConfigDict(config)
     self.codec = motion_codec.load(run_dir / locate.TOKENIZER)
@@ -136,9 +136,7 @@ class Face:
   ) -> np.ndarray:
     """The motion codes int32[T] of `timeline`."""
     spans = windows.spans_of(segments, self.check_request)
-    known = windows.free(spans[-1].stop)
-    key = sample.row_keys(jax.random.key(seed), 1)[0]
-    return windows.fill(self, known, spans, key, self.sampling(**sampling))
+    return self._fill(windows.free(spans[-1].stop), spans, seed, sampling)
 
   def timeline(
     self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
@@ -153,7 +151,7 @@ class Face:
       UserError: the timeline has gaps or overlaps, or runs backwards.
     """
     spans = windows.spans_of(segments, self.check_request)
-    codes = self.timeline_codes(segments, seed, **sampling)
+    codes = self._fill(windows.free(spans[-1].stop), spans, seed, sampling)
     return self.decode(codes, windows.changes(spans))
 
   def stream(
@@ -187,12 +185,14 @@ class Face:
     start: int,
     stop: int,
     seed: int = 0,
+    where: str = "motion",
     **sampling,
   ) -> FaceMotion:
     """Makes frames start .. stop - 1 of a motion anew and copies all others.
 
     Args:
       prompt: what the face does in these frames.
+      where: what an error calls the motion.
       sampling: as in `timeline`.
 
     Raises:
@@ -200,8 +200,7 @@ class Face:
     """
     editing.check_frames(motion, start, stop)
     self.check_request(prompt, (stop - start) / tasks.FPS)
-    self.codec.check(motion)
-    codes = np.array(self.codec.encode([motion])[0])
+    codes = np.array(self.codec.encode([motion], where)[0])
     codes[start:stop] = constraints.FREE
     spans = [windows.Span(start, stop, motion.num_frames, prompt)]
     return self._splice(motion, codes, spans, seed, sampling)
@@ -212,20 +211,21 @@ class Face:
     seconds: float = 4.0,
     prompt: str | None = None,
     seed: int = 0,
+    where: str = "motion",
     **sampling,
   ) -> FaceMotion:
     """Copies the motion and adds `seconds` to its end.
 
     Args:
       prompt: what comes next; by default what `describe` says about the motion's end.
+      where: what an error calls the motion.
       sampling: as in `timeline`.
 
     Raises:
       UserError: see `check_request`.
     """
-    self.codec.check(motion)
-    frames = self.check_request(prompt or "Go on.", seconds)
-    codes = self.codec.encode([motion])[0]
+    frames = self.check_request("Go on." if prompt is None else prompt, seconds)
+    codes = self.codec.encode([motion], where)[0]
     if prompt is None:
       prompt = self.describe_codes([codes[-self.config.max_frames :]])[0]
     total = motion.num_frames + frames
@@ -234,25 +234,38 @@ class Face:
     return self._splice(editing.hold(motion, frames), codes, spans, seed, sampling)
 
   def _splice(self, motion, codes, spans, seed, sampling) -> FaceMotion:
-    key = sample.row_keys(jax.random.key(seed), 1)[0]
-    codes = windows.fill(self, codes, spans, key, self.sampling(**sampling))
     span = spans[0]
-    decoded = self.decode(codes)
+    decoded = self.decode(self._fill(codes, spans, seed, sampling))
     return editing.splice(motion, decoded, span.start, span.stop, self.codec.std_P)
 
+  def _fill(self, codes, spans, seed: int, sampling: dict) -> np.ndarray:
+    """The codes, those of the spans drawn."""
+    key = sample.row_keys(jax.random.key(seed), 1)[0]
+    return windows.fill(self, codes, spans, key, self.sampling(**sampling))
+
   def describe(
-    self, motion: FaceMotion, question: str | None = None, num_beams: int = 1
+    self,
+    motion: FaceMotion,
+    question: str | None = None,
+    num_beams: int = 1,
+    where: str = "motion",
   ) -> str:
     """Returns a sentence about what the face does, or the answer to a question.
 
     Args:
       num_beams: 1 is greedy; more searches for a likelier sentence.
+      where: what an error calls the motion.
 
     Raises:
       UserError: the motion uses another face model, or is longer than `max_seconds`.
     """
-    self.check_motion(motion)
-    return self.describe_codes(self.codec.encode([motion]), question, num_beams)[0]
+    codes = self.codec.encode([motion], where)
+    if motion.num_frames > self.config.max_frames:
+      raise UserError(
+        f"{where}: {motion.num_frames / tasks.FPS:g} s long, this run reads up to "
+        f"{self.max_seconds:g} s; cut it into pieces"
+      )
+    return self.describe_codes(codes, question, num_beams)[0]
 
   def encode(self, motion: FaceMotion) -> np.ndarray:
     """Returns the motion's tokens int32[T], one a frame, in 0 .. codec.num_codes - 1.
@@ -269,8 +282,8 @@ class Face:
       changes: frames at which another prompt begins; see joins.follow.
     """
     (vectors,) = self.codec.decode_vectors([codes])
-    led = list(joins.follow([vectors], changes, self.codec.std_P))
-    return motion_vector.to_motion(np.concatenate(led), self.codec.face.name)
+    joined = list(joins.follow([vectors], changes, self.codec.std_P))
+    return motion_vector.to_motion(np.concatenate(joined), self.codec.face.name)
 
   def check_request(self, prompt: str, seconds: float) -> int:
     """Checks a request and returns its number of frames.
@@ -289,7 +302,7 @@ class Face:
     frames = round(seconds * tasks.FPS) if np.isfinite(seconds) else -1
     if not 1 <= frames <= windows.MAX_SECONDS * tasks.FPS:
       raise UserError(
-        f"--seconds {seconds:g}: out of range; choose {1 / tasks.FPS:g} to "
+        f"seconds {seconds:g}: out of range; choose {1 / tasks.FPS:g} to "
         f"{windows.MAX_SECONDS:g} s"
       )
     return frames
@@ -330,6 +343,7 @@ class Face:
     seed: int,
     sampling: sample.Sampling,
     skip: Collection[int] = (),
+    fixed: Sequence[np.ndarray] | None = None,
   ) -> Iterator[dict[int, np.ndarray]]:
     """Codes int32[T] by request number, a batch at a time.
 
@@ -339,6 +353,8 @@ class Face:
 
     Args:
       skip: request numbers that are not needed; a batch of only these is not made.
+      fixed: codes int[T] of each request, constraints.FREE where one is to be drawn; by
+        default all are.
     """
     frames = [self.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
     keys = sample.row_keys(jax.random.key(seed), len(prompts))
@@ -350,7 +366,12 @@ class Face:
         continue
       filled = group + group[-1:] * (_BATCH - len(group)) if len(short) > 1 else group
       lengths = [frames[i] for i in filled]
-      inputs = self.request_tokens([prompts[i] for i in filled], lengths, sampling)
+      inputs = self.request_tokens(
+        [prompts[i] for i in filled],
+        lengths,
+        sampling,
+        None if fixed is None else [fixed[i] for i in filled],
+      )
       tokens = sample.decode(
         self.model,
         self.params,
@@ -364,7 +385,7 @@ class Face:
     for i in order[len(short) :]:
       if i not in skip:
         spans = [windows.Span(0, frames[i], frames[i], prompts[i])]
-        known = windows.free(frames[i])
+        known = windows.free(frames[i]) if fixed is None else fixed[i]
         yield {i: windows.fill(self, known, spans, keys[i], sampling)}
 
   def request_tokens(
@@ -391,15 +412,6 @@ class Face:
     """FaceMotions of prompts, in batches; see `generate_codes`."""
     return self.codec.decode(self.generate_codes(prompts, seconds, seed, **sampling))
 
-  def check_motion(self, motion: FaceMotion, where: str = "motion") -> None:
-    """Raises UserError, which names `where`, unless this run can read the motion."""
-    self.codec.check(motion, where)
-    if motion.num_frames > self.config.max_frames:
-      raise UserError(
-        f"{where}: {motion.num_frames / tasks.FPS:g} s long, this run reads up to "
-        f"{self.max_seconds:g} s; cut it into pieces"
-      )
-
   def _answers(self, question: str | None) -> bool:
     """Whether it is a question that the run was trained to answer.
 
@@ -417,7 +429,7 @@ class Face:
   ) -> list[str]:
     """One sentence for each motion, greedily decoded or by beam search."""
     if num_beams < 1:
-      raise UserError(f"--beams {num_beams}: out of range; give 1 (greedy) or more")
+      raise UserError(f"num_beams {num_beams}: out of range; give 1 (greedy) or more")
     ask = tasks.qa_encoder if self._answers(question) else tasks.m2l_encoder
     encoders = [ask(self.vocab, c, question) for c in codes]
     longest = max(len(encoder) for encoder in encoders)

@@ -141,7 +141,7 @@ def bertscore(said, references, model_dir) -> float:
     import bert_score
   except ImportError as error:
     raise UserError(
-      "--bert_model: needs `pip install bert-score`, which this project does not bring"
+      "bert_model: needs `pip install bert-score`, which this project does not bring"
     ) from error
   found = bert_score.score(
     list(said),
@@ -158,5 +158,5 @@ def _last_layer(model_dir) -> int:
     return int(json.loads(path.read_text())["num_hidden_layers"])
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
-      f"--bert_model {model_dir}: no encoder in Hugging Face's format there ({error})"
+      f"bert_model {model_dir}: no encoder in Hugging Face's format there ({error})"
     ) from error

@@ -71,21 +71,21 @@ def check(path: str | os.PathLike, style: Style, count: int, audio=None) -> None
       f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
     )
   if not 64 <= style.size <= 2048 or style.size % 2:
-    raise UserError(f"--size {style.size}: give an even number from 64 to 2048")
+    raise UserError(f"size {style.size}: give an even number from 64 to 2048")
   if style.view not in scene.VIEWS:
-    raise UserError(f"--view {style.view}: choose one of {', '.join(scene.VIEWS)}")
+    raise UserError(f"view {style.view}: choose one of {', '.join(scene.VIEWS)}")
   if style.labels and len(style.labels) != count:
     raise UserError(
-      f"--label: {len(style.labels)} given for {count} motions; give one for each"
+      f"labels: {len(style.labels)} given for {count} motions; give one for each"
     )
   if style.error and count < 2:
-    raise UserError("--error: compares motions; give at least two")
+    raise UserError("error: compares motions; give at least two")
   if style.error_max_mm is not None and not style.error_max_mm > 0:
-    raise UserError(f"--error_max {style.error_max_mm:g}: give millimetres above 0")
+    raise UserError(f"error_max_mm {style.error_max_mm:g}: give millimetres above 0")
   if style.sheet_frames < 1:
-    raise UserError(f"--frames {style.sheet_frames}: give at least 1")
+    raise UserError(f"sheet_frames {style.sheet_frames}: give at least 1")
   if audio is not None and suffix != ".mp4":
-    raise UserError(f"--audio: {suffix} is silent; end the name in .mp4")
+    raise UserError(f"audio: {suffix} is silent; end the name in .mp4")
   if audio is not None and not pathlib.Path(audio).is_file():
     raise UserError(f"{audio}: no such sound; check the path")
 

@@ -32,7 +32,7 @@ def find(name=None) -> pathlib.Path:
     if TRAIN_DIR.is_dir():
       return TRAIN_DIR
     raise UserError(
-      f"--run: not given and {TRAIN_DIR} does not exist; run `make train` first, or "
+      f"run: not given and {TRAIN_DIR} does not exist; run `make train` first, or "
       "name a run directory"
     )
   if str(name) == RELEASE and not pathlib.Path(RELEASE).is_dir():

@@ -64,7 +64,7 @@ def refuse_changes(
     raise UserError(
       f"{workdir}: its checkpoints were made with another config ("
       + "; ".join(changes)
-      + "); use those values, or another --workdir"
+      + "); use those values, or another workdir"
     )
 
 

@@ -49,7 +49,7 @@ class Actions:
         raise UserError(
           f"prompt: {len(prompt)} characters, the limit is {MAX_PROMPT}; shorten it"
         )
-      self._check_request(prompt, seconds)
+    self._check_seconds(seconds)
     say(0.05, "Writing motion tokens")
     codes = self.face.generate_codes(
       prompts,
@@ -65,9 +65,8 @@ class Actions:
     rows = zip(motions, prompts, captions, codes, strict=True)
     return [self.shelf.put(*row) for row in rows]
 
-  def _check_request(self, prompt: str, seconds: float) -> None:
+  def _check_seconds(self, seconds: float) -> None:
     """Refuses what the run could not read back: every motion gets a caption."""
-    self.face.check_request(prompt, seconds)
     if seconds > self.face.max_seconds:
       raise UserError(
         f"length: {seconds:g} s is out of range; up to {self.face.max_seconds:g} s "
@@ -83,7 +82,7 @@ class Actions:
         f"{MAX_SECONDS:g} s; shorten it"
       )
     for segment in segments:
-      self._check_request(segment.prompt, segment.stop_s - segment.start_s)
+      self._check_seconds(segment.stop_s - segment.start_s)
     say(0.05, "Writing motion tokens")
     codes = self.face.timeline_codes(
       segments,
@@ -123,14 +122,13 @@ class Actions:
     say(0.1, "Reading the file")
     try:
       motion = self._load(path, say)
-      self.face.codec.check(motion, path.name)
       _check_length(path.name, motion.num_frames / motion.fps)
+      (codes,) = self.face.codec.encode([motion], path.name)
     except UserError as error:
       raise UserError(str(error).replace(str(path), path.name)) from error
     say(0.5, "Putting it into words")
     caption = self._describe(motion)
     say(0.8, "Moving the face")
-    codes = self.face.encode(motion)
     return [self.shelf.put(motion, path.name, caption, codes)]
 
   def _load(self, path: pathlib.Path, say: Say):

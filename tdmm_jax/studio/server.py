@@ -113,14 +113,14 @@ def serve(face, host: str = "127.0.0.1", port: int = 7860, say=print) -> None:
     UserError: the port is taken, or Gradio is not installed.
   """
   if not 1 <= port <= 65535:
-    raise UserError(f"--port {port}: out of range; give 1 to 65535")
+    raise UserError(f"port {port}: out of range; give 1 to 65535")
   with socket.socket() as probe:
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
       probe.bind((host, port))
     except OSError as error:
       raise UserError(
-        f"--port {port}: cannot be used on {host} ({error.strerror}); choose another"
+        f"port {port}: cannot be used on {host} ({error.strerror}); choose another"
       ) from error
   with tempfile.TemporaryDirectory(prefix="tdmm-studio-") as folder:
     say("Getting ready ...")

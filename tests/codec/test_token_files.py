@@ -75,7 +75,7 @@ BROKEN = {
   "no versions": ({"versions": None}, ["'versions' names no tokenizer"]),
   "other tokenizer": (
     {"versions": {"tokenizer": "0123456789ab"}},
-    ["version 0123456789ab", "{version}", "--run"],
+    ["version 0123456789ab", "{version}", "name the run"],
   ),
   "empty": ({"tokens": []}, ["must be a list"]),
   "text": ({"tokens": "0 12 0"}, ["must be a list"]),

@@ -307,7 +307,7 @@ def test_fixed_frames_stay_and_the_others_follow_them():
   ],
 )
 def test_settings_out_of_range_are_named(name, value):
-  with pytest.raises(UserError, match=f"--{name} .*out of range"):
+  with pytest.raises(UserError, match=f"{name} .*out of range"):
     sample.Sampling(**{name: value})
 
 

@@ -114,7 +114,7 @@ def test_what_is_wrong_is_said(folders, tmp_path):
   with pytest.raises(UserError, match="no clip of the same name in both, such as 'z'"):
     files.scores(other, ref)
   flame = fill(tmp_path / "flame", {"a": motion(0).replace(face_model="flame2020")})
-  with pytest.raises(UserError, match="a: face_model is 'flame2020' in --pred"):
+  with pytest.raises(UserError, match="a: face_model is 'flame2020' in pred"):
     files.scores(flame, ref)
   (pred / "prompts.jsonl").write_text('{"clip_id": "a"}\n')
   with pytest.raises(UserError, match=r"prompts.jsonl:1: no text of a clip"):

@@ -144,7 +144,7 @@ def test_csv_is_read_at_the_rate_of_its_timecodes(face, tmp_path):
   assert back.fps == 25 and back.num_frames == 50 and back.face_model == "default_v1"
   assert back.jaw_pose[:, 0].max() > 0.2
   path.write_text("\n".join(path.read_text().splitlines()[:9]))
-  with pytest.raises(UserError, match=r"take\.csv: too short .* --fps"):
+  with pytest.raises(UserError, match=r"take\.csv: too short .* fps"):
     arkit_csv.read_csv(path)
   assert arkit_csv.read_csv(path, fps=60).fps == 60
 

@@ -174,5 +174,5 @@ def test_a_continuation_copies_what_is_there(loaded_run, tiny_run):
 
 @pytest.mark.parametrize("start, stop", [(-1, 5), (5, 5), (9, 3), (50, 61)])
 def test_frames_outside_the_motion_are_refused(loaded_run, start, stop):
-  with pytest.raises(UserError, match=f"--frames {start}-{stop}: outside the motion"):
+  with pytest.raises(UserError, match=f"frames {start}-{stop}: outside the motion"):
     loaded_run.edit(performance(), "She smiles.", start, stop)

@@ -105,13 +105,13 @@ def test_command_line_with_video_sound_and_sheet(pair, tmp_path, capsys):
   ("path", "style", "count", "audio", "said"),
   [
     ("a.avi", {}, 1, None, r"a\.avi: .*\.mp4, \.gif or \.png"),
-    ("a.mp4", {"labels": ("x",)}, 2, None, "--label: 1 given for 2"),
-    ("a.mp4", {"error": True}, 1, None, "--error: .*at least two"),
-    ("a.mp4", {"error_max_mm": -1.0}, 2, None, "--error_max -1"),
-    ("a.mp4", {"view": "back"}, 1, None, "--view back: choose one of front"),
-    ("a.gif", {}, 1, "x.wav", "--audio: .gif is silent"),
+    ("a.mp4", {"labels": ("x",)}, 2, None, "labels: 1 given for 2"),
+    ("a.mp4", {"error": True}, 1, None, "error: .*at least two"),
+    ("a.mp4", {"error_max_mm": -1.0}, 2, None, "error_max_mm -1"),
+    ("a.mp4", {"view": "back"}, 1, None, "view back: choose one of front"),
+    ("a.gif", {}, 1, "x.wav", "audio: .gif is silent"),
     ("a.mp4", {}, 1, "gone.wav", "gone.wav: no such sound"),
-    ("a.png", {"sheet_frames": 0}, 1, None, "--frames 0"),
+    ("a.png", {"sheet_frames": 0}, 1, None, "sheet_frames 0"),
   ],
 )
 def test_refused_before_the_work(path, style, count, audio, said):

@@ -182,5 +182,5 @@ def test_a_taken_port_is_the_users_error(loaded_run):
     taken.listen()
     with pytest.raises(UserError, match=r"cannot be used .* choose another"):
       server.serve(loaded_run, port=taken.getsockname()[1])
-  with pytest.raises(UserError, match="--port 0: out of range"):
+  with pytest.raises(UserError, match="port 0: out of range"):
     server.serve(loaded_run, port=0)

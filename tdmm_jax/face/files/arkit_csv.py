@@ -60,7 +60,7 @@ def read_csv(path: str | os.PathLike, fps: float | None = None) -> ArkitCurves:
   elif "timecode" in names:
     fps, table = _evenly(rows, names.index("timecode"), table, path)
   else:
-    raise UserError(f"{path}: no Timecode column; say the frame rate with --fps")
+    raise UserError(f"{path}: no Timecode column; give the frame rate, fps")
   weights, head, eyes = np.split(table.astype(np.float32), (52, 55), axis=1)
   return ArkitCurves(np.clip(weights, 0.0, 1.0), head, eyes, float(fps))
 
@@ -86,16 +86,16 @@ def _evenly(rows, index, table, path) -> tuple[float, np.ndarray]:
     seconds, frames = parts[:, :3] @ [3600.0, 60.0, 1.0], parts[:, 3]
   except (ValueError, IndexError) as error:
     raise UserError(
-      f"{path}: a Timecode is not HH:MM:SS:FF.sss; say the frame rate with --fps"
+      f"{path}: a Timecode is not HH:MM:SS:FF.sss; give the frame rate, fps"
     ) from error
   if len(np.unique(seconds)) < 2:
     raise UserError(
-      f"{path}: too short to tell its frame rate; say it with --fps (25 if it is ours)"
+      f"{path}: too short to tell its frame rate; give fps (25 if it is ours)"
     )
   fps = float(np.floor(frames.max() + 1e-6) + 1)
   times = seconds + frames / fps
   if (np.diff(times) <= 0).any():
-    raise UserError(f"{path}: the Timecodes do not rise; say the frame rate with --fps")
+    raise UserError(f"{path}: the Timecodes do not rise; give the frame rate, fps")
   count = int(np.floor((times[-1] - times[0]) * fps + 1e-3)) + 1
   even = times[0] + np.arange(count) / fps
   return fps, np.stack([np.interp(even, times, column) for column in table.T], axis=1)

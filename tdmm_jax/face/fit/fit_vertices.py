@@ -117,7 +117,7 @@ def _check(face, vertices_TV3) -> np.ndarray:
   if not 0.5 < ratio < 2.0:
     raise UserError(
       f"vertices: {ratio:.3g} times the size of {face.name} in metres; say the unit "
-      "with --scale (0.001 for millimetres)"
+      "with scale (0.001 for millimetres)"
     )
   return vertices_TV3
 
