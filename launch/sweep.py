@@ -32,7 +32,7 @@ from etils import epath
 
 from launch import slices, tpu
 from tdmm_jax import errors, files
-from tdmm_jax.cluster import EXIT_PEER_LOST, EXIT_PREEMPTED
+from tdmm_jax.cluster import EXIT_PREEMPTED
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import checkpoints
 from tdmm_jax.train import metric_logging
@@ -126,7 +126,7 @@ def train_here(trial: Trial) -> int:
   with (trial.workdir / _LOG).open("a") as log:
     while True:
       code = subprocess.run(_train_command(trial), stdout=log, stderr=log).returncode
-      if code not in (EXIT_PREEMPTED, EXIT_PEER_LOST):
+      if code != EXIT_PREEMPTED:
         return code
 
 

@@ -21,13 +21,13 @@ import time
 
 from launch import slices
 from tdmm_jax import errors
-from tdmm_jax.cluster import EXIT_PEER_LOST, EXIT_PREEMPTED
+from tdmm_jax.cluster import EXIT_PEER_LOST, EXIT_PREEMPTED, EXIT_STALLED
 from tdmm_jax.errors import UserError
 
 # States in which a slice will not come back by itself.
 _LOST = ("PREEMPTED", "TERMINATED", "STOPPED", "FAILED", "SUSPENDED")
 # Exit codes after which the same command resumes; 137 and 143: killed with the machine.
-_RESUME = (EXIT_PREEMPTED, EXIT_PEER_LOST, 137, 143)
+_RESUME = (EXIT_PREEMPTED, EXIT_STALLED, EXIT_PEER_LOST, 137, 143)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,13 +1,11 @@
 """Runs many processes as one: joins them, watches them, and stops them together.
 
 In a synchronous run all processes wait, inside a collective and in silence, for one
-that is stuck or gone. So every process publishes what it is doing, and instead of
-hanging each ends itself with a line that names the culprit.
+that is stuck or gone. If it is gone, JAX ends the others; if it hangs, each of them
+ends itself, with a line that says what it was doing.
 """
 
 import contextlib
-import ctypes
-import faulthandler
 import os
 import signal
 import socket
@@ -22,13 +20,12 @@ from jax.experimental import multihost_utils
 from tdmm_jax.errors import UserError
 
 EXIT_PREEMPTED = 75  # told to stop, saved, ended: start me again (sysexits' TEMPFAIL)
-EXIT_PEER_LOST = 76  # another process died or hangs: start all of us again
+EXIT_STALLED = 76  # this process or another hangs: start all of us again
+# 128 + SIGABRT, as a shell says it: JAX aborts those that another process has left.
+EXIT_PEER_LOST = 134
 
-_BEAT_SECONDS = 2.0
-_SILENCE_SECONDS = 30.0  # no beat for so long, at most: the process is dead or stopped
+_HEARTBEAT_SECONDS = 30  # a process without a heartbeat for so long is lost
 _FIRST_SECONDS = 1_800.0  # the first time of a phase compiles
-_KEY = "tdmm/process/"
-_abort_handler = None  # C keeps no reference to it
 
 
 class Preempted(Exception):
@@ -49,60 +46,24 @@ def join(address: str, num_processes: int | None, process_id: int | None) -> Non
   auto = address == "auto"
   if not auto and (":" not in address or num_processes is None or process_id is None):
     raise UserError(
-      f"--cluster {address}: give auto, or HOST:PORT with --num_processes N and "
-      "--process_id I"
+      f"cluster {address}: give auto, or HOST:PORT with num_processes and process_id"
     )
   if not auto and not 0 <= process_id < num_processes:
-    raise UserError(f"--process_id {process_id}: must be 0 to {num_processes - 1}")
+    raise UserError(f"process_id {process_id}: must be 0 to {num_processes - 1}")
   # Only used where the devices are CPUs.
   jax.config.update("jax_cpu_collectives_implementation", "gloo")
   try:
-    if auto:
-      jax.distributed.initialize()
-    else:
-      jax.distributed.initialize(address, num_processes, process_id)
+    jax.distributed.initialize(
+      *(() if auto else (address, num_processes, process_id)),
+      heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
+    )
   except ValueError as error:
     raise UserError(
-      "--cluster auto: JAX sees no cluster here; give --cluster HOST:PORT "
-      "--num_processes N --process_id I, or leave --cluster out for one process"
+      "cluster auto: JAX sees no cluster here; give HOST:PORT with num_processes and "
+      "process_id, or leave cluster out for one process"
     ) from error
   except jax.errors.JaxRuntimeError as error:
-    raise UserError(f"--cluster {address}: cannot join ({error})") from error
-  _notice_a_dead_coordinator()
-
-
-def _notice_a_dead_coordinator() -> None:
-  """JAX aborts this process when process 0 is gone; makes a line and a code of that.
-
-  Its client takes a callback for this, which crashes (std::bad_cast), so the signal is
-  caught. Aborts for other reasons are left to be crashes.
-  """
-  from jax._src import distributed  # JAX gives no public handle to the address
-
-  host, port = distributed.global_state.coordinator_address.rsplit(":", 1)
-
-  def aborting(signum) -> None:
-    del signum
-    try:
-      socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
-    except OSError:
-      _end("process 0, which coordinates, does not answer: it died or stopped")
-    faulthandler.dump_traceback()  # as without this handler
-
-  # Python's own handlers run in the main thread, which waits and never comes to it.
-  global _abort_handler
-  _abort_handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(aborting)
-  ctypes.CDLL(None).signal(signal.SIGABRT, _abort_handler)
-
-
-def _end(why: str) -> None:
-  print(
-    f"train: error: process {jax.process_index()} ends, it cannot continue alone: "
-    f"{why}; start all processes again, they resume from the last checkpoint",
-    file=sys.stderr,
-    flush=True,
-  )
-  os._exit(EXIT_PEER_LOST)
+    raise UserError(f"cluster {address}: cannot join ({error})") from error
 
 
 def is_primary() -> bool:
@@ -151,113 +112,58 @@ class StopRequest:
 
 
 class Watchdog:
-  """Ends this process when it, or another one, is stuck or gone; idle if alone.
+  """Ends this process when a phase of its work hangs; idle if it is alone.
 
-  Every process has a thread that publishes its phase through the coordinator; every
-  phase has a limit: `stall_seconds`, or five times the longest that phase took so far.
+  Where one process hangs, the others wait for it inside a collective, so in each of
+  them a phase takes too long. (A process that died is noticed by JAX, which then aborts
+  the others.) Every phase has a limit: `stall_seconds`, or five times the longest that
+  the phase took so far.
   """
 
   def __init__(self, stall_seconds: float):
     self._stall = stall_seconds
-    self._silence = min(stall_seconds, _SILENCE_SECONDS)
-    self._phase, self._step, self._since = "starting", 0, time.monotonic()
-    self._limit = float("inf")
     self._longest: dict[str, float] = {}
-    self._peers: dict[int, tuple[str, float]] = {}  # their last words, and when
+    # Name, step, start and limit of the present phase, replaced as one.
+    self._phase = ("starting", 0, time.monotonic(), float("inf"))
     self._stopped = threading.Event()
-    self._thread = None
 
   def __enter__(self):
     if jax.process_count() > 1:
-      # The service every JAX cluster has; JAX gives no public handle to it.
-      from jax._src import distributed
-
-      self._client = distributed.global_state.client
-      self._publish(f"0|{socket.gethostname()}|starting")
-      barrier("all are watched")  # so that there are words of every process
-      self._thread = threading.Thread(target=self._watch, daemon=True)
-      self._thread.start()
+      threading.Thread(target=self._watch, daemon=True).start()
     return self
 
   def __exit__(self, exc_type, error, trace):
-    if self._thread is None:
-      return
-    if isinstance(error, jax.errors.JaxRuntimeError):
-      self._blame(error)
     self._stopped.set()
-    self._thread.join()
-    with contextlib.suppress(Exception):
-      self._publish("done")
+    if jax.process_count() > 1 and isinstance(error, jax.errors.JaxRuntimeError):
+      # A collective failed. If that is because a process died, JAX aborts this one
+      # meanwhile; otherwise the error is of this program, and goes on.
+      first = (str(error).splitlines() or ["?"])[0]
+      print(f"train: process {jax.process_index()}: {first}", file=sys.stderr)
+      time.sleep(_HEARTBEAT_SECONDS + 10)
 
   @contextlib.contextmanager
   def phase(self, name: str, step: int) -> Iterator[None]:
     """Says what this process does now; a phase that takes too long is a stall."""
     start = time.monotonic()
     longest = self._longest.get(name)
-    self._limit = _FIRST_SECONDS if longest is None else max(self._stall, 5 * longest)
-    self._phase, self._step, self._since = name, step, start
+    limit = _FIRST_SECONDS if longest is None else max(self._stall, 5 * longest)
+    self._phase = (name, step, start, limit)
     try:
       yield
     finally:
       self._longest[name] = max(longest or 0.0, time.monotonic() - start)
-      self._limit = float("inf")
+      self._phase = ("between phases", step, start, float("inf"))
 
   def _watch(self) -> None:
-    count = 0
-    while not self._stopped.wait(_BEAT_SECONDS):
-      count += 1
-      seconds = time.monotonic() - self._since
-      what = f"{self._phase} (step {self._step}, {seconds:.0f} s)"
-      try:
-        self._publish(f"{count}|{socket.gethostname()}|{what}")
-        self._listen()
-      except Exception:
-        if not self._stopped.is_set():
-          self._listen_failed()
-        continue
-      gone = self._gone()
-      if gone:
-        _end(gone)
-      if seconds > self._limit:
-        _end(f"stalled: {self._everyone()}")
-
-  def _publish(self, words: str) -> None:
-    key = f"{_KEY}{jax.process_index()}"
-    self._client.key_value_set(key, words, allow_overwrite=True)
-    self._reached = time.monotonic()
-
-  def _listen(self) -> None:
-    now = time.monotonic()
-    for key, words in self._client.key_value_dir_get(_KEY):
-      peer = int(key.rsplit("/", 1)[-1])
-      if self._peers.get(peer, ("", 0.0))[0] != words:
-        self._peers[peer] = (words, now)
-
-  def _listen_failed(self) -> None:
-    """The coordinator does not answer: it died with process 0."""
-    if not is_primary() and time.monotonic() - self._reached > self._silence / 3:
-      _end("process 0, which coordinates, does not answer: it died or stopped")
-
-  def _gone(self) -> str:
-    now = time.monotonic()
-    silent = [
-      f"process {peer} on {words.split('|')[1]} has been silent for {now - when:.0f} s "
-      f"(it was {words.split('|')[2]}): it died or stopped"
-      for peer, (words, when) in sorted(self._peers.items())
-      if peer != jax.process_index() and words != "done" and now - when > self._silence
-    ]
-    return "; ".join(silent)
-
-  def _everyone(self) -> str:
-    return ", ".join(
-      f"process {peer} is {words.split('|')[-1]}"
-      for peer, (words, _) in sorted(self._peers.items())
-    )
-
-  def _blame(self, error) -> None:
-    """A collective failed: waits until it is known whose fault that is."""
-    deadline = time.monotonic() + self._silence + 3 * _BEAT_SECONDS
-    while time.monotonic() < deadline and not self._stopped.is_set():
-      time.sleep(_BEAT_SECONDS)  # the thread ends this process if a peer is gone
-    first = (str(error).splitlines() or ["?"])[0]
-    print(f"train: process {jax.process_index()}: {first}", file=sys.stderr)
+    while not self._stopped.wait(1.0):
+      name, step, start, limit = self._phase
+      seconds = time.monotonic() - start
+      if seconds > limit:
+        print(
+          f"train: error: process {jax.process_index()} on {socket.gethostname()} has "
+          f"been {name} (step {step}) for {seconds:.0f} s, so it or another process "
+          "hangs; start all processes again, they resume from the last checkpoint",
+          file=sys.stderr,
+          flush=True,
+        )
+        os._exit(EXIT_STALLED)

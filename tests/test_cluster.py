@@ -1,6 +1,7 @@
 """Many processes: they train as one, and none of them hangs on a dead one."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -87,22 +88,18 @@ def test_the_language_model_trains_on_two_processes_as_on_one(tiny_run, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim, how", [(0, signal.SIGKILL), (1, signal.SIGSTOP)])
-def test_a_dead_or_stopped_process_ends_the_others_within_a_minute(
-  victim, how, tmp_path
-):
-  # A third of the time that a silent process is given by default.
-  command = toy_training.command(10_000_000, stall_seconds=10.0)
-  run = chaos.Training(command, tmp_path, 2, ENV)
+def test_a_dead_or_stopped_process_ends_the_others(victim, how, tmp_path):
+  run = chaos.Training(toy_training.command(10_000_000), tmp_path, 2, ENV)
   try:
     assert run.wait_for(lambda: run.step() > 5)
     run.processes[victim].send_signal(how)
     other = run.processes[1 - victim]
-    assert other.wait(timeout=60) == cluster.EXIT_PEER_LOST
+    assert other.wait(timeout=90) == -signal.SIGABRT == 128 - cluster.EXIT_PEER_LOST
   finally:
     run.end()
   log = (tmp_path / "log.txt").read_text()
-  assert f"process {1 - victim} ends, it cannot continue alone" in log
-  assert f"process {victim}" in log and "start all processes again" in log
+  # JAX says which: it does not hear from task 1, or nobody answers for task 0.
+  assert ("task:1" if victim else "leader task") in log, log
 
 
 @pytest.mark.slow
@@ -113,8 +110,11 @@ def test_a_straggler_that_still_answers_ends_the_others_too(tmp_path):
     codes = {process.wait(timeout=60) for process in run.processes}
   finally:
     run.end()
-  assert codes == {cluster.EXIT_PEER_LOST}
-  assert "process 1 is reading data (step 9" in (tmp_path / "log.txt").read_text()
+  assert codes == {cluster.EXIT_STALLED}
+  log = (tmp_path / "log.txt").read_text()
+  assert re.search(r"process 1 on \S+ has been reading data \(step 9\)", log)
+  assert re.search(r"process 0 on \S+ has been training \(step 9\)", log)
+  assert "start all processes again" in log
 
 
 @pytest.mark.slow
@@ -134,9 +134,9 @@ def test_sigterm_to_one_of_two_saves_on_both(tmp_path):
 @pytest.mark.parametrize(
   "flags, says",
   [
-    (("nowhere", None, None), "--cluster nowhere: give auto, or HOST:PORT"),
-    (("127.0.0.1:9", None, None), "with --num_processes N and --process_id I"),
-    (("127.0.0.1:9", 2, 2), "--process_id 2: must be 0 to 1"),
+    (("nowhere", None, None), "cluster nowhere: give auto, or HOST:PORT"),
+    (("127.0.0.1:9", None, None), "with num_processes and process_id"),
+    (("127.0.0.1:9", 2, 2), "process_id 2: must be 0 to 1"),
   ],
 )
 def test_flags_that_do_not_fit_are_one_line(flags, says):

@@ -6,7 +6,8 @@
       --config.tokenizer_dir runs/my/tokenizer --config.total_steps 2000
 
 Interrupt it at any time; the same command resumes from the last checkpoint. SIGTERM
-saves first and exits with code 75 (start me again); 76: another process was lost.
+saves first and exits with code 75 (start me again). Of several processes, 76 or 134:
+one hangs, or is lost (start all of us again).
 """
 
 import difflib

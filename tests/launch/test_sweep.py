@@ -212,12 +212,12 @@ def test_trials_run_one_after_another_on_a_slice_that_goes_in_the_end(
 def test_a_local_trial_is_a_process_that_is_started_again(
   config, tmp_path, monkeypatch
 ):
-  """Exit codes 75 and 76 say: again; the process's words go to the trial's log."""
+  """Exit code 75 says: again; the process's words go to the trial's log."""
   script = (
     "import pathlib, sys\n"
     "n = pathlib.Path(sys.argv[1])\n"
     "tries = int(n.read_text()) + 1 if n.exists() else 0\n"
-    "n.write_text(str(tries)); print('try', tries); sys.exit([75, 76, 2][tries])\n"
+    "n.write_text(str(tries)); print('try', tries); sys.exit([75, 75, 2][tries])\n"
   )
   trial = sweeps.load(config, epath.Path(tmp_path / "out"), []).trials[0]
   trial.workdir.mkdir(parents=True)
