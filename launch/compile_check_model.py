@@ -21,25 +21,10 @@ import dataclasses
 
 import ml_collections
 
+from tdmm_jax.train import speed
+
 _LAYER_BYTES = 2  # bfloat16
 _STATE_BYTES = 4  # float32
-
-
-@dataclasses.dataclass(frozen=True)
-class Product:
-  """[m, k] by [k, n], `count` times for each example, in the forward pass."""
-
-  m: int
-  k: int
-  n: int
-  count: int
-  # "weight", "scores" (query · key), "mix" (weights · value), "logits"; "last": nothing
-  # needs it a second time.
-  kind: str
-
-  @property
-  def flops(self) -> float:
-    return 2.0 * self.m * self.k * self.n * self.count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,36 +38,7 @@ class Work:
   attention_bytes: float  # part of activation_bytes
 
 
-def _attention(config, queries: int, keys: int, layers: int) -> list[Product]:
-  model = config.model
-  width = model.num_heads * model.head_dim
-  return [
-    Product(queries, model.emb_dim, width, layers, "weight"),  # query
-    Product(keys, model.emb_dim, width, 2 * layers, "weight"),  # key, value
-    Product(queries, model.head_dim, keys, model.num_heads * layers, "scores"),
-    Product(queries, keys, model.head_dim, model.num_heads * layers, "mix"),
-    Product(queries, width, model.emb_dim, layers, "weight"),  # out
-  ]
-
-
-def products(config: ml_collections.ConfigDict, table_size: int) -> list[Product]:
-  """The forward pass' matrix products of one example of a language model."""
-  model = config.model
-  found = []
-  sides = [(config.encoder_length, model.num_encoder_layers)]
-  sides.append((config.decoder_length, model.num_decoder_layers))
-  for length, layers in sides:
-    found += _attention(config, length, length, layers)
-    found.append(Product(length, model.emb_dim, model.mlp_dim, 2 * layers, "weight"))
-    found.append(Product(length, model.mlp_dim, model.emb_dim, layers, "last"))
-  found += _attention(
-    config, config.decoder_length, config.encoder_length, model.num_decoder_layers
-  )
-  found.append(Product(config.decoder_length, model.emb_dim, table_size, 1, "logits"))
-  return found
-
-
-def again(product: Product, model: ml_collections.ConfigDict) -> int:
+def again(product: speed.Product, model: ml_collections.ConfigDict) -> int:
   """How often the backward pass computes this product again."""
   kinds = {"none": (), "dots": ("scores", "mix"), "full": ("scores", "mix", "weight")}
   if not model.fused_attention:
@@ -95,7 +51,8 @@ def again(product: Product, model: ml_collections.ConfigDict) -> int:
 def train_work(config: ml_collections.ConfigDict, table_size: int) -> Work:
   """What one example costs in a train step."""
   model_flops = computed = activations = weights = 0.0
-  for p in products(config, table_size):
+  lengths = (config.encoder_length, config.decoder_length)
+  for p in speed.t5_products(config.model, table_size, *lengths):
     passes = 3 + again(p, config.model)
     model_flops += 3 * p.flops
     computed += passes * p.flops

@@ -79,6 +79,13 @@ class Vocab:
     """The same ids, and those of WordPieces behind the table."""
     return dataclasses.replace(self, word_offset=self.table_size, wordpieces=wordpieces)
 
+  def text_row(self, text: str, length: int) -> np.ndarray:
+    """int32[length]: the text's pieces, cut where the row ends, eos and padding."""
+    row = np.zeros(length, np.int32)
+    pieces = [*self.encode_text(text)[: length - 1], EOS_ID]
+    row[: len(pieces)] = pieces
+    return row
+
   def decode_text(self, ids) -> str:
     """Text of the piece ids up to the first eos, in one line; other ids are dropped.
 

@@ -86,11 +86,7 @@ def code_vectors(codec, codes: np.ndarray) -> np.ndarray:
   to its phase's mean); its face is a frame in the middle.
   """
   per_phase = codec.num_codes // codec.num_phases
-  inputs = np.asarray(
-    codec.model.apply(
-      codec.variables, np.arange(codec.num_codes), method="code_vectors"
-    )
-  ).reshape(codec.num_phases, per_phase, -1)
+  inputs = codec.code_vectors().reshape(codec.num_phases, per_phase, -1)
   off_centre = ((inputs - inputs.mean(1, keepdims=True)) ** 2).sum(-1)
   rest = off_centre.argmin(1) + per_phase * np.arange(codec.num_phases)
   phases = np.asarray(codes) // per_phase

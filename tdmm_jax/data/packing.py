@@ -66,7 +66,6 @@ def pack_row(
     "decoder_input_tokens": np.zeros(decoder_length, np.int32),
     "decoder_target_tokens": np.zeros(decoder_length, np.int32),
     "decoder_segment_ids": np.zeros(decoder_length, np.int32),
-    "decoder_positions": np.zeros(decoder_length, np.int32),
     "decoder_loss_weights": np.zeros(decoder_length, np.float32),
   }
   encoder_at = decoder_at = 0
@@ -81,7 +80,6 @@ def pack_row(
     row["decoder_target_tokens"][span] = targets
     row["decoder_input_tokens"][span] = np.concatenate([[0], targets[:-1]])
     row["decoder_segment_ids"][span] = segment
-    row["decoder_positions"][span] = np.arange(len(targets))
     row["decoder_loss_weights"][span] = example.get("weight", 1.0)
     decoder_at = span.stop
   return row

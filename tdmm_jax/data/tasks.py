@@ -17,6 +17,7 @@ docs/training.md shows an example.
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -187,6 +188,16 @@ def _parts(total: int, count: int, rng) -> list[int]:
   return np.diff([0, *cuts, total]).astype(int).tolist()
 
 
+def clip_texts(clip: dict) -> list[str]:
+  """All that is said of a clip."""
+  return [clip["prompt"], *clip["captions"]]
+
+
+def attributes_key(attributes: dict) -> int:
+  """A number that is the same for all clips of which a text says the same."""
+  return zlib.crc32(repr(lexicon.comparable(attributes)).encode()) & 0x7FFFFFFF
+
+
 def texts(rates: Mapping[str, float], clips: Sequence[dict], most: int) -> list[str]:
   """What a vocabulary is trained on: captions, training wordings, answers.
 
@@ -196,7 +207,7 @@ def texts(rates: Mapping[str, float], clips: Sequence[dict], most: int) -> list[
     most: the most captions, and the most answers.
   """
   used = [task for task in TASKS if rates.get(task, 0.0) > 0]
-  captions = [text for clip in clips for text in (clip["prompt"], *clip["captions"])]
+  captions = [text for clip in clips for text in clip_texts(clip)]
   found = captions[:most] + instructions.training_texts(used)
   if "qa" in used:
     kinds = question_wordings.QUESTION_KINDS
@@ -265,9 +276,9 @@ class Mixture:
     pick = lambda options: options[int(rng.integers(len(options)))]
     codes, captions = clip["codes"], list(clip["captions"])
     free = bool(captions) and not _read_by_the_lexicon(clip)
-    texts = captions if free else [clip["prompt"], *captions]
+    texts = captions if free else clip_texts(clip)
     if task == "span_corruption":
-      return span_corruption_example(vocab, pick([clip["prompt"], *captions]), rng)
+      return span_corruption_example(vocab, pick(clip_texts(clip)), rng)
     if task == "qa":
       kind = pick(question_wordings.QUESTION_KINDS)
       question = question_wordings.asked(kind, self.split, rng)

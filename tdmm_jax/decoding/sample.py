@@ -236,9 +236,8 @@ def decode(
   low_BL,
   high_BL,
   rng,
-  stop: int | None = None,
+  sampling: Sampling = Sampling(),
   shared_params=None,
-  **sampling,
 ):
   """Decodes autoregressively within a constraint (see constraints.py).
 
@@ -248,66 +247,39 @@ def decode(
       than 1 there are 2B rows: the prompts, then the same requests without a prompt.
     low_BL, high_BL: int32, the allowed id range of each position.
     rng: one key, or a key for each row.
-    stop: leaves the positions from here on undecoded; default: none.
+    sampling: greedy by default.
     shared_params: what `shared` returned for params; saves placing them again at each
       call.
-    sampling: the fields of `Sampling`; greedy by default.
 
   Returns:
     int32[B, L] tokens; everything after a row's first eos is padding.
   """
-  batch_size, length = low_BL.shape
-  sampling = Sampling(**sampling)
+  batch_size = len(low_BL)
   inputs = (low_BL, high_BL, row_keys(rng, batch_size))
-  stop = length if stop is None else stop
   if sharding.can_share_rows(batch_size, params):
     # The rows of a request, with and without its prompt, stay together.
     fed = guidance_lib.num_fed(sampling.guidance)
     tokens_BGM = jnp.reshape(encoder_input_tokens_BM, (fed, batch_size, -1))
     tokens_BGM = jnp.swapaxes(tokens_BGM, 0, 1)
     params = shared_params or sharding.on_every_device(params)
-    return _decode_shared(model, params, tokens_BGM, *inputs, stop, sampling=sampling)
-  return _decode(
-    model, params, encoder_input_tokens_BM, *inputs, stop, sampling=sampling
-  )
+    return _decode_shared(model, params, tokens_BGM, *inputs, sampling=sampling)
+  return _decode(model, params, encoder_input_tokens_BM, *inputs, sampling=sampling)
 
 
-def _decode(
-  model, params, encoder_input_tokens_BM, low_BL, high_BL, keys_B, stop, *, sampling
-):
-  state = start(
-    model,
-    params,
-    encoder_input_tokens_BM,
-    length=low_BL.shape[1],
-    sampling=sampling,
-  )
-  return advance(
-    model,
-    params,
-    encoder_input_tokens_BM,
-    low_BL,
-    high_BL,
-    keys_B,
-    state,
-    stop,
-    sampling=sampling,
-  ).tokens_BL
+def _decode(model, params, tokens_BM, low_BL, high_BL, keys_B, *, sampling):
+  length = low_BL.shape[1]
+  state = start(model, params, tokens_BM, length=length, sampling=sampling)
+  inputs = (model, params, tokens_BM, low_BL, high_BL, keys_B)
+  return advance(*inputs, state, length, sampling=sampling).tokens_BL
 
 
 @functools.partial(jax.jit, static_argnames=("model", "sampling"))
-def _decode_shared(
-  model, params, tokens_BGM, low_BL, high_BL, keys_B, stop, *, sampling
-):
-  """`_decode`, every device of this process its rows: none waits for another."""
+def _decode_shared(model, params, tokens_BGM, low_BL, high_BL, keys_B, *, sampling):
+  """`_decode`, each device of this process with its rows: none waits for another."""
 
-  def mine(params, stop, tokens_BGM, low_BL, high_BL, keys_B):
+  def mine(params, tokens_BGM, low_BL, high_BL, keys_B):
     tokens_GBM = jnp.swapaxes(tokens_BGM, 0, 1)
     rows = tokens_GBM.reshape(-1, tokens_GBM.shape[-1])
-    return _decode(
-      model, params, rows, low_BL, high_BL, keys_B, stop, sampling=sampling
-    )
+    return _decode(model, params, rows, low_BL, high_BL, keys_B, sampling=sampling)
 
-  return sharding.share_rows(
-    mine, (params, stop), (tokens_BGM, low_BL, high_BL, keys_B)
-  )
+  return sharding.share_rows(mine, (params,), (tokens_BGM, low_BL, high_BL, keys_B))

@@ -21,23 +21,12 @@ def token_stream(
   Arguments as in `sample.decode`, which runs the same loop; a piece is decoded when it
   is asked for.
   """
-  length = low_BL.shape[1]
-  state = sample.start(
-    model, params, encoder_input_tokens_BM, length=length, sampling=sampling
-  )
+  inputs = (model, params, encoder_input_tokens_BM)
+  state = sample.start(*inputs, length=low_BL.shape[1], sampling=sampling)
+  inputs += (low_BL, high_BL, keys_B)
   begin = 0
   for stop in stops:
-    state = sample.advance(
-      model,
-      params,
-      encoder_input_tokens_BM,
-      low_BL,
-      high_BL,
-      keys_B,
-      state,
-      stop,
-      sampling=sampling,
-    )
+    state = sample.advance(*inputs, state, stop, sampling=sampling)
     yield np.asarray(state.tokens_BL[:, begin:stop])
     begin = stop
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from tdmm_jax.data import pairs
+from tdmm_jax.data import tasks
 from tdmm_jax.evaluation import completion, language_to_motion, motion_sets
 from tdmm_jax.generate import face
 
@@ -23,7 +23,7 @@ def nearest(prompts: Sequence[str], clips: Sequence[dict]) -> np.ndarray:
   one text; ties go to the first clip. The lexicon is not used.
   """
   model = TfidfVectorizer(token_pattern=r"\w+", sublinear_tf=True)
-  held = model.fit_transform([" ".join(pairs.texts(clip)) for clip in clips])
+  held = model.fit_transform([" ".join(tasks.clip_texts(clip)) for clip in clips])
   return np.concatenate(
     [
       np.asarray((row @ held.T).todense()).argmax(axis=1)

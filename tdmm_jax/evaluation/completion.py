@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import motion_sets
@@ -71,7 +70,9 @@ def span(task: str, num_frames: int, num_phases: int) -> tuple[int, int]:
   return start, stop
 
 
-def draw(run: face.Face, clips, codes, spans, seed: int) -> list[np.ndarray]:
+def draw(
+  run: face.Face, clips, codes, spans, seed: int, guidance: float | None = None
+) -> list[np.ndarray]:
   """The codes int32[T] of each motion, those of its span drawn anew."""
   most = run.config.max_frames
   longest = max(map(len, codes))
@@ -84,10 +85,10 @@ def draw(run: face.Face, clips, codes, spans, seed: int) -> list[np.ndarray]:
   for known, at in zip(fixed, spans, strict=True):
     known[slice(*at)] = constraints.FREE
   prompts = [clip["prompt"] for clip in clips]
-  seconds = [len(c) / tasks.FPS for c in codes]
+  frames = [len(c) for c in codes]
   drawn: dict[int, np.ndarray] = {}
-  settings = run.sampling()
-  for batch in run.generate_batches(prompts, seconds, seed, settings, fixed=fixed):
+  settings = run.sampling(guidance=guidance)
+  for batch in run.generate_batches(prompts, frames, seed, settings, fixed=fixed):
     drawn |= batch
   return [drawn[i] for i in range(len(codes))]
 

@@ -8,7 +8,6 @@ import numpy as np
 from etils import epath
 
 from tdmm_jax import vocab as vocab_lib
-from tdmm_jax.data import pairs
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion_vector
 from tdmm_jax.models import evaluator as network
@@ -53,7 +52,7 @@ class Evaluator:
       rows = np.zeros((_BATCH, self.config.text_length), np.int32)
       group = texts[start : start + _BATCH]
       for row, text in zip(rows, group):
-        row[:] = pairs.text_row(self._vocab, text, self.config.text_length)
+        row[:] = self._vocab.text_row(text, self.config.text_length)
       out.append(np.asarray(self._texts(rows))[: len(group)])
     return np.concatenate(out)
 

@@ -20,6 +20,7 @@ from tdmm_jax.train import losses
 # Of multimodality, where there are that many.
 _PROMPTS, _SAMPLES, _PAIRS = 100, 30, 10
 ENOUGH = 20  # replications of a released table; from here on all samples are drawn
+_BATCH = 16  # of teacher-forced rows
 _SEEDS = 1_000  # replications of one seed never meet those of the next
 
 
@@ -150,9 +151,7 @@ def _multimodality(run, truth, embedded: list[np.ndarray], seed: int) -> dict:
   }
 
 
-def token_accuracy(
-  run: face.Face, clips: Sequence[dict], batch_size: int = 16
-) -> float:
+def token_accuracy(run: face.Face, clips: Sequence[dict]) -> float:
   """Teacher-forced accuracy on the motion tokens of Language2Motion."""
   codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
   template = instructions.L2M_TRAIN[0]  # the one `generate` uses
@@ -178,10 +177,10 @@ def token_accuracy(
     return losses.cross_entropy(logits, targets, weights)[1]["token_accuracy"]
 
   total = weight = 0.0
-  for start in range(0, len(rows), batch_size):
-    group = rows[start : start + batch_size]
+  for start in range(0, len(rows), _BATCH):
+    group = rows[start : start + _BATCH]
     blank = {key: np.zeros_like(value) for key, value in group[0].items()}
-    group = group + [blank] * (batch_size - len(group))
+    group = group + [blank] * (_BATCH - len(group))
     batch = {key: np.stack([row[key] for row in group]) for key in blank}
     s, w = jax.device_get(score(run.params, batch))
     total, weight = total + float(s), weight + float(w)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tdmm_jax.data import pairs
+from tdmm_jax.data import tasks
 from tdmm_jax.metrics import distribution, retrieval, smoothness
 
 # What needs the evaluator network: None without.
@@ -32,7 +32,7 @@ class Truth:
     self.clips, self.others, self.network = clips, others[: len(clips)], network
     self.valid = [clip["valid"] for clip in clips]
     self.vectors = [clip["vectors"] for clip in clips]
-    self.keys = [pairs.attributes_key(clip["attributes"]) for clip in clips]
+    self.keys = [tasks.attributes_key(clip["attributes"]) for clip in clips]
     self.frames_NP = frames(self.vectors, self.valid)
     self._jitter = smoothness.Jitter(face)
     self._own_jitter = self._jitter.mean(self.vectors, self.valid)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tdmm_jax.data import pairs
+from tdmm_jax.data import tasks
 from tdmm_jax.generate import face
 from tdmm_jax.language import lexicon, question_wordings, questions
 from tdmm_jax.metrics import attributes, judge, language, retrieval
@@ -34,14 +34,14 @@ def scores(
   """
   truth = [clip["attributes"] for clip in clips]
   families = [a["family"] for a in truth]
-  references = [pairs.texts(clip) for clip in clips]
+  references = [tasks.clip_texts(clip) for clip in clips]
   found = _said(captions, truth, references, bert_model)
   found["chance"] = 1 / len(set(families))
   found["majority"] = max(collections.Counter(families).values()) / len(families)
   if all(len(group) > 1 for group in references):
     own, others = [g[-1] for g in references], [g[:-1] for g in references]
     found["real_captions"] = _said(own, truth, others, bert_model)
-  keys = [pairs.attributes_key(a) for a in truth]
+  keys = [tasks.attributes_key(a) for a in truth]
   if len(set(keys)) > 1:
     partners = retrieval.other_partners(keys, seed)
     wrong = [references[i][-1] for i in partners]

@@ -43,14 +43,14 @@ def from_motion(motion: motion_lib.FaceMotion) -> np.ndarray:
   ).astype(np.float32)
 
 
-def to_motion(vectors_TP, face_model: str, fps: float = 25.0) -> motion_lib.FaceMotion:
-  """FaceMotion with zero identity, neck and translation; eyelids clipped to 0..1."""
+def to_motion(vectors_TP, face_model: str) -> motion_lib.FaceMotion:
+  """FaceMotion at 25 fps; zero identity, neck, translation; lids clipped to 0..1."""
   fields = split(np.asarray(vectors_TP, np.float32))
   fields["eyelids"] = np.clip(fields["eyelids"], 0.0, 1.0)
   empty = motion_lib.zeros(
     len(vectors_TP), face_model, num_expression=fields["expression"].shape[-1]
   )
-  return dataclasses.replace(empty, fps=fps, **fields)
+  return dataclasses.replace(empty, **fields)
 
 
 class Batch(NamedTuple):

@@ -29,7 +29,7 @@ def run(
   The files are the same however often the job was interrupted.
 
   Args:
-    face: inference.Face.
+    face: generate.face.Face.
     say: called with the number of newly finished files.
 
   Returns:
@@ -37,6 +37,7 @@ def run(
   """
   folder = pathlib.Path(folder)
   names, prompts, seconds = zip(*requests)
+  frames = [face.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
   lines = [
     {
       "clip_id": name,
@@ -57,7 +58,7 @@ def run(
     if logged.get(line["clip_id"]) == line and files[i].exists()
   }
   say(len(finished))
-  for batch in face.generate_batches(prompts, seconds, seed, sampling, finished):
+  for batch in face.generate_batches(prompts, frames, seed, sampling, finished):
     missing = [i for i in batch if i not in finished]
     # All of the batch, for a batch of another size may round otherwise.
     motions = dict(zip(batch, face.codec.decode(list(batch.values())), strict=True))

@@ -8,7 +8,6 @@ motion.save("smile.npz")
 motion.save("smile.mp4")
 """
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -127,8 +126,9 @@ class Face:
     Raises:
       UserError: see `check_request`.
     """
-    settings = self.sampling(temperature, top_p, guidance, top_k, repetition_penalty)
-    (batch,) = self.generate_batches([prompt], [seconds], seed, settings)
+    options = (temperature, top_p, guidance, top_k, repetition_penalty)
+    settings, frames = self.sampling(*options), self.check_request(prompt, seconds)
+    (batch,) = self.generate_batches([prompt], [frames], seed, settings)
     return self.decode(batch[0])
 
   def timeline_codes(
@@ -332,14 +332,15 @@ class Face:
     `sampling`: top_p, guidance, top_k, repetition_penalty of `generate`.
     """
     settings = self.sampling(temperature, **sampling)
-    batches = self.generate_batches(prompts, seconds, seed, settings)
+    frames = [self.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
+    batches = self.generate_batches(prompts, frames, seed, settings)
     codes = {i: c for batch in batches for i, c in batch.items()}
     return [codes[i] for i in range(len(prompts))]
 
   def generate_batches(
     self,
     prompts: Sequence[str],
-    seconds: Sequence[float],
+    frames: Sequence[int],
     seed: int,
     sampling: sample.Sampling,
     skip: Collection[int] = (),
@@ -352,11 +353,11 @@ class Face:
     same motions.
 
     Args:
+      frames: of each request, as `check_request` gives them.
       skip: request numbers that are not needed; a batch of only these is not made.
       fixed: codes int[T] of each request, constraints.FREE where one is to be drawn; by
         default all are.
     """
-    frames = [self.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
     keys = sample.row_keys(jax.random.key(seed), len(prompts))
     order = sorted(range(len(frames)), key=lambda i: frames[i])
     short = [i for i in order if frames[i] <= self.config.max_frames]
@@ -377,8 +378,8 @@ class Face:
         self.params,
         *inputs,
         keys[np.array(filled)],
-        shared_params=self.shared_params if len(filled) > 1 else None,
-        **dataclasses.asdict(sampling),
+        sampling,
+        self.shared_params if len(filled) > 1 else None,
       )
       rows = zip(group, np.asarray(tokens), lengths, strict=False)
       yield {i: self.vocab.ids_to_motion(row[1 : n + 1]) for i, row, n in rows}

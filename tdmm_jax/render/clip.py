@@ -8,7 +8,7 @@ import itertools
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,6 @@ def render(
   style: Style = Style(),
   beside: str | os.PathLike | None = None,
   audio: str | os.PathLike | None = None,
-  progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
   """Draws motions side by side and writes the file; a shorter one holds its last frame.
 
@@ -108,7 +107,6 @@ def render(
     style: see `Style`.
     beside: a real video, shown first, from its start.
     audio: a file whose sound is laid under, from its start.
-    progress: called with the number of frames newly drawn.
 
   Returns:
     file, frames, fps, frames_per_s (drawing and writing), and with `error` the mean and
@@ -147,7 +145,6 @@ def render(
         points,
         (style.size, style.size),
         style.view,
-        progress,
         paint=paint,
         wireframe=style.wireframe,
       )

@@ -39,18 +39,18 @@ class Loop(NamedTuple):
   evaluation_due: bool = False  # stopped between an update and its evaluation
 
 
-def manager(workdir, save_every: int = 0, max_to_keep: int = 2):
+def manager(workdir, save_every: int = 0):
   """Orbax manager of `workdir/checkpoints`; saves asynchronously.
 
-  A checkpoint named N holds the state after N updates. At least two are kept: if the
-  newest is damaged, training resumes from the one before.
+  A checkpoint named N holds the state after N updates. Two are kept: if the newest is
+  damaged, training resumes from the one before.
   """
   import orbax.checkpoint as ocp
 
   folder = epath.Path(workdir).resolve() / FOLDER
   options = ocp.CheckpointManagerOptions(
     save_interval_steps=max(save_every, 1),
-    max_to_keep=max_to_keep,
+    max_to_keep=2,
     create=True,
     cleanup_tmp_directories=save_every > 0,  # a reader leaves a running save alone
     async_options=ocp.AsyncOptions(

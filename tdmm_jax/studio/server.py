@@ -106,7 +106,7 @@ def make_app(face, folder, host: str = "127.0.0.1", warm: bool = False):
   )
 
 
-def serve(face, host: str = "127.0.0.1", port: int = 7860, say=print) -> None:
+def serve(face, host: str = "127.0.0.1", port: int = 7860) -> None:
   """Serves until interrupted; everything it wrote is deleted then.
 
   Raises:
@@ -123,9 +123,9 @@ def serve(face, host: str = "127.0.0.1", port: int = 7860, say=print) -> None:
         f"port {port}: cannot be used on {host} ({error.strerror}); choose another"
       ) from error
   with tempfile.TemporaryDirectory(prefix="tdmm-studio-") as folder:
-    say("Getting ready ...")
+    print("Getting ready ...")
     app = make_app(face, folder, host, warm=True)
     import uvicorn
 
-    say(f"The studio is at http://{host}:{port} (Ctrl-C ends it)")
+    print(f"The studio is at http://{host}:{port} (Ctrl-C ends it)")
     uvicorn.run(app, host=host, port=port, log_level="warning")

@@ -9,6 +9,7 @@ import contextlib
 import resource
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,52 @@ _PEAKS = (
 _PRODUCT = 1_024  # side of the matrices with which other devices are measured
 
 
+class Product(NamedTuple):
+  """[m, k] by [k, n], `count` times for each example, in the forward pass."""
+
+  m: int
+  k: int
+  n: int
+  count: int
+  # "weight", "scores" (query · key), "mix" (weights · value), "logits"; "last": nothing
+  # needs it a second time.
+  kind: str
+
+  @property
+  def flops(self) -> float:
+    return 2.0 * self.m * self.k * self.n * self.count
+
+
+def _attention(model, queries: int, keys: int, layers: int) -> list[Product]:
+  width, heads = model.num_heads * model.head_dim, model.num_heads * layers
+  return [
+    Product(queries, model.emb_dim, width, layers, "weight"),  # query
+    Product(keys, model.emb_dim, width, 2 * layers, "weight"),  # key, value
+    Product(queries, model.head_dim, keys, heads, "scores"),
+    Product(queries, keys, model.head_dim, heads, "mix"),
+    Product(queries, width, model.emb_dim, layers, "weight"),  # out
+  ]
+
+
+def t5_products(
+  model, table_size: int, encoder_length: int, decoder_length: int
+) -> list[Product]:
+  """The matrix products of one example's forward pass; arguments as `t5_flops`."""
+  found = []
+  inputs = 2 if model.mlp_activation == "gated-gelu" else 1
+  for length, layers in (
+    (encoder_length, model.num_encoder_layers),
+    (decoder_length, model.num_decoder_layers),
+  ):
+    found += _attention(model, length, length, layers)
+    found += [
+      Product(length, model.emb_dim, model.mlp_dim, inputs * layers, "weight"),
+      Product(length, model.mlp_dim, model.emb_dim, layers, "last"),
+    ]
+  found += _attention(model, decoder_length, encoder_length, model.num_decoder_layers)
+  return [*found, Product(decoder_length, model.emb_dim, table_size, 1, "logits")]
+
+
 def t5_flops(model, table_size: int, encoder_length: int, decoder_length: int) -> float:
   """Model FLOPs of one training example of an encoder-decoder.
 
@@ -37,23 +84,8 @@ def t5_flops(model, table_size: int, encoder_length: int, decoder_length: int) -
     table_size: rows of the output table.
     encoder_length, decoder_length: tokens, padding included.
   """
-  inner = model.num_heads * model.head_dim
-  projection = model.emb_dim * inner  # of each of query, key, value, output
-  matrices = 3 if model.mlp_activation == "gated-gelu" else 2
-  mlp = matrices * model.emb_dim * model.mlp_dim
-  encoder, decoder = model.num_encoder_layers, model.num_decoder_layers
-  parameters_times_tokens = (
-    encoder * (4 * projection + mlp) * encoder_length
-    + decoder * (6 * projection + mlp) * decoder_length
-    + decoder * 2 * projection * encoder_length  # the cross-attention's keys, values
-    + model.emb_dim * table_size * decoder_length
-  )
-  pairs = (
-    encoder * encoder_length**2
-    + decoder * decoder_length**2
-    + decoder * decoder_length * encoder_length
-  )
-  return 6.0 * parameters_times_tokens + 12.0 * inner * pairs
+  sizes = (table_size, encoder_length, decoder_length)
+  return sum(3 * product.flops for product in t5_products(model, *sizes))
 
 
 def peak_flops() -> tuple[float, str]:

@@ -41,7 +41,6 @@ def test_a_row_by_hand():
     "decoder_input_tokens": [0, 5, 6, 0, 4, 0, 0],  # each segment starts with 0
     "decoder_target_tokens": [5, 6, 1, 4, 1, 0, 0],
     "decoder_segment_ids": [1, 1, 1, 2, 2, 0, 0],
-    "decoder_positions": [0, 1, 2, 0, 1, 0, 0],
     "decoder_loss_weights": [1, 1, 1, 0.5, 0.5, 0, 0],
   }
   assert row.keys() == expected.keys()

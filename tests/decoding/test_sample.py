@@ -50,6 +50,7 @@ def prompts(batch):
 
 FRAMES = [1, 5, 9]
 LENGTH = 12
+HOT = sample.Sampling(temperature=9.0)
 SETTINGS = [(0.0, 1.0), (1.0, 1.0), (1.0, 0.3), (5.0, 0.9), (1e-6, 0.9), (1e-30, 0.5)]
 
 
@@ -66,8 +67,7 @@ def test_motion_has_the_exact_length_whatever_is_drawn(temperature, top_p):
         low,
         high,
         jax.random.key(seed),
-        temperature=temperature,
-        top_p=top_p,
+        sample.Sampling(temperature=temperature, top_p=top_p),
       )
     )
     for row, frames in zip(tokens, FRAMES, strict=True):
@@ -81,9 +81,7 @@ def test_motion_has_the_exact_length_whatever_is_drawn(temperature, top_p):
 def test_each_frame_draws_from_its_phases_codes():
   low, high = constraints.exact_motion(Ids(), [7], LENGTH, num_phases=3)
   tokens = np.asarray(
-    sample.decode(
-      MODEL, parameters(), prompts(1), low, high, jax.random.key(0), temperature=9.0
-    )
+    sample.decode(MODEL, parameters(), prompts(1), low, high, jax.random.key(0), HOT)
   )
   np.testing.assert_array_equal((tokens[0, 1:8] - 42) // 4, np.arange(7) % 3)
 
@@ -100,7 +98,7 @@ def test_text_is_pieces_then_eos_then_padding(temperature):
         low,
         high,
         jax.random.key(seed),
-        temperature=temperature,
+        sample.Sampling(temperature=temperature),
       )
     )
     for row in tokens:
@@ -140,9 +138,7 @@ def test_a_row_does_not_depend_on_its_neighbours_greedily():
 def test_same_seed_same_tokens():
   low, high = constraints.exact_motion(Ids(), FRAMES, LENGTH)
   draw = lambda seed: np.asarray(
-    sample.decode(
-      MODEL, parameters(), prompts(3), low, high, jax.random.key(seed), temperature=2.0
-    )
+    sample.decode(MODEL, parameters(), prompts(3), low, high, jax.random.key(seed), HOT)
   )
   np.testing.assert_array_equal(draw(1), draw(1))
   assert (draw(1) != draw(2)).any()
@@ -172,7 +168,13 @@ def test_guidance_moves_away_from_no_prompt(guidance):
   encoder = prompted if guidance == 1.0 else np.concatenate([prompted, unprompted])
   tokens = np.asarray(
     sample.decode(
-      MODEL, parameters(), encoder, low, high, jax.random.key(0), guidance=guidance
+      MODEL,
+      parameters(),
+      encoder,
+      low,
+      high,
+      jax.random.key(0),
+      sample.Sampling(guidance=guidance),
     )
   )
   shifted = np.pad(tokens, ((0, 0), (1, 0)))[:, :-1]
@@ -240,7 +242,13 @@ def test_top_k_1_is_greedy_and_a_huge_penalty_never_repeats():
   low, high = constraints.exact_motion(Ids(), [9], LENGTH)
   run = lambda **options: np.asarray(
     sample.decode(
-      MODEL, parameters(), prompts(1), low, high, jax.random.key(0), **options
+      MODEL,
+      parameters(),
+      prompts(1),
+      low,
+      high,
+      jax.random.key(0),
+      sample.Sampling(**options),
     )
   )
   np.testing.assert_array_equal(run(temperature=1.0, top_k=1), run())
@@ -256,9 +264,7 @@ def test_pieces_of_a_loop_are_the_whole_and_rows_draw_for_themselves(repeats):
   encoder = np.concatenate([encoder, np.maximum(encoder - 1, 0)])
   keys = sample.row_keys(jax.random.key(5), 3 * repeats)
   whole = np.asarray(
-    sample.decode(
-      MODEL, parameters(), encoder, low, high, keys, temperature=2.0, guidance=2.0
-    )
+    sample.decode(MODEL, parameters(), encoder, low, high, keys, sampling)
   )
   pieces = streaming.token_stream(
     MODEL, parameters(), encoder, low, high, keys, sampling, [1, 4, 5, 12]
@@ -273,7 +279,7 @@ def test_pieces_of_a_loop_are_the_whole_and_rows_draw_for_themselves(repeats):
     low[2:3],
     high[2:3],
     keys[2:3],
-    **{"temperature": 2.0, "guidance": 2.0},
+    sampling,
   )
   np.testing.assert_array_equal(alone[0], whole[2])
   assert (whole[2, 1:6] != whole[1, 1:6]).any()
@@ -284,7 +290,7 @@ def test_fixed_frames_stay_and_the_others_follow_them():
   low, high = constraints.exact_motion(Ids(), [5], LENGTH, fixed=[fixed])
   for seed in range(8):
     tokens = sample.decode(
-      MODEL, parameters(), prompts(1), low, high, jax.random.key(seed), temperature=9.0
+      MODEL, parameters(), prompts(1), low, high, jax.random.key(seed), HOT
     )
     codes = np.asarray(tokens)[0, 1:6] - 42
     np.testing.assert_array_equal(codes[[0, 2]], [3, 7])
@@ -326,16 +332,16 @@ can_share = sharding.can_share_rows
 for guidance in (1.0, 2.0):
   rows = this.prompts(4 if guidance == 1.0 else 8)
   decode = functools.partial(sample.decode, this.MODEL, params, rows, low, high,
-                             jax.random.key(3), temperature=1.0, guidance=guidance)
+                             jax.random.key(3), sample.Sampling(1.0, guidance=guidance))
   assert sharding.can_share_rows(4, params)
-  shared = [np.asarray(decode()), np.asarray(decode(stop=4))]
+  shared = np.asarray(decode())
   again = decode(shared_params=sample.shared(params))
-  np.testing.assert_array_equal(again, shared[0])
+  np.testing.assert_array_equal(again, shared)
   sharding.can_share_rows = lambda *_: False
-  alone = [np.asarray(decode()), np.asarray(decode(stop=4))]
+  alone = np.asarray(decode())
   np.testing.assert_array_equal(shared, alone)
   sharding.can_share_rows = can_share
-assert len({row.tobytes() for row in shared[0]}) == 4
+assert len({row.tobytes() for row in shared}) == 4
 
 # CPU devices read the same memory.
 big = jax.random.normal(jax.random.key(0), (64, 64))

@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from tdmm_jax import files
-from tdmm_jax.data import pairs, records
+from tdmm_jax.data import pairs, records, tasks
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import evaluator
 from tdmm_jax.face import load_model
@@ -70,15 +70,15 @@ def test_pairs_of_one_seed_are_the_same_and_have_their_own_texts(trained, tiny_r
   )
   assert same(batches[0], batches[1]) and not same(batches[0], batches[2])
   by_text = {
-    tuple(pairs.text_row(vocab, text, 64)): clip
+    tuple(vocab.text_row(text, 64)): clip
     for clip in clips
-    for text in pairs.texts(clip)
+    for text in tasks.clip_texts(clip)
   }
   for row in range(8):
     batch = batches[0][0]
     clip = by_text[tuple(batch["tokens"][row])]
     frames = int(batch["mask"][row].sum())
-    assert batch["key"][row] == pairs.attributes_key(clip["attributes"])
+    assert batch["key"][row] == tasks.attributes_key(clip["attributes"])
     assert frames == min(len(clip["vectors"]), 40)
     np.testing.assert_array_equal(
       batch["params"][row, :frames], clip["vectors"][:frames]
@@ -86,5 +86,5 @@ def test_pairs_of_one_seed_are_the_same_and_have_their_own_texts(trained, tiny_r
 
 
 def test_a_text_that_is_too_long_ends_in_eos(trained):
-  row = pairs.text_row(trained._vocab, "a smile " * 50, 16)
+  row = trained._vocab.text_row("a smile " * 50, 16)
   assert len(row) == 16 and row[-1] == 1 and (row > 0).all()

@@ -9,7 +9,6 @@ coefficients, P = E + 20 unknowns a frame.
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +52,6 @@ def fit_vertices(
   vertices_TV3,
   fps: float = 25.0,
   identity: bool = True,
-  progress: Callable[[int, int], None] | None = None,
 ) -> tuple[FaceMotion, dict[str, float]]:
   """Finds the motion that has these vertices.
 
@@ -62,7 +60,6 @@ def fit_vertices(
     vertices_TV3: float[T, V, 3], m, y up.
     fps: frames per second.
     identity: fit one identity; otherwise the mean head is taken.
-    progress: called with (frames done, frames in all).
 
   Returns:
     FaceMotion at `fps`, and `error_mm`, `error_max_mm`: distances over all vertices.
@@ -88,8 +85,6 @@ def fit_vertices(
     padded = np.concatenate([part, np.repeat(part[-1:], _CHUNK - len(part), axis=0)])
     frames, _ = _solve(small, padded, shape_S, free_shape=False)
     fitted.append(frames[: len(part)])
-    if progress is not None:
-      progress(start + len(part), len(target_TC3))
   tracks = _split(np.concatenate(fitted), face.num_expression)
   made = motion.zeros(len(vertices_TV3), face.name, face.num_expression)
   made = motion.validate(

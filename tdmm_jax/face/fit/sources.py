@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -34,7 +34,6 @@ def fit_source(
   fps: float | None = None,
   scale: float = 1.0,
   identity: bool = True,
-  progress: Callable[[int, int], None] | None = None,
 ) -> tuple[FaceMotion, str]:
   """Fits a motion to meshes, ARKit curves, landmarks or a video.
 
@@ -46,7 +45,6 @@ def fit_source(
     fps: of meshes (25 if not given), or of a CSV that does not tell.
     scale: metres per unit of the meshes.
     identity: fit the meshes' identity.
-    progress: called with (done, in all).
 
   Returns:
     FaceMotion at 25 fps, and a sentence on how well it fits.
@@ -68,14 +66,14 @@ def fit_source(
     return made, "tracked with mediapipe, fitted to its landmarks"
   if suffix == ".npz" and "landmarks_px" in motion.read_arrays(first):
     made, found = fit_landmarks.fit_landmarks(
-      face, **fit_landmarks.read_landmarks(first), progress=progress
+      face, **fit_landmarks.read_landmarks(first)
     )
     return made, (
       f"landmarks are off by {found['landmark_error']:.4f} of the outer-canthi distance"
     )
   vertices = _read_vertices([pathlib.Path(source) for source in sources], face) * scale
   made, error = fit_vertices.fit_vertices(
-    face, vertices, 25.0 if fps is None else fps, identity, progress
+    face, vertices, 25.0 if fps is None else fps, identity
   )
   return motion.resample(made), (
     f"vertices are off by {error['error_mm']:.3f} mm in the mean, "

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 
 from tdmm_jax import vocab as vocab_lib
-from tdmm_jax.data import pairs, records
+from tdmm_jax.data import pairs, records, tasks
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import load_model
 from tdmm_jax.models import evaluator as network
@@ -38,9 +38,11 @@ def evaluator(
   versions = objective.check_versions(config, face)
   train = records.load_clips(config.records_dir, "train")
   valid = records.load_clips(config.records_dir, "valid")
-  said = [text for clip in train for text in pairs.texts(clip)][: config.vocab_texts]
+  texts = [text for clip in train for text in tasks.clip_texts(clip)]
+  texts = texts[: config.vocab_texts]
   vocab = objective.stored_vocabulary(
-    workdir, lambda: vocab_lib.train(said, 0, config.num_pieces, 0)
+    workdir,
+    lambda: vocab_lib.train(texts, 0, config.num_pieces, 0),
   )
   stats = _normalisation(train)
   model = network.build_evaluator(config, vocab.table_size, len(stats["params_mean"]))
@@ -53,15 +55,16 @@ def evaluator(
   def loss_fn(params, collections, batch, rng):
     return evaluator_loss(config, model, params, collections, batch, rng)
 
-  sizes = (config.text_length, config.window, config.batch_size)
-  iterator = pairs.iterator(train, vocab, *sizes, config.seed, rows)
+  sizes = (config.text_length, config.window)
+  iterator = pairs.iterator(train, vocab, *sizes, config.batch_size, config.seed, rows)
+  eval_rows = [pairs.pair(clip, clip["prompt"], vocab, *sizes) for clip in valid]
   return objective.Objective(
     init_fn,
     loss_fn,
     iterator,
-    _eval_batches(config, valid, vocab),
+    objective.eval_batches(config, eval_rows),
     versions,
-    config.text_length + config.window,
+    sum(sizes),
   )
 
 
@@ -112,17 +115,3 @@ def _normalisation(clips: list[dict]) -> dict:
     "params_mean": jnp.asarray(mean, jnp.float32),
     "params_std": jnp.asarray(std, jnp.float32),
   }
-
-
-def _eval_batches(config, clips: list[dict], vocab) -> list[dict]:
-  size = config.batch_size
-  if not clips:
-    raise UserError(f"{config.records_dir}: no valid clips; build more of them")
-  sizes = (config.text_length, config.window)
-  rows = [pairs.pair(clip, clip["prompt"], vocab, *sizes) for clip in clips]
-  rows *= -(-size // len(rows))  # a split smaller than a batch is repeated
-  batches = [rows[i : i + size] for i in range(0, len(rows) - size + 1, size)]
-  return [
-    {key: np.stack([row[key] for row in batch]) for key in batch[0]}
-    for batch in batches[: config.eval_batches]
-  ]

@@ -5,7 +5,6 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.codec import motion_codec
@@ -109,14 +108,7 @@ def language_model(
   num_rows = config.total_steps * config.batch_size
   train_iter = pipeline.lm_iterator(packed("train", num_rows), config.batch_size, rows)
   valid = packed("valid", config.eval_batches * config.batch_size)
-  eval_batches = [
-    {
-      key: np.stack([valid[i * config.batch_size + j][key] for j in range(size)])
-      for key in valid[0]
-    }
-    for i in range(config.eval_batches)
-    if (size := config.batch_size)
-  ]
+  eval_batches = objective.eval_batches(config, [valid[i] for i in range(len(valid))])
   lengths = (config.encoder_length, config.decoder_length)
   return objective.Objective(
     init_fn,

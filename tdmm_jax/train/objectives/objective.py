@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from tdmm_jax import cluster
 from tdmm_jax import vocab as vocab_lib
@@ -41,6 +42,25 @@ def check_versions(config, face) -> dict[str, str]:
       f"{stored['head']}, this is {face.version}; build the records again"
     )
   return stored
+
+
+def eval_batches(config, rows: list[dict]) -> list[dict]:
+  """The first `config.eval_batches` batches of validation rows.
+
+  A split smaller than a batch is repeated.
+
+  Raises:
+    UserError: there are no rows.
+  """
+  size = config.batch_size
+  if not rows:
+    raise UserError(f"{config.records_dir}: no valid clips; build more of them")
+  rows = rows * -(-size // len(rows))
+  starts = range(0, len(rows) - size + 1, size)[: config.eval_batches]
+  return [
+    {key: np.stack([row[key] for row in rows[i : i + size]]) for key in rows[0]}
+    for i in starts
+  ]
 
 
 def stored_vocabulary(workdir, make: Callable[[], vocab_lib.Vocab]) -> vocab_lib.Vocab:

@@ -12,7 +12,6 @@ from tdmm_jax import sharding
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import pipeline, records
 from tdmm_jax.data.augmentation import MotionAugmentation
-from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import load_model
 from tdmm_jax.models.layers import window
@@ -70,7 +69,9 @@ def tokenizer(
     init_fn,
     loss_fn,
     train_iter,
-    _eval_windows(config, valid),
+    objective.eval_batches(
+      config, [pipeline.motion_window(m, config.window, 0) for m in valid]
+    ),
     versions,
     config.window,
     6.0 * num_params * config.window,
@@ -198,19 +199,6 @@ def tokenizer_loss(config, model, subset, params, collections, batch, rng):
 
 def _motions(clips: list[dict]) -> list[dict]:
   return [{"vectors": clip["vectors"], "valid": clip["valid"]} for clip in clips]
-
-
-def _eval_windows(config, motions: list[dict]) -> list[dict]:
-  windows = [pipeline.motion_window(m, config.window, 0) for m in motions]
-  size = config.batch_size
-  if not windows:
-    raise UserError(f"{config.records_dir}: no valid clips; build more of them")
-  windows *= -(-size // len(windows))  # a split smaller than a batch is repeated
-  batches = [windows[i : i + size] for i in range(0, len(windows) - size + 1, size)]
-  return [
-    {key: np.stack([w[key] for w in batch]) for key in batch[0]}
-    for batch in batches[: config.eval_batches]
-  ]
 
 
 def _normalisation(motions: list[dict], subset, num_features: int) -> dict:
