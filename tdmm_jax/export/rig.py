@@ -127,7 +127,7 @@ def build_rig(
   return Rig(
     vertices_V3=neutral_V3,
     faces_F3=np.asarray(face.faces, np.int32),
-    colors_V3=vertex_colors(face),
+    colors_V3=scene.by_region(face, SKIN_COLOR, REGION_COLORS),
     target_names=_target_names(face.num_expression, light),
     targets_KV3=np.ascontiguousarray(targets_KV3),
     joints_J3=joints_J3.astype(np.float32),
@@ -185,19 +185,6 @@ def play(rig: Rig) -> np.ndarray:
     blended = np.einsum("vj,jab->vab", rig.skin_VJ, world_R[t])
     vertices[t] = np.einsum("vab,vb->va", blended, morphed) + rig.skin_VJ @ offset[t]
   return vertices
-
-
-def vertex_colors(face: FaceModel) -> np.ndarray:
-  """float32[V, 3], linear RGB, by the model's regions."""
-  head_V3 = np.asarray(face.v_template, np.float32)
-  regions = dict(face.regions or {})
-  if "eyeballs" in regions and "iris" not in regions and len(regions["eyeballs"]):
-    regions.update(scene.find_irises(head_V3, np.asarray(regions["eyeballs"])))
-  colors_V3 = np.tile(np.array(SKIN_COLOR, np.float32), (len(head_V3), 1))
-  for name, color in REGION_COLORS.items():
-    if name in regions:
-      colors_V3[np.asarray(regions[name], np.int64)] = color
-  return colors_V3
 
 
 def _target_names(num_expression, light) -> tuple[str, ...]:

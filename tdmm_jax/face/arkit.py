@@ -178,11 +178,6 @@ def from_motion(
   Raises:
     UserError: the motion is of another model, or the model has too few landmarks.
   """
-  if clip.face_model != face.name:
-    raise UserError(
-      f"motion is in basis '{clip.face_model}' but the face model is '{face.name}'; "
-      "give that basis' model file"
-    )
   still = clip.replace(eye_pose=np.zeros_like(clip.eye_pose))
   moved_TN3 = face_model_lib.motion_vertices(
     face, still, head_fixed=True, identity=False

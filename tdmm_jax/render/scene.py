@@ -140,17 +140,28 @@ def find_irises(head_V3: np.ndarray, eyeball_ids: np.ndarray) -> dict[str, np.nd
   return {"iris": eyeball_ids[angle_N < 27], "pupil": eyeball_ids[angle_N < 11]}
 
 
-def vertex_looks(face_model) -> np.ndarray:
-  """Albedo and gloss of each vertex, float32[V, 2], from the model's regions."""
+def by_region(face_model, skin, looks: dict[str, tuple]) -> np.ndarray:
+  """float32[V, N]: what each vertex looks like, from the model's regions.
+
+  Args:
+    face_model: anything with `v_template` and `regions`.
+    skin: N numbers, where no region says otherwise.
+    looks: region -> N numbers; a later one wins where two share a vertex.
+  """
   head_V3 = np.asarray(face_model.v_template, np.float32)
   regions = dict(face_model.regions or {})
   if "eyeballs" in regions and "iris" not in regions and len(regions["eyeballs"]):
     regions.update(find_irises(head_V3, np.asarray(regions["eyeballs"])))
-  looks_V2 = np.tile(np.array(SKIN, np.float32), (head_V3.shape[0], 1))
-  for name, look in REGION_LOOKS.items():
+  looks_VN = np.tile(np.array(skin, np.float32), (head_V3.shape[0], 1))
+  for name, look in looks.items():
     if name in regions:
-      looks_V2[np.asarray(regions[name], np.int64)] = look
-  return looks_V2
+      looks_VN[np.asarray(regions[name], np.int64)] = look
+  return looks_VN
+
+
+def vertex_looks(face_model) -> np.ndarray:
+  """Albedo and gloss of each vertex, float32[V, 2]."""
+  return by_region(face_model, SKIN, REGION_LOOKS)
 
 
 class Scene:

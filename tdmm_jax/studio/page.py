@@ -4,7 +4,6 @@ import functools
 import html
 import logging
 import pathlib
-import re
 
 import gradio as gr
 
@@ -61,8 +60,8 @@ def _plain(function):
     try:
       return function(*arguments, say)
     except UserError as error:
-      text = re.sub(r"--(?=\w)", "", str(error))  # an option of the command line
-      raise gr.Error(html.escape(text), print_exception=False, duration=20) from error
+      text = html.escape(str(error))
+      raise gr.Error(text, print_exception=False, duration=20) from error
     except Exception as error:
       _LOG.exception("studio: %s", function.__name__)
       raise gr.Error(
