@@ -25,8 +25,9 @@ from safetensors.numpy import load_file
 
 from tdmm_jax import errors, files
 from tdmm_jax.codec import motion_codec
+from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
-from tdmm_jax.evaluation import evaluator
+from tdmm_jax.evaluation import evaluator, tables
 from tdmm_jax.face import load_model
 from tdmm_jax.generate.face import Face
 from tdmm_jax.language import wordpieces
@@ -184,8 +185,6 @@ def write_card(directory, scores: dict | None = None) -> None:
   Args:
     scores: of `tdmm evaluate`; without them those that lie there, if any.
   """
-  from tdmm_jax.evaluation import tables
-
   directory = pathlib.Path(directory)
   if scores is not None:
     files.write_json(directory / SCORES, scores)
@@ -217,8 +216,6 @@ def write_card(directory, scores: dict | None = None) -> None:
 
 def token_difference(run_dir, packed_dir, records_dir) -> float:
   """Share of the valid split's frames whose token is another one after packing."""
-  from tdmm_jax.data import records
-
   split = records.open_split(records_dir, "valid")
   vectors = [records.to_clip(split[i])["vectors"] for i in range(len(split))[:_CLIPS]]
   before, after = (
