@@ -1,7 +1,7 @@
 """Facial motion as a language, both ways: text to 3D face motion, and back.
 
     import tdmm_jax
-    face = tdmm_jax.load("runs/train")
+    face = tdmm_jax.load("release")
     motion = face.generate("A woman looks very happy, nodding.", seconds=4)
     print(face.describe(motion))
     motion.save("smile.mp4")

@@ -1,7 +1,7 @@
 """A trained run, ready to use: sentences to motions and motions to sentences.
 
 import tdmm_jax
-face = tdmm_jax.load("runs/train")
+face = tdmm_jax.load("release")
 motion = face.generate("A woman looks very happy, nodding.", seconds=4)
 print(face.describe(motion))
 motion.save("smile.npz")
