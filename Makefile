@@ -150,7 +150,7 @@ train: install
 test: install peers compiler .node/.installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 JAX_PLATFORMS=cpu \
 	XLA_FLAGS="$$XLA_FLAGS --xla_cpu_multi_thread_eigen=false" \
-	  $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	  $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 $(ARGS)
 
 bench: install peers
 	JAX_PLATFORMS=cpu $(BIN)/python -m benchmarks.run $(ARGS)

@@ -1,13 +1,18 @@
 """Fixtures that several folders share, and one compilation cache for all workers."""
 
+import ctypes
 import fcntl
+import gc
 import os
+import pathlib
 
 import jax
 import pytest
 import tiny
 
 from tdmm_jax.generate import face
+
+MOST_RESIDENT_MB = 1_200  # after a module; the largest modules add about as much
 
 
 def _common(tmp_path_factory):
@@ -24,6 +29,26 @@ def compilation_cache(tmp_path_factory):
   jax.config.update("jax_compilation_cache_dir", folder)
   jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
   jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bounded_memory():
+  """Forgets compiled programs after a module that leaves many: they pile up to GBs.
+
+  What other modules need of them comes back from the cache on disk.
+  """
+  yield
+  if _resident_mb() > MOST_RESIDENT_MB:
+    jax.clear_caches()
+    gc.collect()
+    getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)  # glibc has it
+
+
+def _resident_mb() -> float:
+  """Memory that this process holds; 0 where Linux's /proc is not."""
+  path = pathlib.Path("/proc/self/statm")
+  pages = int(path.read_text().split()[1]) if path.exists() else 0
+  return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The rooms of the library: who may import whom."""
 
 import ast
+import functools
 import itertools
 import pathlib
 
@@ -43,10 +44,16 @@ def modules() -> dict[str, ast.Module]:
 MODULES = modules()
 
 
+@functools.cache
+def nodes(tree: ast.Module) -> list[ast.AST]:
+  return list(ast.walk(tree))
+
+
+@functools.cache
 def imported(tree: ast.Module) -> set[str]:
   """What a module imports, anywhere in it, for types or inside functions too."""
   names = set()
-  for node in ast.walk(tree):
+  for node in nodes(tree):
     if isinstance(node, ast.Import):
       names |= {alias.name for alias in node.names}
     elif isinstance(node, ast.ImportFrom):
@@ -54,6 +61,7 @@ def imported(tree: ast.Module) -> set[str]:
   return names
 
 
+@functools.cache
 def own_imports(name: str) -> set[str]:
   """The modules of the package that a module imports, by their dotted names."""
   targets = set()
@@ -123,7 +131,7 @@ def test_partition_specs_have_one_home():
   for name, tree in MODULES.items():
     names = {
       getattr(node, "attr", None) or getattr(node, "id", None)
-      for node in ast.walk(tree)
+      for node in nodes(tree)
       if isinstance(node, ast.Attribute | ast.Name)
     }
     assert "PartitionSpec" not in names or name == "sharding", name
@@ -145,7 +153,7 @@ def test_the_root_stays_small():
 def test_configs_are_read_as_attributes():
   """`config.get(key, default)` would hide a misspelt key."""
   for name, tree in MODULES.items():
-    for node in ast.walk(tree):
+    for node in nodes(tree):
       if (
         isinstance(node, ast.Attribute)
         and node.attr == "get"
