@@ -114,6 +114,19 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   fit.add_argument(
     "--mean_head", action="store_true", help="do not fit the meshes' identity"
   )
+  fit.add_argument(
+    "--neutral",
+    metavar="FRAMES|FILE",
+    help="of landmarks: frames A-B in which the face rests, or a landmark file of the "
+    "same person at rest",
+  )
+  fit.add_argument(
+    "--person",
+    nargs="+",
+    default=[],
+    metavar="FILE",
+    help="more landmark files of the same person, to know identity and rest by",
+  )
   add_face_model(fit)
   add_json(fit)
 
@@ -189,7 +202,14 @@ def _fit(args) -> None:
 
   face = load_model.load_face_model(args.face_model)
   made, said = sources.fit_source(
-    args.source, face, args.face_model, args.fps, args.scale, not args.mean_head
+    args.source,
+    face,
+    args.face_model,
+    args.fps,
+    args.scale,
+    not args.mean_head,
+    neutral=args.neutral,
+    person=args.person,
   )
   motion_lib.save_motion(args.output, made)
   if not (args.quiet or args.json):

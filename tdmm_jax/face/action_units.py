@@ -67,11 +67,14 @@ ACTION_UNITS: tuple[str, ...] = (
 )
 
 
-def activations_to_expression(activations: np.ndarray) -> np.ndarray:
+def activations_to_expression(
+  activations: np.ndarray, face_model: str = head_file.DEFAULT
+) -> np.ndarray:
   """Expression coefficients of the default head that show these action units.
 
   Args:
     activations: float[..., U], 0 = at rest, 1 = a strong yet natural action.
+    face_model: name of the head of the project's own.
 
   Returns:
     float32[..., E]; linear in the activations, and the action units' displacement
@@ -86,4 +89,4 @@ def activations_to_expression(activations: np.ndarray) -> np.ndarray:
       f"activations end in {activations.shape[-1]}; expected {len(ACTION_UNITS)},"
       " one for each name in ACTION_UNITS"
     )
-  return (activations @ head_file.activation_matrix().T).astype(np.float32)
+  return (activations @ head_file.activation_matrix(face_model).T).astype(np.float32)

@@ -22,8 +22,8 @@ def load_face_model(spec: str) -> FaceModel:
   """The default head by its name, or a FLAME model by its file.
 
   Args:
-    spec: "default_v1", or the path of generic_model.pkl / flame2023.pkl; masks,
-      landmark embedding and eyelids are looked for beside it.
+    spec: "default_v1", "default_v2", or the path of generic_model.pkl / flame2023.pkl;
+      masks, landmark embedding and eyelids are looked for beside it.
 
   Raises:
     UserError: no such file, or not a FLAME model.

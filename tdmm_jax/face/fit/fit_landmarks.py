@@ -1,8 +1,10 @@
 """Fits a face model to 2-D landmarks: a tracked clip becomes a `FaceMotion`.
 
-The whole clip at once: one identity, one weak-perspective camera per frame, and per
-frame head pose, expression, jaw, eyelids and gaze, as the maximum of a posterior with
-Gaussian priors and a robust landmark term. See `fit_solver` for the mathematics.
+First the person, from a few frames: how their face differs from others', which is the
+same in every frame, against what it expresses in each. Then every frame's expression,
+jaw, eyelids, gaze, head pose and weak-perspective camera, the person known. Both are
+the maximum of a posterior with a robust landmark term: see `landmark_model` for what is
+assumed of a face and `solver` for the mathematics.
 
 Conventions: landmarks are mediapipe's 478, in pixels, x to the image's right, y down.
 A subject who faces the camera has their left at the image's right, so x agrees with the
@@ -10,63 +12,54 @@ model's x (to the subject's left) and y changes sign:
 u = scale * x + tx, v = -scale * y + ty.
 """
 
+import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import threadpoolctl
+from scipy.spatial import transform
 
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import action_units, motion
 from tdmm_jax.face import face_model as face_model_lib
-from tdmm_jax.face import motion
 from tdmm_jax.face.face_model import FaceModel
-from tdmm_jax.face.fit import landmark_offsets, projection, solver
+from tdmm_jax.face.fit import landmark_model, projection, solver
 from tdmm_jax.face.motion import FaceMotion
 
-VERSION = "2"  # of the result: raise it when fits change
+VERSION = "3"  # of the result: raise it when fits change
 NUM_POINTS = 478
 CANTHI = (33, 263)  # outer corners of the right and the left eye
 _MIN_LANDMARKS = 20
 _BUCKET = 50  # clips are padded to a multiple of this: one compilation for many lengths
-_NOISE = 0.005  # sigma of a landmark, of the distance between the canthi
-# Of a plausible person, seen in one frame: what a landmark is off by is much the same
-# in all frames, so many say no more on identity than one. Weaker, and identity bends.
-_SHAPE_SIGMA = 1.3
-_STEPS_RIGID, _STEPS_FULL, _STEPS_FROZEN = 8, 16, 8  # at most
-_CONVERGED = 1e-3  # relative drop of the cost that ends a stage
+_PERSON_FRAMES = 32  # that tell the person
+# Sigma of a landmark, of the distance between the canthi. What a landmark is off by is
+# much the same in all frames, so many frames say no more on the person than one.
+_NOISE = 0.005
+_MISFIT = 0.020  # of a person's landmarks, where no known face explains them
+_STEPS_PERSON, _STEPS_FRAMES, _STEPS_FROZEN = 30, 12, 4  # at most
+# Relative drop of the cost that ends a stage. Rest and expression part slowly.
+_CONVERGED, _PERSON_CONVERGED = 1e-3, 1e-4
+_HELD = 0.1  # activation that a unit never goes below: held, or the person's rest
 
 
-class Unknown(NamedTuple):
-  """A group of per-frame unknowns and its priors.
+class Person(NamedTuple):
+  """What stays the same in every frame of one person.
 
   Attributes:
-    name: what it is. width: how many.
-    sigma: of the value. sigma_acceleration: of its second difference at 25 fps.
-    lower, upper: bounds.
+    person_K: how the face differs from the mean one, in the landmark model's terms.
+    rest_L3: m, what is left of each landmark's place, in the head's frame.
+    from_neutral: whether frames without expression were named.
+    deviation_U: of a held activation's error: how far a rest like it is from likely.
   """
 
-  name: str
-  width: int
-  sigma: float
-  sigma_acceleration: float
-  lower: float = -np.inf
-  upper: float = np.inf
-
-
-def _unknowns(num_expression: int) -> tuple[Unknown, ...]:
-  """One frame's vector, laid out as `projection` takes it."""
-  return (
-    Unknown("expression", num_expression, 1.0, 0.2, -4.0, 4.0),
-    Unknown("eyelids", 2, 0.5, 0.3, 0.0, 1.0),
-    Unknown("jaw_open", 1, 0.2, 0.05, -0.02, 0.6),
-    Unknown("jaw_side", 2, 0.03, 0.01, -0.2, 0.2),
-    Unknown("eye_pose", 6, 0.25, 0.15, -0.7, 0.7),
-    Unknown("head_pose", 3, 1.0, 0.03),
-    Unknown("camera", 3, 1.0, 0.005),
-  )
+  person_K: np.ndarray
+  rest_L3: np.ndarray
+  from_neutral: bool
+  deviation_U: np.ndarray
 
 
 def read_landmarks(path) -> dict[str, Any]:
@@ -118,6 +111,8 @@ def fit_landmarks(
   height: int,
   freeze_expression: bool = False,
   progress: Callable[[int, int], None] | None = None,
+  neutral: slice | None = None,
+  person: Person | None = None,
 ) -> tuple[FaceMotion, dict[str, Any]]:
   """Fits the face model to a clip's landmarks.
 
@@ -129,6 +124,8 @@ def fit_landmarks(
     width, height: of the video, pixels.
     freeze_expression: return the frozen fit (see below) instead of the full one.
     progress: called with (steps done, steps in all).
+    neutral: frames of the clip in which the face rests, though it may talk.
+    person: of `fit_person`; by default that of this clip.
 
   Returns:
     FaceMotion at 25 fps with `camera`, and diagnostics at the clip's own frame rate:
@@ -138,36 +135,32 @@ def fit_landmarks(
       landmark_error_per_frame: float[T], NaN where not detected.
       projected_px: float[T, L, 2]; landmark_ids: int[L]; num_landmarks: L.
       expression_rms: of the coefficients over valid frames.
+      held: name of an action unit that never rests -> (level, its deviation); either
+        may be the person's own rest. Empty for a model without action units.
+      rest_known: whether neutral frames were named.
 
   Raises:
-    UserError: no face in any frame, or the model has too few landmarks.
+    UserError: no face in any frame, no neutral frame with a face, or the model has too
+      few landmarks.
   """
   points, detected = _check_input(face_model, landmarks_px, detected)
-  problem = _Problem(face_model, points, detected, fps)
-  total = _STEPS_RIGID + _STEPS_FULL + _STEPS_FROZEN
-  done = 0
-
-  def run(state, steps, free_names, free_shape):
-    nonlocal done
-    # The solver's small LAPACK calls lose far more to threads than they win.
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
-      for step in range(steps):
-        cost = float(state.cost)
-        state = problem.step(state, free_names, free_shape)
-        if progress:
-          progress(done + step + 1, total)
-        if cost - float(state.cost) < _CONVERGED * cost and float(state.cost) < cost:
-          break
-    done += steps
-    return state
-
-  everything = tuple(unknown.name for unknown in problem.unknowns)
-  rigid = run(problem.start(), _STEPS_RIGID, ("head_pose", "camera"), False)
-  full = run(
-    problem.restart(rigid.frames_TP, rigid.shape_S), _STEPS_FULL, everything, True
-  )
-  frozen = problem.restart(problem.freeze(full.frames_TP), full.shape_S)
-  frozen = run(frozen, _STEPS_FROZEN, ("eye_pose", "head_pose", "camera"), False)
+  assumed = landmark_model.landmark_model(face_model)
+  total = _STEPS_PERSON + _STEPS_FRAMES + _STEPS_FROZEN
+  tell = progress or (lambda done, total: None)
+  # The solver's small LAPACK calls lose far more to threads than they win.
+  with threadpoolctl.threadpool_limits(1, user_api="blas"):
+    if person is None:
+      tracks = [{"landmarks_px": points, "detected": detected}]
+      person = fit_person(face_model, tracks, [neutral])
+    tell(_STEPS_PERSON, total)
+    problem = _Problem(assumed, points, detected, fps, person)
+    count = _STEPS_PERSON + np.arange(1, _STEPS_FRAMES + 1)
+    everything = tuple(unknown.name for unknown in assumed.unknowns)
+    full = problem.run(problem.start(), everything, count, tell, total)
+    count = count[-1] + np.arange(1, _STEPS_FROZEN + 1)
+    rigid = ("eye_pose", "head_pose", "camera")
+    frozen = problem.restart(problem.freeze(full.frames_TP))
+    frozen = problem.run(frozen, rigid, count, tell, total)
   projected = {
     name: problem.project(s) for name, s in (("", full), ("frozen_", frozen))
   }
@@ -185,8 +178,70 @@ def fit_landmarks(
     "landmark_ids": face_model.landmark_ids,
     "num_landmarks": len(face_model.landmark_ids),
     "expression_rms": float(np.sqrt(np.mean(result.expression[result.valid] ** 2))),
+    "held": problem.held(full),
+    "rest_known": person.from_neutral,
   }
   return motion.resample(result), diagnostics
+
+
+def fit_person(
+  face_model: FaceModel,
+  tracks: Sequence[dict[str, Any]],
+  neutral: Sequence[slice | None] | None = None,
+) -> Person:
+  """What clips of one person have in common: their identity and their rest.
+
+  Args:
+    face_model: as `fit_landmarks`.
+    tracks: of each clip landmarks_px [T, 478, 2 or 3] and detected [T].
+    neutral: of each clip, the frames in which the face rests, or None.
+
+  Raises:
+    UserError: as `fit_landmarks`.
+  """
+  assumed = landmark_model.landmark_model(face_model)
+  neutral = neutral or [None] * len(tracks)
+  chosen, rests, sizes = [], [], []
+  share = max(_PERSON_FRAMES // len(tracks), 1)
+  for track, frames in zip(tracks, neutral, strict=True):
+    points, detected = _check_input(
+      face_model, track["landmarks_px"], track["detected"]
+    )
+    resting = np.zeros(len(points), bool)
+    if frames is not None:
+      resting[frames] = True
+      if not (resting & detected).any():
+        raise UserError(
+          f"neutral frames {frames.start}-{frames.stop}: no face in any of the clip's "
+          f"{len(points)} frames that they name; name others"
+        )
+    seen = np.flatnonzero(detected)
+    ids = seen[np.linspace(0, len(seen) - 1, share).round().astype(int)]
+    if resting.any():  # half of the frames at rest
+      rest = np.flatnonzero(resting & detected)
+      ids[::2] = rest[np.linspace(0, len(rest) - 1, len(ids[::2])).round().astype(int)]
+    # Sizes differ between clips: in units of the canthi's distance.
+    right, left = (points[seen][:, i] for i in CANTHI)
+    sizes.append(np.linalg.norm(left - right, axis=-1).mean())
+    chosen.append(points[ids] / sizes[-1])
+    rests.append(resting[ids])
+  points, resting = np.concatenate(chosen), np.concatenate(rests)
+  count = max(_PERSON_FRAMES, -(-len(points) // _PERSON_FRAMES) * _PERSON_FRAMES)
+  points, resting = (
+    np.resize(points, (count, *points.shape[1:])),
+    np.resize(resting, count),
+  )
+  problem = _Problem(assumed, points, np.ones(count, bool), None, None, resting)
+  everything = tuple(unknown.name for unknown in assumed.unknowns)
+  with threadpoolctl.threadpool_limits(1, user_api="blas"):
+    state = problem.run(problem.start(), everything, range(_STEPS_PERSON))
+    deviation_U = problem.deviation(state)
+  return Person(
+    np.asarray(state.shape_S),
+    problem.rest(state),
+    bool(resting.any()),
+    deviation_U,
+  )
 
 
 def landmark_error(projected_px, observed_px, points_px, detected):
@@ -231,53 +286,102 @@ def _check_input(face_model, landmarks_px, detected):
 
 
 class _Problem:
-  """One clip in the solver's form: lengths in units of the model, T padded."""
+  """Frames of one person in the solver's form: lengths in units of the model, T padded.
 
-  def __init__(self, face_model, points, detected, fps):
-    self.model, self.fps, self.detected = face_model, fps, detected
-    self.num_frames = len(points)
-    corners = np.unique(face_model.landmark_triangles)
-    self.small = face_model_lib.vertex_subset(face_model, corners)
-    self.unknowns = _unknowns(face_model.num_expression)
-    self.offsets = jnp.asarray(
-      landmark_offsets.offsets(face_model.name, face_model.landmark_ids)
-    )
-    neutral = face_model_lib.landmarks(face_model, np.asarray(face_model.v_template))
-    neutral = neutral + self.offsets
-    self.center = np.asarray(neutral.mean(axis=0))
+  Without a person, the person is an unknown too, and the frames stand for themselves.
+  """
+
+  def __init__(self, assumed, points, detected, fps, person, resting=None):
+    self.assumed, self.fps, self.detected = assumed, fps, detected
+    self.person, self.num_frames = person, len(points)
+    self.unknowns = assumed.unknowns
+    self.model, self.offsets = assumed.model, assumed.offsets_L3
+    if person is not None:
+      self.model = _of_person(assumed.model, jnp.asarray(person.person_K))
+      self.offsets = self.offsets + person.rest_L3
+    self.offsets = jnp.asarray(self.offsets, jnp.float32)
+    ids = assumed.head.landmark_ids
+    corners = np.asarray(self.model.v_template)[self.model.landmark_triangles]
+    neutral = np.einsum("lka,lk->la", corners, self.model.landmark_barycentric)
+    self.neutral = neutral + np.asarray(self.offsets)
     # Pixels -> metres of the mean head at rest: a first guess of the camera.
-    observed = points[:, face_model.landmark_ids]
+    observed = points[:, ids]
     self.origin = observed[detected].mean(axis=(0, 1))
     spread = lambda x: np.sqrt(((x - x.mean(-2, keepdims=True)) ** 2).sum(-1).mean())
-    self.px_per_m = spread(observed[detected]) / spread(np.asarray(neutral)[:, :2])
-    padded = -(-self.num_frames // _BUCKET) * _BUCKET
+    self.px_per_m = spread(observed[detected]) / spread(self.neutral[:, :2])
+    padded = -(-self.num_frames // _BUCKET) * _BUCKET if fps else self.num_frames
     length = ((0, padded - self.num_frames), (0, 0), (0, 0))
     target = (observed - self.origin) / self.px_per_m * np.array([1.0, -1.0])
     right, left = (points[detected][:, i] for i in CANTHI)
     canthi_m = np.linalg.norm(left - right, axis=-1).mean() / self.px_per_m
-    self.sigma_m = jnp.float32(_NOISE * canthi_m)
+    noise = _MISFIT if person is None and assumed.in_units else _NOISE
+    self.sigma_m = jnp.float32(noise * canthi_m)
     self.target = jnp.asarray(
-      np.pad(np.where(detected[:, None, None], target, 0), length)
+      np.pad(np.where(detected[:, None, None], target, 0), length), jnp.float32
     )
     weights = np.pad(detected.astype(np.float32), length[0])
     self.weights = jnp.repeat(jnp.asarray(weights)[:, None], observed.shape[1] * 2, 1)
-    shape_sigma = _SHAPE_SIGMA / np.sqrt(detected.sum())
-    self.prior = _prior(self.unknowns, face_model.num_shape, shape_sigma, fps)
+    self.prior = self._prior(
+      np.pad(resting, length[0]) if resting is not None else None
+    )
+
+  def _prior(self, resting_T) -> solver.Prior:
+    assumed, fps = self.assumed, self.fps
+    per_group = lambda value: np.concatenate(
+      [np.full(u.width, value(u), np.float32) for u in self.unknowns]
+    )
+    pairs = np.zeros((sum(u.width for u in self.unknowns),) * 2, np.float32)
+    E = self.unknowns[0].width
+    pairs[:E, :E] = assumed.pairs_UU
+    first = self.columns("eye_pose")[0]
+    for axis, sigma in enumerate((0.03, 0.05, 0.03)):  # both eyes look at one point
+      left, right = first + axis, first + 3 + axis
+      pairs[[left, right], [left, right]] = 1 / sigma**2
+      pairs[[left, right], [right, left]] = -1 / sigma**2
+    pairs[[first + 2, first + 5], [first + 2, first + 5]] += 1 / 0.02**2  # no torsion
+    linear = np.zeros(len(pairs), np.float32)
+    fields = np.asarray(self.model.motion_basis[:E]).reshape(E, 3, -1)[:, :2]
+    # A unit stays at rest below a misfit of `sparsity_U` sigmas along its own field.
+    size = np.linalg.norm(fields.reshape(E, -1), axis=1) / float(self.sigma_m)
+    linear[:E] = 2.0 * assumed.sparsity_U * size
+    # The second difference of one motion goes with the square of the frame's length.
+    slow = (25.0 / fps) ** 2 if fps else np.inf
+    upper = np.tile(per_group(lambda u: u.upper), (len(self.target), 1))
+    if resting_T is not None and assumed.in_units:
+      quiet = [
+        name not in landmark_model.SPEECH_UNITS for name in action_units.ACTION_UNITS
+      ]
+      upper[np.ix_(resting_T, np.flatnonzero(quiet))] = 0.0
+    return solver.Prior(
+      frame_P=jnp.asarray(per_group(lambda u: u.sigma**-2)),
+      frame_PP=jnp.asarray(pairs),
+      linear_P=jnp.asarray(linear),
+      acceleration_P=jnp.asarray(
+        per_group(lambda u: (u.sigma_acceleration * slow) ** -2)
+      ),
+      shape_S=jnp.full(self.model.num_shape, self.num_frames / assumed.person_sigma**2),
+      lower_P=jnp.asarray(per_group(lambda u: u.lower)),
+      upper_P=jnp.asarray(upper),
+    )
 
   def start(self):
+    """Head pose and camera of each frame by linear least squares; the rest at rest."""
     width = sum(unknown.width for unknown in self.unknowns)
     frames = np.zeros((len(self.target), width), np.float32)
-    target = np.asarray(self.target)
-    last = self.columns("camera")[0]
-    frames[:, last + 1 :] = target.mean(axis=1) - self.center[:2]
     observed = np.flatnonzero(self.detected)
-    for column in (last + 1, last + 2):
-      frames[:, column] = np.interp(
-        np.arange(len(frames)), observed, frames[observed, column]
-      )
-    return self.restart(jnp.asarray(frames), jnp.zeros(self.model.num_shape))
+    turns, cameras = _poses(
+      self.neutral,
+      np.asarray(self.model.joint_template)[0],
+      np.asarray(self.target)[observed],
+    )
+    every = np.arange(len(frames))
+    for name, values in (("head_pose", turns), ("camera", cameras)):
+      for column, value in zip(self.columns(name), values.T, strict=True):
+        frames[:, column] = np.interp(every, observed, value)
+    return self.restart(jnp.asarray(frames))
 
-  def restart(self, frames, shape):
+  def restart(self, frames):
+    shape = jnp.zeros(self.model.num_shape)
     return solver.State(frames, shape, jnp.float32(1e-2), jnp.float32(jnp.inf))
 
   def columns(self, name) -> np.ndarray:
@@ -288,22 +392,33 @@ class _Problem:
       first += unknown.width
     raise KeyError(name)
 
-  def step(self, state, free_names, free_shape):
+  def run(self, state, free_names, counts, tell=None, total=0):
+    """Steps until the cost hardly falls; `tell` hears of each count."""
     free = [
       np.full(unknown.width, unknown.name in free_names, np.float32)
       for unknown in self.unknowns
     ]
-    return _step(
-      self.small,
-      state,
-      self.target,
-      self.sigma_m,
-      self.weights,
-      jnp.asarray(np.concatenate(free)),
-      jnp.float32(free_shape),
-      self.prior,
-      self.offsets,
-    )
+    free = jnp.asarray(np.concatenate(free))
+    for count in counts:
+      cost = float(state.cost)
+      state = _step(
+        self.model,
+        state,
+        self.target,
+        self.sigma_m,
+        self.weights,
+        free,
+        jnp.float32(self.person is None),
+        self.prior,
+        self.offsets,
+      )
+      if tell:
+        tell(int(count), total)
+      after = float(state.cost)
+      enough = _PERSON_CONVERGED if self.person is None else _CONVERGED
+      if cost - after < enough * cost and after < cost:
+        break
+    return state
 
   def freeze(self, frames):
     """Expression, jaw and eyelids at their mean over the detected frames."""
@@ -314,13 +429,59 @@ class _Problem:
       frames[:, columns] = observed[:, columns].mean(axis=0)
     return jnp.asarray(frames)
 
+  def _metres(self, state):
+    return np.asarray(
+      _project(self.model, state.frames_TP, state.shape_S, self.offsets)
+    )
+
   def project(self, state) -> np.ndarray:
     """Landmarks in pixels, float[T, L, 2]."""
-    metres = np.asarray(
-      _project(self.small, state.frames_TP, state.shape_S, self.offsets)
-    )
-    pixels = metres * np.array([1.0, -1.0]) * self.px_per_m + self.origin
+    pixels = self._metres(state) * np.array([1.0, -1.0]) * self.px_per_m + self.origin
     return pixels[: self.num_frames]
+
+  def rest(self, state) -> np.ndarray:
+    """What no known face explains of the landmarks' mean place, m, head's frame [L, 3].
+
+    Of a model that keeps its own coefficients, nothing.
+    """
+    missing = np.asarray(self.target) - self._metres(state)
+    if not self.assumed.in_units:
+      return np.zeros((missing.shape[1], 3), np.float32)
+    frames = np.asarray(state.frames_TP)
+    scale = np.exp(frames[:, self.columns("camera")[0]])
+    turn = transform.Rotation.from_rotvec(frames[:, self.columns("head_pose")])
+    missing = missing / scale[:, None, None]
+    back = np.einsum("tba,tlb->tla", turn.as_matrix()[:, :2], missing)
+    return np.median(back, axis=0).astype(np.float32)
+
+  def deviation(self, state) -> np.ndarray:
+    """Of an activation that is held, given that the rest may be like it, float[U]."""
+    E = self.unknowns[0].width
+    if not self.assumed.in_units:
+      return np.zeros(E)
+    fields = np.asarray(self.model.motion_basis[:E], np.float64)
+    modes = np.asarray(self.model.shape_basis, np.float64)
+    both = np.concatenate([fields, modes]).reshape(E + len(modes), 3, -1)[:, :2]
+    both = both.reshape(len(both), -1) / float(self.sigma_m)
+    precision = both @ both.T
+    precision[:E, :E] += self.assumed.pairs_UU + np.eye(E) / self.unknowns[0].sigma ** 2
+    precision[E:, E:] += np.eye(len(modes)) / self.assumed.person_sigma**2
+    return np.sqrt(np.diag(np.linalg.inv(precision))[:E])
+
+  def held(self, state) -> dict[str, tuple[float, float]]:
+    """Units that are never at rest: name -> (level, deviation)."""
+    if not self.assumed.in_units:
+      return {}
+    frames = np.asarray(state.frames_TP)[: self.num_frames][self.detected]
+    level_U = np.percentile(frames[:, self.columns("expression")], 5, axis=0)
+    return {
+      action_units.ACTION_UNITS[u]: (
+        float(level_U[u]),
+        float(self.person.deviation_U[u]),
+      )
+      for u in np.argsort(-level_U)
+      if level_U[u] > _HELD
+    }
 
   def to_motion(self, state) -> FaceMotion:
     """At the clip's own frame rate; undetected frames interpolated."""
@@ -332,14 +493,15 @@ class _Problem:
       x * self.px_per_m + self.origin[0],
       -y * self.px_per_m + self.origin[1],
     ]
-    result = motion.zeros(self.num_frames, self.model.name, self.model.num_expression)
+    head = self.assumed.head
+    result = motion.zeros(self.num_frames, head.name, head.num_expression)
     result = result.replace(
-      expression=take("expression"),
+      expression=self.assumed.to_expression(take("expression")),
       jaw_pose=np.concatenate([take("jaw_open"), take("jaw_side")], axis=1),
       eyelids=take("eyelids"),
       eye_pose=take("eye_pose"),
       head_pose=take("head_pose"),
-      shape=np.asarray(state.shape_S),
+      shape=self.assumed.to_shape(self.person.person_K),
       camera=np.stack(camera, axis=1).astype(np.float32),
       valid=self.detected,
       fps=float(self.fps),
@@ -347,28 +509,34 @@ class _Problem:
     return motion.fill_invalid(motion.validate(result, "fit"))
 
 
-def _prior(unknowns, num_shape, shape_sigma, fps) -> solver.Prior:
-  per_group = lambda value: jnp.asarray(
-    np.concatenate([np.full(u.width, value(u), np.float32) for u in unknowns])
+def _of_person(model, person_K) -> FaceModel:
+  """The landmarks of one person: one identity coefficient, which moves nothing."""
+  model = face_model_lib.with_identity(model, person_K)
+  return dataclasses.replace(
+    model,
+    basis=jnp.pad(model.basis, ((0, 1), (0, 0))),
+    joint_shapedirs=jnp.zeros((*model.joint_template.shape, 1), jnp.float32),
   )
-  pairs = np.zeros((sum(u.width for u in unknowns),) * 2, np.float32)
-  first = sum(u.width for u in unknowns[:4])
-  assert unknowns[4].name == "eye_pose"
-  for axis, sigma in enumerate((0.03, 0.05, 0.03)):  # both eyes look at one point
-    left, right = first + axis, first + 3 + axis
-    pairs[[left, right], [left, right]] = 1 / sigma**2
-    pairs[[left, right], [right, left]] = -1 / sigma**2
-  pairs[[first + 2, first + 5], [first + 2, first + 5]] += 1 / 0.02**2  # no torsion
-  # The second difference of one motion goes with the square of the frame's length.
-  slow = (25.0 / fps) ** 2
-  return solver.Prior(
-    frame_P=per_group(lambda u: u.sigma**-2),
-    frame_PP=jnp.asarray(pairs),
-    acceleration_P=per_group(lambda u: (u.sigma_acceleration * slow) ** -2),
-    shape_S=jnp.full(num_shape, shape_sigma**-2),
-    lower_P=per_group(lambda u: u.lower),
-    upper_P=per_group(lambda u: u.upper),
+
+
+def _poses(points_L3, root_3, target_TL2):
+  """Rotation vectors [T, 3] and cameras (log scale, x, y) [T, 3], weak perspective.
+
+  The best affine map of each frame, then the rotation and scale nearest to it.
+  """
+  middle = points_L3.mean(0)
+  around = target_TL2.mean(1)
+  affine = np.einsum(
+    "tla,lb->tab", target_TL2 - around[:, None], np.linalg.pinv(points_L3 - middle).T
   )
+  u, size, v = np.linalg.svd(affine, full_matrices=False)
+  rows = u @ v
+  turn = np.concatenate([rows, np.cross(rows[:, 0], rows[:, 1])[:, None]], axis=1)
+  scale = size.mean(1)
+  center = turn @ (middle - root_3) + root_3
+  shift = around - scale[:, None] * center[:, :2]
+  turns = transform.Rotation.from_matrix(turn).as_rotvec()
+  return turns, np.column_stack([np.log(scale), shift])
 
 
 @jax.jit

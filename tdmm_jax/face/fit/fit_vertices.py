@@ -161,6 +161,7 @@ def _prior(model) -> solver.Prior:
   return solver.Prior(
     frame_P=jnp.asarray(precision, jnp.float32),
     frame_PP=jnp.zeros((total, total), jnp.float32),
+    linear_P=zero,
     acceleration_P=zero,
     shape_S=jnp.full(model.num_shape, 0.2, jnp.float32),
     lower_P=zero - 100.0,

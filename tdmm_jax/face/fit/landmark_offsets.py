@@ -11,6 +11,8 @@ In millimetres in the head's own frame: x to the subject's left, y up.
 
 import numpy as np
 
+from tdmm_jax.face import head_file
+
 # left and right number (the same on the midline), x of the left one, y
 _OFFSETS_MM = (
   (0, 0, 0.0, -0.1), (1, 1, 0.0, -0.3), (2, 2, 0.0, -0.2), (4, 4, 0.0, -0.1),
@@ -53,7 +55,7 @@ _OFFSETS_MM = (
 def offsets(face_model_name: str, landmark_ids) -> np.ndarray:
   """Offsets of the landmarks of a face model, float32[L, 3], m; 0 if none are known."""
   known = {}
-  if face_model_name == "default_v1":
+  if face_model_name in head_file.NAMES:  # one skin, one place of each landmark
     for left, right, x, y in _OFFSETS_MM:
       known[right] = (-x, y, 0.0)
       known[left] = (x, y, 0.0)

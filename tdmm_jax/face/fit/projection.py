@@ -5,8 +5,8 @@ itself and take fifteen times as long. A test compares the two.
 
 One frame's vector is [expression E, eyelids 2, jaw 3, eyes 6, head 3, log scale, tx,
 ty], in rad and model metres; y is up. Shape letters: T frames, P = E + 17, C vertices
-of the landmark model, L landmarks, S identity coefficients, D directions, J the three
-joints that move (jaw, left eye, right eye).
+of the landmark model, L landmarks of K corners, S identity coefficients, D directions,
+J the three joints that move (jaw, left eye, right eye).
 """
 
 import jax
@@ -69,10 +69,10 @@ def jacobian(model, frames_TP, shape_S, offsets_L3=0.0) -> jax.Array:
   landmark_weights = jnp.einsum("lk,lkj->lj", bary, weights[triangles])
   point_dirs, joint_dirs = _directions(model)
 
-  # Coefficients and correctives: each landmark is a [2 T, 9] x [9, D] product.
+  # Coefficients and correctives: each landmark is a [2 T, 3 K] x [3 K, D] product.
   blend = rows[:, None] + jnp.einsum("cj,tjab->tcab", weights, rows_K)
   blend = blend[:, triangles] * bary[:, :, None, None]
-  blend = jnp.moveaxis(blend, (1, 2), (0, 3)).reshape(len(bary), 2 * T, 9)
+  blend = jnp.moveaxis(blend, (1, 2), (0, 3)).reshape(len(bary), 2 * T, -1)
   by_linear = (blend @ point_dirs).reshape(len(bary), T, 2, -1)
   by_root = jnp.eye(3)[:2] * scale[..., None] - rows
   by_joint = -jnp.einsum("tjab,jbd->jtad", rows_K, joint_dirs[2:])
@@ -132,7 +132,7 @@ def _rotation_and_derivative(axis_angle):
 
 
 def _directions(model):
-  """Landmark corners [L, 9, D] and joints [5, 3, D] per unit.
+  """Landmark corners [L, 3 K, D] and joints [5, 3, D] per unit.
 
   Directions: expression, eyelids, identity, correctives of jaw and eyes.
   """
@@ -145,7 +145,7 @@ def _directions(model):
   )
   corners = basis.reshape(len(basis), 3, -1)[:, :, model.landmark_triangles]
   corners = jnp.moveaxis(corners, (1, 3), (3, 2))  # [D, L, corner, 3]
-  corners = jnp.moveaxis(corners.reshape(len(basis), -1, 9), 0, -1)
+  corners = jnp.moveaxis(corners.reshape(*corners.shape[:2], -1), 0, -1)
   none = lambda width: jnp.zeros((5, 3, width))
   joints = [model.joint_exprdirs, none(2), model.joint_shapedirs, none(_NUM_FEATURES)]
   return corners, jnp.concatenate(joints, axis=-1)

@@ -18,18 +18,20 @@ from jax.scipy.linalg import cholesky, solve_triangular
 
 
 class Prior(NamedTuple):
-  """Gaussian priors as precisions (1 / sigma^2); an infinite sigma is 0.
+  """Priors: Gaussian ones as precisions (1 / sigma^2; an infinite sigma is 0).
 
   Attributes:
     frame_P: on each unknown of each frame, around 0.
     frame_PP: on pairs of unknowns of one frame, symmetric, around 0.
+    linear_P: rates of exponential priors, which press unknowns onto a lower bound of 0.
     acceleration_P: on second differences over frames.
     shape_S: on identity, around 0.
-    lower_P, upper_P: bounds, kept by projection.
+    lower_P, upper_P: bounds.
   """
 
   frame_P: jax.Array
   frame_PP: jax.Array
+  linear_P: jax.Array
   acceleration_P: jax.Array
   shape_S: jax.Array
   lower_P: jax.Array
@@ -55,6 +57,7 @@ def cost(residuals_TR, weights_TR, frames_TP, shape_S, prior: Prior):
   return (
     data
     + jnp.sum(prior.frame_P * frames_TP**2)
+    + jnp.sum(prior.linear_P * frames_TP)
     + jnp.einsum("tp,pq,tq->", frames_TP, prior.frame_PP, frames_TP)
     + jnp.sum(prior.acceleration_P * acceleration**2)
     + jnp.sum(prior.shape_S * shape_S**2)
@@ -64,14 +67,16 @@ def cost(residuals_TR, weights_TR, frames_TP, shape_S, prior: Prior):
 def step(
   predict, differentiate, state: State, weights_TR, free_P, free_shape, prior: Prior
 ) -> State:
-  """One damped Gauss-Newton step; kept only where it lowers the cost.
+  """One damped, projected Gauss-Newton step; kept only where it lowers the cost.
+
+  An unknown at a bound that the cost presses it against stays there in this step.
 
   Args:
     predict: (frames_TP, shape_S) -> residuals [T, R] in units of the noise's sigma.
     differentiate: (frames_TP, shape_S) -> their Jacobian [T, R, P + S].
     state: where we are.
     weights_TR: 0 leaves a residual out.
-    free_P: 1 for unknowns to solve for, 0 for frozen ones.
+    free_P: 1 for unknowns to solve for, 0 for frozen ones; [P] or [T, P].
     free_shape: 1 or 0, the same for the identity.
     prior: see `Prior`.
   """
@@ -82,34 +87,44 @@ def step(
   # Iteratively reweighted: the pseudo-Huber cost's own weight.
   root = jnp.sqrt(weights_TR / jnp.sqrt(1.0 + residuals**2))
   jacobian = jacobian * root[..., None]
-  free = jnp.concatenate([free_P, jnp.full(S, free_shape)])
   matmul = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
-  hessian = matmul(jnp.swapaxes(jacobian, 1, 2), jacobian) * free * free[:, None]
-  gradient = matmul((residuals * root)[:, None], jacobian)[:, 0] * free
-
-  frames_hessian = hessian[:, :P, :P] + free_P[:, None] * prior.frame_PP * free_P
-  frames_gradient = gradient[:, :P] + free_P * (
-    prior.frame_P * state.frames_TP
+  gradient = matmul((residuals * root)[:, None], jacobian)[:, 0]
+  frames_gradient = (
+    gradient[:, :P]
+    + prior.frame_P * state.frames_TP
+    + 0.5 * prior.linear_P
     + state.frames_TP @ prior.frame_PP
     + prior.acceleration_P * _second_difference_adjoint(state.frames_TP)
   )
+  held = (state.frames_TP <= prior.lower_P) & (frames_gradient > 0.0)
+  held |= (state.frames_TP >= prior.upper_P) & (frames_gradient < 0.0)
+  free_TP = jnp.broadcast_to(free_P, (T, P)) * (1.0 - held)
+  frames_gradient = frames_gradient * free_TP
+  free = jnp.concatenate([free_TP, jnp.full((T, S), free_shape)], axis=1)
+  jacobian = jacobian * free[:, None]
+  hessian = matmul(jnp.swapaxes(jacobian, 1, 2), jacobian)
+
+  pairs = free_TP[:, :, None] * prior.frame_PP * free_TP[:, None]
+  frames_hessian = hessian[:, :P, :P] + pairs
   scale = jnp.einsum("tpp->p", frames_hessian) / T + prior.frame_P
-  diagonal = prior.frame_P * free_P + state.damping * scale + (1.0 - free_P)
-  frames_hessian = frames_hessian + jnp.diag(diagonal + 1e-6)
+  diagonal = prior.frame_P * free_TP + state.damping * scale + (1.0 - free_TP) + 1e-6
+  frames_hessian = frames_hessian + diagonal[..., None] * jnp.eye(P)
   shape_hessian = hessian[:, P:, P:].sum(0)
   shape_diagonal = prior.shape_S + state.damping * jnp.diag(shape_hessian) + 1e-6
   shape_hessian = shape_hessian + jnp.diag(shape_diagonal)
-  shape_gradient = gradient[:, P:].sum(0) + free_shape * prior.shape_S * state.shape_S
+  shape_gradient = gradient[:, P:].sum(0) + prior.shape_S * state.shape_S
+  shape_gradient = shape_gradient * free_shape
 
   frames_step, shape_step = _solve(
     frames_hessian,
     hessian[:, :P, P:],
     shape_hessian,
-    prior.acceleration_P * free_P,
+    prior.acceleration_P * jnp.ones((T, P)),
+    free_TP,
     frames_gradient,
     shape_gradient,
   )
-  frames = state.frames_TP - free_P * frames_step
+  frames = state.frames_TP - free_TP * frames_step
   frames = jnp.clip(frames, prior.lower_P, prior.upper_P)
   shape = state.shape_S - free_shape * shape_step
   residuals = predict(frames, shape)
@@ -132,17 +147,32 @@ def _second_difference_adjoint(frames_TP):
   return jnp.diff(padded, n=2, axis=0)
 
 
-def _solve(frames_TPP, coupling_TPS, shape_SS, acceleration_P, gradient_TP, gradient_S):
-  """Solves the arrow-shaped, banded normal equations exactly."""
+def _solve(
+  frames_TPP,
+  coupling_TPS,
+  shape_SS,
+  acceleration_TP,
+  free_TP,
+  gradient_TP,
+  gradient_S,
+):
+  """Solves the arrow-shaped, banded normal equations exactly.
+
+  Unknowns that are not free (0) do not couple with the frames beside them.
+  """
   T, P = gradient_TP.shape
   N, M = T // 2, 2 * P
+  diag = lambda rows: rows[..., None] * jnp.eye(P)
+  acceleration_TP = acceleration_TP * free_TP
   # D^T D: 6 on the diagonal, -4 beside it, 1 two away; less at the ends.
   count = jnp.full(T, 6.0).at[jnp.array([0, T - 1])].set(1.0)
   count = count.at[jnp.array([1, T - 2])].set(5.0)
   near = jnp.full(T - 1, -4.0).at[jnp.array([0, T - 2])].set(-2.0)
-  own = frames_TPP + count[:, None, None] * jnp.diag(acceleration_P)
+  near_TP = near[:, None] * acceleration_TP[:-1] * free_TP[1:]
+  two_TP = acceleration_TP[:-2] * free_TP[2:]
+  own = frames_TPP + diag(count[:, None] * acceleration_TP)
   own = own.reshape(N, 2, P, P)
-  inside = near[::2, None, None] * jnp.diag(acceleration_P)
+  inside = diag(near_TP[::2])
   diagonal = jnp.concatenate(
     [
       jnp.concatenate([own[:, 0], inside], axis=2),
@@ -151,12 +181,11 @@ def _solve(frames_TPP, coupling_TPS, shape_SS, acceleration_P, gradient_TP, grad
     axis=1,
   )
   # Block n to block n + 1: frames (2n, 2n+1) x (2n+2, 2n+3).
-  across = near[1::2, None, None] * jnp.diag(acceleration_P)
-  two = jnp.broadcast_to(jnp.diag(acceleration_P), across.shape)
+  across, even, odd = diag(near_TP[1::2]), diag(two_TP[::2]), diag(two_TP[1::2])
   lower = jnp.concatenate(
     [
-      jnp.concatenate([two, across], axis=2),
-      jnp.concatenate([jnp.zeros_like(two), two], axis=2),
+      jnp.concatenate([even, across], axis=2),
+      jnp.concatenate([jnp.zeros_like(odd), odd], axis=2),
     ],
     axis=1,
   )

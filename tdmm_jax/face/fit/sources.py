@@ -34,6 +34,8 @@ def fit_source(
   fps: float | None = None,
   scale: float = 1.0,
   identity: bool = True,
+  neutral: str | None = None,
+  person: Sequence[str | os.PathLike] = (),
 ) -> tuple[FaceMotion, str]:
   """Fits a motion to meshes, ARKit curves, landmarks or a video.
 
@@ -45,6 +47,9 @@ def fit_source(
     fps: of meshes (25 if not given), or of a CSV that does not tell.
     scale: metres per unit of the meshes.
     identity: fit the meshes' identity.
+    neutral: of landmarks: frames "A-B" (A to B - 1) of the clip in which the face
+      rests, or another landmark file of the same person, at rest.
+    person: more landmark files of the same person.
 
   Returns:
     FaceMotion at 25 fps, and a sentence on how well it fits.
@@ -56,6 +61,13 @@ def fit_source(
   suffix = first.suffix.lower()
   if not first.exists():
     raise UserError(f"{first}: no such file or folder; check the name")
+  if suffix == ".npz" and "landmarks_px" in motion.read_arrays(first):
+    return _fit_landmarks(first, face, neutral, person)
+  if neutral is not None or person:
+    raise UserError(
+      f"{first}: a neutral face and clips of one person go with landmark files; "
+      "`python -m data_prep.track VIDEO --out DIR` leaves them in DIR/landmarks"
+    )
   if suffix == ".csv":
     if face.name != "default_v1":
       raise UserError(f"{first}: ARKit curves are read on default_v1 only")
@@ -64,13 +76,6 @@ def fit_source(
   if suffix in VIDEOS:
     made = track_video(first, face_model)
     return made, "tracked with mediapipe, fitted to its landmarks"
-  if suffix == ".npz" and "landmarks_px" in motion.read_arrays(first):
-    made, found = fit_landmarks.fit_landmarks(
-      face, **fit_landmarks.read_landmarks(first)
-    )
-    return made, (
-      f"landmarks are off by {found['landmark_error']:.4f} of the outer-canthi distance"
-    )
   vertices = _read_vertices([pathlib.Path(source) for source in sources], face) * scale
   made, error = fit_vertices.fit_vertices(
     face, vertices, 25.0 if fps is None else fps, identity
@@ -79,6 +84,41 @@ def fit_source(
     f"vertices are off by {error['error_mm']:.3f} mm in the mean, "
     f"{error['error_max_mm']:.3f} mm at most"
   )
+
+
+def _fit_landmarks(path, face, neutral, person) -> tuple[FaceMotion, str]:
+  """A landmark file's motion, and how sure the fit is."""
+  read = fit_landmarks.read_landmarks
+  track = read(path)
+  frames, others = None, [read(other) for other in person]
+  resting = [None] * len(others)
+  if neutral is not None:
+    if (match := re.fullmatch(r"(\d+)-(\d+)", neutral)) is not None:
+      frames = slice(int(match[1]), int(match[2]))
+      length = len(track["detected"])
+      if not frames.start < frames.stop <= length:
+        raise UserError(
+          f"{path}: no neutral frames {neutral} in its {length} frames; give A-B with "
+          "A below B, within the clip"
+        )
+    else:
+      others.append(read(neutral))
+      resting.append(slice(0, len(others[-1]["detected"])))
+  known = fit_landmarks.fit_person(face, [track, *others], [frames, *resting])
+  made, found = fit_landmarks.fit_landmarks(face, **track, neutral=frames, person=known)
+  said = (
+    f"landmarks are off by {found['landmark_error']:.4f} of the outer-canthi distance"
+  )
+  if found["held"]:
+    held = ", ".join(
+      f"{unit} {level:.2f} ± {deviation:.2f}"
+      for unit, (level, deviation) in list(found["held"].items())[:3]
+    )
+    said += f"; the face never rests in these ({held})"
+    said += (
+      "" if found["rest_known"] else ", or it is made so: name neutral frames to know"
+    )
+  return made, said
 
 
 def _read_vertices(paths, face) -> np.ndarray:

@@ -181,10 +181,14 @@ def test_written_out_jacobian_equals_automatic_differentiation():
 
 
 def test_banded_solver_equals_a_dense_solve():
+  """Unknowns that a bound holds in some frames do not couple with those beside."""
   T, P, S = 6, 3, 2
   rng = np.random.default_rng(0)
   J = rng.normal(size=(T, 8, P + S))
   acceleration = np.array([0.5, 3.0, 0.0])
+  free = np.ones((T, P))
+  free[[1, 3, 4], [0, 1, 1]] = 0.0
+  J[:, :, :P] *= free[:, None]
   hessian = np.einsum("tra,trb->tab", J, J)
   own, coupling = hessian[:, :P, :P] + np.eye(P), hessian[:, :P, P:]
   shape = hessian.sum(axis=0)[P:, P:] + np.eye(S)
@@ -195,10 +199,12 @@ def test_banded_solver_equals_a_dense_solve():
   dense[T * P :, : T * P] = dense[: T * P, T * P :].T
   dense[T * P :, T * P :] = shape
   second = np.diff(np.eye(T), n=2, axis=0)
-  dense[: T * P, : T * P] += np.kron(second.T @ second, np.diag(acceleration))
+  smooth = np.kron(second.T @ second, np.diag(acceleration))
+  dense[: T * P, : T * P] += smooth * free.ravel() * free.ravel()[:, None]
   right = rng.normal(size=T * P + S)
   expected = np.linalg.solve(dense, right)
-  args = (own, coupling, shape, acceleration, right[:-S].reshape(T, P), right[-S:])
+  args = (own, coupling, shape, acceleration * np.ones((T, P)), free)
+  args += (right[:-S].reshape(T, P), right[-S:])
   frames, identity = jax.jit(solver._solve)(*(jnp.float32(a) for a in args))
   np.testing.assert_allclose(np.ravel(frames), expected[:-S], rtol=1e-3, atol=1e-4)
   np.testing.assert_allclose(identity, expected[-S:], rtol=1e-3, atol=1e-4)

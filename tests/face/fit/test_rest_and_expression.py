@@ -1,0 +1,163 @@
+"""What a fit takes for a person's rest, and what for an expression."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from tdmm_jax.cli import main
+from tdmm_jax.errors import UserError
+from tdmm_jax.face import action_units, face_model, head_file, load_model, motion
+from tdmm_jax.face.files import read
+from tdmm_jax.face.fit import fit_landmarks, landmark_model
+
+SMILE = [action_units.ACTION_UNITS.index(f"lip_corner_puller_{side}") for side in "lr"]
+SIZE = (800, 600)
+
+
+@functools.cache
+def head():
+  return load_model.load_face_model("default_v1")
+
+
+def to_activations(clip) -> np.ndarray:
+  """float[T, U]."""
+  return np.linalg.solve(head_file.activation_matrix(), clip.expression.T).T
+
+
+def acted(person, smile_T, jaw=0.0):
+  """Landmarks in pixels of a random person who smiles this much: [T, 478, 2].
+
+  The person is one of `people`'s, their rest; the smile is the head's own.
+  """
+  rng = np.random.default_rng(person)
+  T = len(smile_T)
+  units = np.zeros((T, 50))
+  units[:, SMILE] = np.asarray(smile_T)[:, None]
+  angles = np.zeros((T, 3))
+  angles[:, 0] = jaw * (1 - np.cos(np.arange(T) * 1.1))
+  clip = motion.zeros(T).replace(
+    expression=action_units.activations_to_expression(units),
+    jaw_pose=angles.astype(np.float32),
+    head_pose=np.cumsum(rng.normal(0, 0.01, (T, 3)), 0).astype(np.float32),
+  )
+  assumed, own = (
+    landmark_model.landmark_model(head()),
+    landmark_model.landmark_subset(head()),
+  )
+  modes = np.asarray(assumed.model.shape_basis)
+  others = np.append(rng.normal(0, 1, len(modes) - 1), 0.0) @ modes
+  rest = others + np.asarray(assumed.model.basis[0] - own.basis[0])
+  own = dataclasses.replace(own, basis=own.basis.at[0].add(rest))
+  vertices = face_model.motion_vertices(own, clip, identity=False)
+  points = np.zeros((T, fit_landmarks.NUM_POINTS, 2), np.float32)
+  points[:, head().landmark_ids] = vertices[..., :2] * [2000, -2000] + [400, 300]
+  return points + rng.normal(0, 0.3, points.shape).astype(np.float32)
+
+
+def fitted(points, **options):
+  seen = np.ones(len(points), bool)
+  return fit_landmarks.fit_landmarks(head(), points, seen, 25.0, *SIZE, **options)
+
+
+def landmark_file(path, points):
+  arrays = {"landmarks_px": points, "detected": np.ones(len(points), bool)}
+  np.savez(path, **arrays, fps=25.0, width=SIZE[0], height=SIZE[1])
+  return str(path)
+
+
+def test_a_smile_that_is_held_through_the_clip_stays_a_smile():
+  kept = []
+  for person in (0, 1):
+    clip, found = fitted(acted(person, np.full(50, 0.8), jaw=0.04))
+    units = to_activations(clip)
+    kept.append(units[:, SMILE].mean() / 0.8)
+    assert set(np.argsort(-units.mean(0))[:2]) == set(SMILE)
+    assert {"lip_corner_puller_l", "lip_corner_puller_r"} <= set(found["held"])
+    assert not found["rest_known"]
+  assert np.mean(kept) >= 0.6  # a third is taken for the rest: people do look so
+
+
+def test_a_persons_rest_is_not_an_expression():
+  points = acted(2, np.zeros(50), jaw=0.06)
+  clip, found = fitted(points)
+  units = to_activations(clip)
+  assert units.min() > -1e-3  # an action unit is there or not
+  quiet = [
+    name not in landmark_model.SPEECH_UNITS for name in action_units.ACTION_UNITS
+  ]
+  vertices = lambda units: face_model.motion_vertices(
+    head(),
+    motion.zeros(len(units)).replace(
+      expression=action_units.activations_to_expression(units)
+    ),
+  )
+  moved = np.asarray(
+    face_model.landmarks(head(), vertices(units * quiet))
+  ) - face_model.landmarks(head(), vertices(units[:1] * 0.0))
+  assert np.sqrt((moved**2).sum(-1).mean(-1)).mean() * 1000 < 0.6
+  assert np.corrcoef(clip.jaw_pose[:, 0], 1 - np.cos(np.arange(50) * 1.1))[0, 1] > 0.9
+  assert found["landmark_error"] < 0.006
+
+
+def test_neutral_frames_tell_rest_from_expression(tmp_path, capsys):
+  """A slight smile from the second half on: weak without, nearly all there with."""
+  smile_T = np.where(np.arange(50) < 25, 0.0, 0.4)
+  first = landmark_file(tmp_path / "clip.npz", acted(3, smile_T))
+  other = landmark_file(tmp_path / "rest.npz", acted(3, np.zeros(50)))
+  late = landmark_file(tmp_path / "late.npz", acted(3, np.full(50, 0.4)))
+  for source, options in (
+    (first, ["--neutral", "0-25"]),
+    (late, ["--neutral", other]),
+    (late, ["--person", first]),
+  ):
+    out = str(tmp_path / "motion.npz")
+    assert main.main(["fit", source, "-o", out, *options]) == 0
+    units = to_activations(read.load_motion(out))
+    assert 0.25 < units[26:, SMILE].mean() < 0.5, options
+    if source == first:
+      assert units[:24, SMILE].max() < 0.15
+  capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    (["--neutral", "20-90"], "no neutral frames 20-90 in its 50 frames"),
+    (["--neutral", "9-9"], "no neutral frames 9-9"),
+    (["--neutral", "nothing.npz"], "nothing.npz"),
+    (["--person", "nobody.npz"], "nobody.npz"),
+  ],
+)
+def test_neutral_faces_that_are_not_there(tmp_path, capsys, options, message):
+  source = landmark_file(tmp_path / "clip.npz", np.zeros((50, 478, 2), np.float32))
+  assert main.main(["fit", source, "-o", str(tmp_path / "m.npz"), *options]) == 2
+  said = capsys.readouterr().err.strip()
+  assert message in said and "\n" not in said
+
+
+def test_neutral_frames_without_a_face_are_an_error():
+  points, seen = acted(0, np.zeros(40)), np.arange(40) >= 10
+  with pytest.raises(UserError, match="neutral frames 0-10: no face"):
+    fit_landmarks.fit_landmarks(head(), points, seen, 25.0, *SIZE, neutral=slice(0, 10))
+
+
+@pytest.mark.slow
+def test_a_real_smile_is_the_strongest_unit_and_a_real_rest_hardly_moves():
+  folder = pathlib.Path(os.environ.get("TDMM_REAL_DATA", ""), "mead_m030")
+  if not folder.is_dir():
+    pytest.skip("TDMM_REAL_DATA names no folder with mead_m030")
+  quiet = np.array(
+    [name not in landmark_model.SPEECH_UNITS for name in action_units.ACTION_UNITS]
+  )
+  units = {}
+  for emotion in ("happy_level3", "neutral_level1"):
+    path = folder / f"M030_front_{emotion}_001.landmarks.npz"
+    clip, _ = fit_landmarks.fit_landmarks(head(), **fit_landmarks.read_landmarks(path))
+    units[emotion] = to_activations(clip) * quiet
+  strongest = np.argsort(-np.percentile(units["happy_level3"], 90, axis=0))
+  assert set(strongest[:2]) == set(SMILE)
+  assert np.percentile(units["neutral_level1"], 90, axis=0).max() < 0.35
