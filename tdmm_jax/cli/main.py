@@ -139,7 +139,12 @@ def _continue(args) -> None:
 def _describe(args) -> None:
   from tdmm_jax.face.files import read
 
+  if args.timeline and not args.actions:
+    raise UserError("--timeline: is the picture of --actions; give that too")
   motion = read.load_motion(args.motion)
+  if args.actions:
+    _describe_actions(args, motion)
+    return
   text = _load(args).describe(motion, args.question, args.beams, args.motion)
   content = {"motion": args.motion, "question": args.question, "text": text}
   if args.json:
@@ -147,6 +152,26 @@ def _describe(args) -> None:
 
     content["attributes"] = lexicon.parse(text)
   _print(args, text, **content)
+
+
+def _describe_actions(args, motion) -> None:
+  """The FACS reading; needs no trained run."""
+  import dataclasses
+
+  from tdmm_jax.face import facs, load_model
+
+  if args.question is not None:
+    raise UserError(
+      "--actions: reads action units and answers no question; ask without"
+    )
+  face = load_model.load_face_model(args.face_model)
+  actions = facs.read_actions(motion, face)
+  if args.timeline:
+    from tdmm_jax.render import timeline
+
+    timeline.write(args.timeline, actions, facs.tracks(motion, face), motion.fps)
+  rows = [dataclasses.asdict(action) for action in actions]
+  _print(args, facs.table(actions), motion=args.motion, actions=rows)
 
 
 def _studio(args) -> None:
@@ -212,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
       "--face_model",
       default="default_v1",
-      help="default_v1, or the path of generic_model.pkl or flame2023.pkl",
+      help="default_v1, default_v2, or the path of generic_model.pkl or flame2023.pkl",
     )
 
   def add_sampling(command):
@@ -295,6 +320,15 @@ def _parser() -> argparse.ArgumentParser:
   describe.add_argument(
     "--question", help='ask about it instead, e.g. "Does the head move?"'
   )
+  describe.add_argument(
+    "--actions",
+    action="store_true",
+    help="its facial action units (FACS) instead: onset, apex, offset, intensity A-E",
+  )
+  describe.add_argument(
+    "--timeline", metavar="PNG", help="write the action units as a picture too"
+  )
+  add_face_model(describe)
   describe.add_argument(
     "--beams", type=int, default=1, help="beams of a beam search (default: 1, greedy)"
   )
