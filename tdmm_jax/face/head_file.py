@@ -19,7 +19,7 @@ import safetensors.numpy
 from tdmm_jax.errors import UserError
 
 DEFAULT = "default_v1"
-NAMES = (DEFAULT,)
+NAMES = (DEFAULT, "default_v2")
 REGION = "regions/"  # before a region's name
 ACTIVATION_MATRIX = "activation_matrix"
 _FOLDER = pathlib.Path(__file__).with_name("heads")

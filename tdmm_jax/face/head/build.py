@@ -1,32 +1,41 @@
 """The project's own head: a `FaceModel` in FLAME's form, of nobody's data.
 
-    python -m tdmm_jax.face.head.build     # writes face/heads/default_v1.safetensors
+    python -m tdmm_jax.face.head.build NAME    # writes face/heads/NAME.safetensors
 
 Built from anthropometric averages (`surface`), facial action units
-(`actions`) and proportions (`identity`) by formulas alone. What everything uses is the
-file that this writes (`head_file`). The head has the fields, joints and conventions of
-a licensed head, and no code asks which it is.
+(`actions`) and proportions (`identity`) by formulas alone; from `default_v2` on, units
+are corrected by figures of how people move (`people_units`). What everything uses is
+the file that this writes (`head_file`). The head has the fields, joints and conventions
+of a licensed head, and no code asks which it is.
 
 Shape letters: V vertices, U action units, E expression and S identity coefficients.
 """
 
 import functools
+import sys
 
 import numpy as np
 
 from tdmm_jax.face import face_model, head_file, load_model
 from tdmm_jax.face.action_units import ACTION_UNITS
-from tdmm_jax.face.head import actions, head_landmarks, head_mesh, identity, rig
+from tdmm_jax.face.head import (
+  actions,
+  head_landmarks,
+  head_mesh,
+  identity,
+  people_units,
+  rig,
+)
 from tdmm_jax.face.head import anatomy as head_anatomy
 
 _METRES = 0.01  # per cm, the unit the head is sculpted in
 
 
 @functools.cache
-def build_default_head() -> face_model.FaceModel:
-  """The default head, sculpted anew. Last bits depend on the processor."""
+def build_default_head(name: str = head_file.DEFAULT) -> face_model.FaceModel:
+  """A head of `head_file.NAMES`, sculpted anew. Last bits depend on the processor."""
   parts = anatomy()
-  directions, _ = _expression_basis()
+  directions, _ = _expression_basis(name)
   shape = identity.identity_fields(parts)
   triangles = head_landmarks.build_landmarks(parts.mesh)
   return face_model.from_arrays(
@@ -42,13 +51,13 @@ def build_default_head() -> face_model.FaceModel:
     landmark_ids=triangles[0],
     landmark_triangles=triangles[1],
     landmark_barycentric=triangles[2],
-    name=head_file.DEFAULT,
+    name=name,
   )
 
 
-def activation_matrix() -> np.ndarray:
+def activation_matrix(name: str = head_file.DEFAULT) -> np.ndarray:
   """float64[E, U]: the coefficients of each action unit at activation 1."""
-  return _expression_basis()[1]
+  return _expression_basis(name)[1]
 
 
 @functools.cache
@@ -58,7 +67,7 @@ def anatomy() -> head_anatomy.Anatomy:
 
 
 @functools.cache
-def _expression_basis():
+def _expression_basis(name):
   """Principal components of the action units' fields, and the units in them.
 
   The components are those of random mixtures of actions, so that a coefficient vector
@@ -70,7 +79,9 @@ def _expression_basis():
   """
   parts = anatomy()
   fields = actions.action_fields(parts)
-  stacked = np.stack([fields[name] for name in ACTION_UNITS], axis=-1) * _METRES
+  if name != "default_v1":
+    fields = people_units.correct(parts, fields)
+  stacked = np.stack([fields[unit] for unit in ACTION_UNITS], axis=-1) * _METRES
   area = _vertex_areas(parts.mesh)
   weight = np.sqrt(area / area.sum())[:, None, None]
   weighted = (weight * stacked).reshape(-1, len(ACTION_UNITS))
@@ -135,8 +146,9 @@ def regions(parts: head_anatomy.Anatomy) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-  path = head_file.path_of(head_file.DEFAULT)
-  content = load_model.head_bytes(build_default_head(), activation_matrix())
+  name = sys.argv[1]
+  path = head_file.path_of(name)
+  content = load_model.head_bytes(build_default_head(name), activation_matrix(name))
   path.write_bytes(content)
   print(f"{path}: version {head_file.version_of(content)}")
 
