@@ -11,7 +11,6 @@ import pytest
 from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import action_units, face_model, head_file, load_model, motion
-from tdmm_jax.face.files import read
 from tdmm_jax.face.fit import fit_landmarks, landmark_model
 
 SMILE = [action_units.ACTION_UNITS.index(f"lip_corner_puller_{side}") for side in "lr"]
@@ -101,26 +100,6 @@ def test_a_persons_rest_is_not_an_expression():
   assert np.sqrt((moved**2).sum(-1).mean(-1)).mean() * 1000 < 0.6
   assert np.corrcoef(clip.jaw_pose[:, 0], 1 - np.cos(np.arange(50) * 1.1))[0, 1] > 0.9
   assert found["landmark_error"] < 0.006
-
-
-def test_neutral_frames_tell_rest_from_expression(tmp_path, capsys):
-  """A slight smile from the second half on: weak without, nearly all there with."""
-  smile_T = np.where(np.arange(50) < 25, 0.0, 0.4)
-  first = landmark_file(tmp_path / "clip.npz", acted(3, smile_T))
-  other = landmark_file(tmp_path / "rest.npz", acted(3, np.zeros(50)))
-  late = landmark_file(tmp_path / "late.npz", acted(3, np.full(50, 0.4)))
-  for source, options in (
-    (first, ["--neutral", "0-25"]),
-    (late, ["--neutral", other]),
-    (late, ["--person", first]),
-  ):
-    out = str(tmp_path / "motion.npz")
-    assert main.main(["fit", source, "-o", out, *options]) == 0
-    units = to_activations(read.load_motion(out))
-    assert 0.25 < units[26:, SMILE].mean() < 0.5, options
-    if source == first:
-      assert units[:24, SMILE].max() < 0.15
-  capsys.readouterr()
 
 
 @pytest.mark.parametrize(
