@@ -64,6 +64,20 @@ def test_the_release_hears_the_order_of_words():
   assert sum(firsts) >= 9 and sum(seconds) <= 2  # of 12
 
 
+@pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
+def test_tokens_and_back_in_a_process_that_has_imported_nothing_else(tmp_path):
+  """`decode` needs what saves a motion, and may not count on another import for it."""
+  script = """
+from tdmm_jax.cli import main
+from tdmm_jax.face import motion
+motion.save_motion("a.npz", motion.zeros(16))
+assert main.main(["encode", "a.npz", "-o", "a.json"]) == 0
+assert main.main(["decode", "a.json", "-o", "b.npz"]) == 0
+"""
+  run(sys.executable, "-c", script, cwd=tmp_path)
+  assert (tmp_path / "b.npz").exists()
+
+
 def copy_of_the_source(folder):
   """The files that a wheel is built of, with a checkpoint, the real one if there is."""
   for name in ("tdmm_jax", "data_prep", "configs", "launch"):

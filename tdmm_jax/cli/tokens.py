@@ -88,11 +88,12 @@ def _encode(args) -> None:
 
 def _decode(args) -> None:
   from tdmm_jax.codec import token_files
+  from tdmm_jax.export import save
 
   _, codec = _codec(args)
   codes = token_files.load(args.tokens, codec)
   (motion,) = codec.decode([codes])
-  motion.save(args.output, codec.face)
+  save.save(motion, args.output, codec.face)
   args.say(args, args.output, file=args.output, frames=motion.num_frames, fps=25)
 
 
