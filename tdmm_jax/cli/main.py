@@ -42,14 +42,16 @@ def _print(args, lines: str, /, **content) -> None:
   print(lines)
 
 
-def _warn_unknown(prompt: str) -> None:
-  from tdmm_jax.language import lexicon
+def _say_understood(args, prompt: str, seconds: float) -> dict:
+  """Tells what was understood of a prompt; what --json says of it."""
+  from tdmm_jax.language import understanding
 
-  if not lexicon.known_word(prompt):
-    near = ", ".join(lexicon.nearest_words(prompt, 3))
-    _LOG.warning(
-      "no word of %r is in the lexicon; the nearest known words are: %s", prompt, near
-    )
+  text, warnings = understanding.understand(prompt, seconds)
+  if text and not args.quiet:
+    print(f"tdmm: understood as: {text}", file=sys.stderr)
+  for warning in warnings:
+    _LOG.warning(warning)
+  return {"understood": text, "warnings": warnings}
 
 
 def _sampling(args) -> dict:
@@ -79,12 +81,17 @@ def _requests(args) -> list[tuple[str, str, float]]:
 def _generate(args) -> None:
   requests = _requests(args)
   names, prompts, seconds = zip(*requests)
-  said = dict.fromkeys(prompts)
+  said = dict(zip(prompts, seconds))
   if args.timeline:
     from tdmm_jax.language import timeline
 
     segments = timeline.parse(args.timeline)
-    said = dict.fromkeys(segment.prompt for segment in segments)
+    said = {s.prompt: s.stop_s - s.start_s for s in segments}
+  if args.strict:
+    from tdmm_jax.language import understanding
+
+    for prompt, length in zip(prompts, seconds):
+      understanding.refuse_doubtful(prompt, length)
   face = _load(args)
   start = time.perf_counter()
   files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
@@ -103,10 +110,9 @@ def _generate(args) -> None:
     for file, motion in zip(files, motions, strict=True):
       motion.save(file)
   _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
-  for prompt in said:
-    _warn_unknown(prompt)
+  told = {prompt: _say_understood(args, prompt, said[prompt]) for prompt in said}
   made = [
-    {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed}
+    {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed} | told.get(p, {})
     for f, p, s in zip(files, prompts, seconds)
   ]
   _print(args, "\n".join(map(str, files)), motions=made)
@@ -120,7 +126,7 @@ def _edit(args) -> None:
   motion = read.load_motion(args.motion)
   options = (args.prompt, start, stop, args.seed, args.motion)
   edited = _load(args).edit(motion, *options, **_sampling(args))
-  _warn_unknown(args.prompt)
+  _say_understood(args, args.prompt, (stop - start) / motion.fps)
   edited.save(args.output)
   _print(args, args.output, file=args.output, prompt=args.prompt, frames=[start, stop])
 
@@ -283,6 +289,11 @@ def _parser() -> argparse.ArgumentParser:
     "--timeline",
     metavar="TEXT",
     help=f'prompts in their times, s: "{examples.TIMELINE}"',
+  )
+  generate.add_argument(
+    "--strict",
+    action="store_true",
+    help="refuse prompts with words that are not known, contradict or do not fit",
   )
   add_sampling(generate)
   generate.add_argument("--out", default=".", help="output directory (default: .)")

@@ -157,6 +157,10 @@ def test_a_prompt_of_unknown_words_is_served_with_a_warning(tiny_run, tmp_path, 
   assert code == 0 and read.load_motion(out.strip()).num_frames == 10
   assert err.count("\n") == 1 and err.startswith("tdmm: warning: ")
   assert "'Smyling quietlee'" in err and "smiling" in err
+  code, _, err = run(
+    capsys, "generate", "Smyling", "--strict", "--out", tmp_path / "no"
+  )
+  assert code == 2 and "no word of 'Smyling'" in err and not (tmp_path / "no").exists()
 
 
 def test_describe_prints_one_line(tiny_run, tmp_path, capsys):

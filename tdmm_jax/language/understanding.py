@@ -1,0 +1,46 @@
+"""What was understood of a prompt, in words, and where it is doubtful."""
+
+from typing import NamedTuple
+
+from tdmm_jax.errors import UserError
+from tdmm_jax.language import acts, lexicon, wording
+
+_SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
+
+
+class Understanding(NamedTuple):
+  """A prompt as the lexicon reads it.
+
+  Attributes:
+    text: the acts in the usual words, "She smiles slightly."; empty if none was read.
+    warnings: one line each: contradictions, counts that do not fit, unknown words.
+  """
+
+  text: str
+  warnings: list[str]
+
+
+def understand(prompt: str, seconds: float = 4.0) -> Understanding:
+  """Reads a prompt of so many seconds."""
+  reading = lexicon.reading_of(prompt, seconds)
+  words = set(prompt.lower().replace(",", " ").split())
+  subject = next(
+    (_SUBJECTS[word] for word in _SUBJECTS if word in words), ("she", "her")
+  )
+  warnings = list(reading.warnings)
+  if not lexicon.known_word(prompt):
+    near = ", ".join(lexicon.nearest_words(prompt, 3))
+    why = "prompts are English; " if not prompt.isascii() else ""
+    warnings.append(
+      f"no word of {prompt!r} is in the lexicon; {why}"
+      f"the nearest known words are: {near}"
+    )
+  text = wording.sentence(acts.acts_of(reading.attributes), *subject)
+  return Understanding(text, warnings)
+
+
+def refuse_doubtful(prompt: str, seconds: float = 4.0) -> None:
+  """Raises UserError with the first warning of a prompt, if there is one."""
+  warnings = understand(prompt, seconds).warnings
+  if warnings:
+    raise UserError(f"prompt {prompt!r}: {warnings[0]}; word it otherwise")

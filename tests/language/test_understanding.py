@@ -1,0 +1,42 @@
+"""What a user is told of a prompt: what was understood, and what is doubtful."""
+
+import pytest
+
+from tdmm_jax.errors import UserError
+from tdmm_jax.language import lexicon, understanding
+
+
+@pytest.mark.parametrize(
+  "prompt, understood",
+  [
+    ("She smiles slightly", "She smiles slightly."),
+    ("he nods two times, then winks with the left eye", "winks with his left eye."),
+    ("He is not smiling", "smile"),
+    ("turns her head to the left slowly", "to the left"),
+  ],
+)
+def test_it_is_told_in_the_usual_words_and_reads_back(prompt, understood):
+  text, warnings = understanding.understand(prompt)
+  assert understood in text and not warnings
+  said = lambda words: lexicon.comparable(lexicon.parse(words))
+  assert said(text) == said(prompt)
+
+
+@pytest.mark.parametrize(
+  "prompt, why",
+  [
+    ("raises his third eye", "left and a right side"),
+    ("smiles without smiling", "asked for and denied"),
+    ("Der Mann l\u00e4chelt", "prompts are English"),
+    ("blorfs quietly", "nearest known words"),
+  ],
+)
+def test_what_is_doubtful_is_said_and_can_be_refused(prompt, why):
+  assert any(why in line for line in understanding.understand(prompt).warnings)
+  with pytest.raises(UserError, match=why):
+    understanding.refuse_doubtful(prompt)
+
+
+def test_a_count_that_does_not_fit_its_time_is_said():
+  assert not understanding.understand("She nods four times.", 4.0).warnings
+  assert understanding.understand("She nods ten times.", 1.0).warnings
