@@ -1,6 +1,6 @@
 """Writes a trained run's language model in Hugging Face's T5 format.
 
-  python -m tdmm_jax.export_hf --run runs/train --out exported/
+  python -m tdmm_jax.export_hf --run run --out exported/
 
 `transformers.T5ForConditionalGeneration.from_pretrained("exported/")` then has the same
 logits. Text has the ids of spiece.model; offsets.json says where the tasks' sentinels
