@@ -1,9 +1,11 @@
 """ARKit's 52 blend shapes and face motions, both ways.
 
 Each shape is defined on the default head as a mixture of action units, jaw, lids and
-gaze. ARKit's weights to a motion is then a linear map. The way back is a fit: per frame
-the weights in [0, 1] whose summed displacements come nearest to the face's, because a
-pseudo-inverse would ask for negative smiles.
+gaze. ARKit's weights to a motion is then a linear map, but for shapes that only mean
+something together (`_together`): MouthClose closes what JawOpen opened, and a lid stops
+where it meets the other. The way back is a fit: per frame the weights in [0, 1] whose
+summed displacements come nearest to the face's, because a pseudo-inverse would ask for
+negative smiles.
 
 Shape letters: T frames, A 52 shapes, U action units, N points of the face compared.
 
@@ -49,8 +51,14 @@ SHAPES: tuple[str, ...] = (
   *("CheekSquintLeft", "CheekSquintRight", "NoseSneerLeft", "NoseSneerRight"),
   "TongueOut",
 )
+_JAW_OPEN, _MOUTH_CLOSE = SHAPES.index("JawOpen"), SHAPES.index("MouthClose")
 JAW_OPEN_RAD = 0.40  # jaw_pose x at JawOpen 1
 LOOK_RAD = 0.60  # an eye's turn at EyeLook... 1
+# How much of JawOpen the lips close by themselves where MouthClose asks for it. With the
+# jaw further down their corners would stay open, so beyond it the jaw closes.
+_LIPS_BRIDGE = 0.045
+# How far a lid at EyeSquint 1 has gone to meet the other, as a share of a blink.
+_SQUINT_CLOSES = 0.38
 # Shape -> action units at weight 1; `#` stands for the side.
 _BY_SIDE = {
   "EyeSquint": {"lid_tightener_#": 1.0},
@@ -70,7 +78,7 @@ _BY_SIDE = {
 }
 _WHOLE = {
   "JawForward": {"jaw_thrust": 1.0},
-  "MouthClose": {"lips_toward": 1.0},
+  "MouthClose": {"lips_toward": 3.5},  # up to _LIPS_BRIDGE; see _together
   "MouthFunnel": {"lip_funneler": 1.0},
   "MouthPucker": {"lip_pucker": 1.0},
   "MouthLeft": {"mouth_left": 1.0},
@@ -96,12 +104,14 @@ class ArkitCurves:
       roll (> 0 towards the subject's right shoulder), applied roll first.
     eyes_T6: float32[T, 6], rad: yaw, pitch, roll of the left, then the right eye.
     fps: frames per second.
+    valid_T: bool[T] or None, all seen; false where the recording has a gap.
   """
 
   weights_TA: np.ndarray
   head_T3: np.ndarray
   eyes_T6: np.ndarray
   fps: float
+  valid_T: np.ndarray | None = None
 
 
 def _actions_of(shape: str) -> dict[str, float]:
@@ -120,7 +130,8 @@ def shape_parameters() -> dict[str, np.ndarray]:
 
   Returns:
     expression [A, E], jaw_pose [A, 3], eyelids [A, 2], eye_pose [A, 6]. TongueOut is
-    zero: the face model has no parameter for it.
+    zero: the face model has no parameter for it. MouthClose's only hold up to the
+    part of JawOpen that lips can close, see `_together`.
   """
   activations = np.zeros((len(SHAPES), len(action_units.ACTION_UNITS)))
   for row, shape in enumerate(SHAPES):
@@ -128,7 +139,7 @@ def shape_parameters() -> dict[str, np.ndarray]:
       activations[row, action_units.ACTION_UNITS.index(name)] = weight
   jaw, lids = np.zeros((len(SHAPES), 3)), np.zeros((len(SHAPES), 2))
   eyes = np.zeros((len(SHAPES), 6))
-  jaw[SHAPES.index("JawOpen"), 0] = JAW_OPEN_RAD
+  jaw[_JAW_OPEN, 0] = JAW_OPEN_RAD
   for i, (side, inward) in enumerate((("Left", -1.0), ("Right", 1.0))):
     lids[SHAPES.index(f"EyeBlink{side}"), i] = 1.0
     for what, axis, sign in (
@@ -151,12 +162,34 @@ def to_motion(curves: ArkitCurves) -> FaceMotion:
 
   Gaze comes from the EyeLook weights; head rotation from yaw, pitch and roll.
   """
-  tracks = {name: curves.weights_TA @ rows for name, rows in shape_parameters().items()}
+  weights_TA = _together(curves.weights_TA)
+  tracks = {name: weights_TA @ rows for name, rows in shape_parameters().items()}
   head = transform.Rotation.from_euler("YXZ", curves.head_T3).as_rotvec()
   result = motion.zeros(len(curves.weights_TA)).replace(
     **tracks, head_pose=head, fps=curves.fps
   )
+  if curves.valid_T is not None:
+    result = result.replace(valid=curves.valid_T)
   return motion.validate(result, "ARKit curves")
+
+
+def _together(weights_TA) -> np.ndarray:
+  """The weights [T, A] with those changed that another one limits.
+
+  MouthClose closes no more than JawOpen opened: first by the lips, then by the jaw. A
+  blink closes what a squint leaves open. Added up, lids and lips would pass through one
+  another.
+  """
+  weights_TA = np.array(weights_TA)
+  close_T = weights_TA[:, [_MOUTH_CLOSE, _JAW_OPEN]].min(axis=1)
+  lips_T = np.minimum(close_T, _LIPS_BRIDGE)
+  weights_TA[:, _MOUTH_CLOSE] = lips_T
+  weights_TA[:, _JAW_OPEN] -= close_T - lips_T
+  for side in ("Left", "Right"):
+    blink, squint = SHAPES.index(f"EyeBlink{side}"), SHAPES.index(f"EyeSquint{side}")
+    left_open = 1.0 - _SQUINT_CLOSES * weights_TA[:, squint]
+    weights_TA[:, blink] = np.minimum(weights_TA[:, blink], left_open)
+  return weights_TA
 
 
 def from_motion(
@@ -195,6 +228,9 @@ def from_motion(
   distance_TN = np.linalg.norm(
     np.einsum("ta,ank->tnk", fitted_TA, shapes_AN3) - target_TN3, axis=-1
   )
+  # What was fitted as "open and closed again" is as much JawOpen as MouthClose.
+  fitted_TA[:, _JAW_OPEN] += fitted_TA[:, _MOUTH_CLOSE]
+  fitted_TA = np.minimum(fitted_TA, 1.0)
   share_N = weight_N / weight_N.sum()
   moved_TN = np.linalg.norm(target_TN3, axis=-1)
   euler = lambda turns: transform.Rotation.from_rotvec(turns).as_euler("YXZ")
@@ -237,13 +273,21 @@ def _common_landmarks(face: FaceModel):
 
 
 def _shape_displacements(face: FaceModel) -> tuple[np.ndarray, np.ndarray]:
-  """float[A, N, 3] at weight 1, gaze left out, in this model's metres; weights [N]."""
+  """float[A, N, 3] at weight 1, gaze left out, in this model's metres; weights [N].
+
+  MouthClose's is the one of JawOpen and MouthClose together, which is a face that
+  occurs; the fit's weight of it counts for both.
+  """
   head = load_model.default_head()
-  rows = motion.zeros(len(SHAPES)).replace(
-    **{k: v for k, v in shape_parameters().items() if k != "eye_pose"}
-  )
+  rows = {k: v.copy() for k, v in shape_parameters().items() if k != "eye_pose"}
+  scale_A11 = np.ones((len(SHAPES), 1, 1))
+  scale_A11[_MOUTH_CLOSE] = _LIPS_BRIDGE
+  for name in rows:
+    rows[name][_MOUTH_CLOSE] += rows[name][_JAW_OPEN]
+    rows[name][_MOUTH_CLOSE] *= _LIPS_BRIDGE
+  rows = motion.zeros(len(SHAPES)).replace(**rows)
   vertices = face_model_lib.motion_vertices(head, rows, head_fixed=True, identity=False)
-  moved_AV3 = vertices - np.asarray(head.v_template)
+  moved_AV3 = (vertices - np.asarray(head.v_template)) / scale_A11
   if face.name == head_file.DEFAULT:
     ids = np.asarray(head.regions["face"])
     return moved_AV3[:, ids].astype(np.float64), np.asarray(head.vertex_areas)[ids]

@@ -97,6 +97,8 @@ def test_arkit_curves_come_back_as_the_same_curves(face):
   for name in ("EyeLookIn", "EyeLookDown"):  # an eye turns one way or the other
     for side in ("Left", "Right"):
       weights[:, arkit.SHAPES.index(name + side)] = 0
+  close, jaw = (arkit.SHAPES.index(name) for name in ("MouthClose", "JawOpen"))
+  weights[:, jaw] = np.maximum(weights[:, jaw], weights[:, close])
   for pair in (("MouthPressLeft", "MouthPressRight"),):  # one action for both
     left, right = (arkit.SHAPES.index(name) for name in pair)
     weights[:, left] = weights[:, right]
