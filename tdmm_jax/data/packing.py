@@ -55,6 +55,24 @@ def plan_rows(
   return rows + [row[2] for row in open_rows]
 
 
+def with_num_rows(
+  rows: Sequence[Sequence[int]], num_rows: int
+) -> tuple[list[list[int]], list[int]]:
+  """A plan with exactly `num_rows` rows, and the examples that find no place in it.
+
+  Where the plan has fewer, rows of several examples give some away; where it has more,
+  those that `plan_rows` opened last are left out.
+  """
+  plan = [list(row) for row in rows[:num_rows]]
+  left_out = [index for row in rows[num_rows:] for index in row]
+  while len(plan) < num_rows:
+    fullest = max(plan, key=len, default=[])
+    half = len(fullest) // 2
+    plan.append(fullest[len(fullest) - half :])
+    del fullest[len(fullest) - half :]
+  return plan, left_out
+
+
 def pack_row(
   examples: Sequence[Example], encoder_length: int, decoder_length: int
 ) -> dict[str, np.ndarray]:

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 
 import grain
 import numpy as np
+from absl import logging
 
 from tdmm_jax.data import packing, tasks
 from tdmm_jax.data.augmentation import MotionAugmentation
 from tdmm_jax.vocab import Vocab
+
+_ATTEMPTS = 8  # draws of a chunk
+_TRIAL_CLIPS, _MOST_TRIALS = 4_096, 16  # what tells how many rows a chunk needs
 
 
 class _HostRows:
@@ -111,10 +115,22 @@ def tokenizer_iterator(
 class PackedTasks:
   """Random access to packed rows of a mixture of tasks, epoch after epoch.
 
-  Row N is a pure function of (seed, N). Each epoch shuffles the clips and deals them
-  into chunks; a chunk's examples are drawn, shuffled and packed when its first row is
-  asked for, and kept until another chunk is. A chunk takes about a tenth of a second,
-  which the iterator's prefetched batches cover: training never waits for an epoch.
+  Row N is a pure function of (seed, N), and finding it is arithmetic: an epoch has
+  `chunks_per_epoch` chunks, and each chunk `rows_per_chunk` rows. A chunk's examples
+  are drawn and packed when one of its rows is asked for, and kept until another chunk
+  is; so resuming at any step draws one chunk.
+
+  Each epoch deals all clips out to its chunks: clips of about the same length go to
+  different chunks, so that chunks are equally large. `rows_per_chunk` is what a few
+  draws for a trial needed at most, and a little more. A chunk that turns out to need
+  more is drawn again; one that needs less spreads its examples. Thus each epoch holds
+  every clip with all its tasks, once, and nothing is carried over. Only if `_ATTEMPTS`
+  draws all need more rows are the last rows of the last draw left out, with a warning
+  that says how many examples they held.
+
+  Attributes:
+    rows_per_chunk, chunks_per_epoch: int.
+    num_draws: chunks that were drawn so far, those of the trial not counted.
   """
 
   def __init__(
@@ -128,47 +144,67 @@ class PackedTasks:
     mixture: tasks.Mixture,
     chunk_clips: int = 2_048,
   ):
-    """`clips`: see `tasks.Mixture.draw`."""
+    """`clips`: see `tasks.Mixture.draw`; `chunk_clips`: the most of a chunk."""
     self._vocab, self._clips = vocab, clips
     self._lengths = (encoder_length, decoder_length)
     self._num_rows, self._seed, self._mixture = num_rows, seed, mixture
-    self._chunk_clips = chunk_clips
-    self._chunks_per_epoch = max(-(-len(clips) // chunk_clips), 1)
-    self._starts = [0]  # first row of each chunk that was packed, and of the next
+    self.chunks_per_epoch = max(-(-len(clips) // chunk_clips), 1)
+    self._by_length = np.argsort([len(clip["codes"]) for clip in clips], kind="stable")
+    self.num_draws = 0
     self._chunk, self._rows, self._examples = -1, [], []
     self._lock = threading.Lock()
+    trials = max(_TRIAL_CLIPS // max(len(self._picked(0)), 1), 2)
+    needed = max(
+      len(self._drawn(chunk, attempt=_ATTEMPTS)[1])
+      for chunk in range(min(trials, _MOST_TRIALS))
+    )
+    self.rows_per_chunk = needed + -(-needed // 200)
 
   def __len__(self) -> int:
     return self._num_rows
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    chunk, row = divmod(index, self.rows_per_chunk)
     with self._lock:
-      chunk = int(np.searchsorted(self._starts, index, side="right")) - 1
-      while True:
-        if chunk != self._chunk:
-          self._load(chunk)
-        if index < self._starts[chunk + 1]:
-          break
-        chunk += 1
-      members = self._rows[index - self._starts[chunk]]
-      examples = [self._examples[i] for i in members]
+      if chunk != self._chunk:
+        self._load(chunk)
+      examples = [self._examples[i] for i in self._rows[row]]
     return packing.pack_row(examples, *self._lengths)
 
+  def _picked(self, chunk: int) -> np.ndarray:
+    """The chunk's clips, int[C], in random order."""
+    epoch, part = divmod(chunk, self.chunks_per_epoch)
+    rng = np.random.default_rng((self._seed, epoch))
+    # Of each chunks_per_epoch clips of about the same length each chunk gets one.
+    padding = -len(self._clips) % self.chunks_per_epoch
+    dealt = np.append(self._by_length, np.full(padding, -1))
+    dealt = rng.permuted(dealt.reshape(-1, self.chunks_per_epoch), axis=1)[:, part]
+    return rng.permutation(dealt[dealt >= 0])
+
+  def _drawn(self, chunk: int, attempt: int) -> tuple[list[dict], list[list[int]]]:
+    """The chunk's examples and the rows that they need."""
+    rng = np.random.default_rng((self._seed, chunk, attempt))
+    clips = [self._clips[i] for i in self._picked(chunk)]
+    examples = self._mixture.draw(self._vocab, clips, rng)
+    lengths = [(len(e["encoder_tokens"]), len(e["decoder_targets"])) for e in examples]
+    order = rng.permutation(len(examples))
+    return examples, packing.plan_rows(lengths, *self._lengths, order)
+
   def _load(self, chunk: int) -> None:
-    epoch, part = divmod(chunk, self._chunks_per_epoch)
-    order = np.random.default_rng((self._seed, epoch)).permutation(len(self._clips))
-    picked = order[part * self._chunk_clips : (part + 1) * self._chunk_clips]
-    rng = np.random.default_rng((self._seed, epoch, part))
-    clips = [self._clips[i] for i in picked]
-    self._examples = self._mixture.draw(self._vocab, clips, rng)
-    lengths = [
-      (len(e["encoder_tokens"]), len(e["decoder_targets"])) for e in self._examples
-    ]
-    rows = packing.plan_rows(lengths, *self._lengths, rng.permutation(len(lengths)))
-    self._rows = [rows[i] for i in rng.permutation(len(rows))]
+    for attempt in range(_ATTEMPTS):
+      self.num_draws += 1
+      self._examples, rows = self._drawn(chunk, attempt)
+      if len(rows) <= self.rows_per_chunk:
+        break
+    rows, left_out = packing.with_num_rows(rows, self.rows_per_chunk)
+    if left_out:
+      logging.warning(
+        "packing: %d of %d examples of chunk %d are left out of this epoch",
+        *(len(left_out), len(self._examples), chunk),
+      )
+    order = np.random.default_rng((self._seed, chunk)).permutation(len(rows))
+    self._rows = [rows[i] for i in order]
     self._chunk = chunk
-    if len(self._starts) == chunk + 1:
-      self._starts.append(self._starts[chunk] + len(rows))
 
 
 def lm_iterator(packed: PackedTasks, batch_size: int, rows=None) -> Batches:

@@ -13,16 +13,24 @@ def test_each_example_once_and_no_row_overflows(seed, num_open):
   lengths = [(int(e), int(d)) for e, d in rng.integers(1, 21, (150, 2))]
   order = rng.permutation(150)
   rows = packing.plan_rows(lengths, 40, 30, order, num_open)
-  assert sorted(i for row in rows for i in row) == list(range(150))
-  assert all(rows)
-  for row in rows:
-    assert sum(lengths[i][0] for i in row) <= 40
-    assert sum(lengths[i][1] for i in row) <= 30
+  for plan in (rows, packing.with_num_rows(rows, len(rows) + 5)[0]):
+    assert sorted(i for row in plan for i in row) == list(range(150))
+    assert all(plan)
+    for row in plan:
+      assert sum(lengths[i][0] for i in row) <= 40
+      assert sum(lengths[i][1] for i in row) <= 30
 
 
 def test_packing_packs():
   rows = packing.plan_rows([(10, 5)] * 40, 40, 40, range(40))
   assert len(rows) == 10 and all(len(row) == 4 for row in rows)
+
+
+def test_what_finds_no_row_is_named():
+  rows = packing.plan_rows([(10, 1)] * 6 + [(3, 1)], 20, 20, range(7))
+  plan, left_out = packing.with_num_rows(rows, 3)
+  assert len(plan) == 3 and left_out == [6]
+  assert packing.with_num_rows([], 2) == ([[], []], [])
 
 
 def test_an_example_longer_than_a_row_says_what_to_raise():

@@ -29,11 +29,11 @@ def make_clips(count=23):
   ]
 
 
-def make_rows(vocab, seed=0, chunk_clips=2_048, **changes):
+def make_rows(vocab, seed=0, chunk_clips=2_048, num_rows=400, **changes):
   settings = {"rates": {"l2m": 1.0, "m2l": 1.0}, "text_weight": 0.25} | changes
   mixture = tasks.Mixture(**settings)
   return pipeline.PackedTasks(
-    vocab, make_clips(), 192, 96, 400, seed, mixture, chunk_clips
+    vocab, make_clips(), 192, 96, num_rows, seed, mixture, chunk_clips
   )
 
 
@@ -50,7 +50,7 @@ def test_row_n_is_a_pure_function_of_seed_and_n(vocab, rates, chunk_clips):
   changes["chunk_clips"] = chunk_clips
   forwards = make_rows(vocab, **changes)
   rows = [forwards[i] for i in range(120)]  # several epochs
-  assert len(forwards._starts) > 4
+  assert forwards.rows_per_chunk * forwards.chunks_per_epoch < 120
   for order in (range(119, -1, -1), np.random.default_rng(0).permutation(120)[:40]):
     fresh = make_rows(vocab, **changes)
     for i in order:
@@ -65,9 +65,8 @@ def test_row_n_is_a_pure_function_of_seed_and_n(vocab, rates, chunk_clips):
 @pytest.mark.parametrize("chunk_clips", [23, 10, 4])
 def test_an_epoch_holds_every_clip_in_both_directions(vocab, chunk_clips):
   rows = make_rows(vocab, chunk_clips=chunk_clips)
-  chunks = -(-23 // chunk_clips)
-  rows[100]  # the third epoch at least
-  epoch = [rows[i] for i in range(rows._starts[chunks], rows._starts[2 * chunks])]
+  size = rows.rows_per_chunk * rows.chunks_per_epoch
+  epoch = [rows[i] for i in range(size, 2 * size)]  # the second
   targets = np.concatenate([row["decoder_target_tokens"] for row in epoch])
   weights = np.concatenate([row["decoder_loss_weights"] for row in epoch])
   said = np.concatenate([row["encoder_input_tokens"] for row in epoch])
@@ -86,19 +85,55 @@ def test_an_epoch_holds_every_clip_in_both_directions(vocab, chunk_clips):
 
 def test_epochs_deal_the_clips_into_other_chunks(vocab):
   rows = make_rows(vocab, chunk_clips=8)
-  rows[100]
+  lengths = np.array([len(clip["codes"]) for clip in make_clips()])
+  epochs = [[rows._picked(3 * epoch + part) for part in range(3)] for epoch in (0, 1)]
+  for chunks in epochs:
+    assert sorted(np.concatenate(chunks)) == list(range(23))
+    assert sorted(map(len, chunks)) == [7, 8, 8]
+    # All chunks hold long clips and short ones.
+    assert np.ptp([lengths[chunk].mean() for chunk in chunks]) < lengths.std() / 2
+  assert set(epochs[0][0]) != set(epochs[1][0])
 
-  def clips_of(chunk):
-    """Motions that the chunk's rows write, by their first two tokens."""
-    found = set()
-    for row in range(rows._starts[chunk], rows._starts[chunk + 1]):
-      targets = rows[row]["decoder_target_tokens"]
-      (starts,) = np.nonzero(targets == vocab.som_id)
-      found |= {tuple(targets[i + 1 : i + 3]) for i in starts}
-    return found
 
-  assert len(clips_of(0)) == len(clips_of(3)) == 8
-  assert not clips_of(0) & clips_of(1) and clips_of(0) != clips_of(3)
+def test_seeking_far_draws_one_chunk(vocab):
+  rows = make_rows(vocab, chunk_clips=8, num_rows=10**6)
+  batches = pipeline.lm_iterator(rows, 8)
+  batches.seek(90_000)
+  far = next(batches)
+  # Others that are read ahead may come from the chunks that follow.
+  assert rows.num_draws <= 40
+  alone = make_rows(vocab, chunk_clips=8, num_rows=10**6)
+  row = alone[90_000 * 8]
+  assert alone.num_draws == 1
+  equal(row, {key: value[0] for key, value in far.items()})
+
+
+def test_a_chunk_that_never_fits_leaves_rows_out_and_says_so(vocab, monkeypatch):
+  said = []
+  monkeypatch.setattr(pipeline.logging, "warning", lambda *args: said.append(args))
+  rows = make_rows(vocab)
+  rows.rows_per_chunk //= 2
+  held = sum(rows[i]["encoder_segment_ids"].max() for i in range(rows.rows_per_chunk))
+  assert rows.num_draws == pipeline._ATTEMPTS
+  assert [args[1:] for args in said] == [(46 - held, 46, 0)] and 20 < held < 46
+
+
+def test_chunks_of_fixed_size_cost_little_room():
+  """Rows that a demo's chunk would not need: 1 % on average, and none leaves any."""
+  rng = np.random.default_rng(0)
+
+  class Mixture:  # lengths as the demo's, without the text
+    def draw(self, vocab, clips, rng):
+      tokens = lambda n: np.zeros(n, np.int8)
+      pair = lambda e, d: {"encoder_tokens": tokens(e), "decoder_targets": tokens(d)}
+      l2m = [pair(rng.integers(14, 40), len(c["codes"]) + 3) for c in clips]
+      m2l = [pair(len(c["codes"]) + 15, rng.integers(8, 28)) for c in clips]
+      return l2m + m2l
+
+  clips = [{"codes": np.zeros(n, np.int8)} for n in rng.integers(50, 128, 3_000)]
+  packed = pipeline.PackedTasks(None, clips, 256, 160, 10**6, 0, Mixture())
+  needed = [len(packed._drawn(chunk, 0)[1]) for chunk in range(16)]
+  assert max(needed) <= packed.rows_per_chunk < 1.015 * np.mean(needed)
 
 
 def test_test_rows_use_no_training_instruction(vocab):
