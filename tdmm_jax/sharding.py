@@ -168,14 +168,17 @@ def state_shardings(abstract_state: Any, mesh: Mesh) -> Any:
   """Maps a tree of boxed abstract arrays to a tree of NamedShardings.
 
   What the optimiser keeps in place of a whole parameter (Adafactor's row and column
-  sums) carries that parameter's names but not its axes; it is small, and replicated.
+  sums, and the single zero where it has none) carries that parameter's names but not
+  its axes; it is small, and replicated.
   """
 
   def whole(leaf):
-    boxed = isinstance(leaf, nn.LogicallyPartitioned)
+    if not isinstance(leaf, nn.LogicallyPartitioned):
+      return leaf
     # Muon's masked parameters are boxes around no array.
-    ndim = getattr(leaf.value, "ndim", None) if boxed else None
-    return leaf.value if boxed and ndim != len(leaf.names) else leaf
+    shape = getattr(leaf.value, "shape", None)
+    replicated = shape is None or len(shape) != len(leaf.names) or shape == (1,)
+    return leaf.value if replicated else leaf
 
   abstract_state = jax.tree.map(
     whole, abstract_state, is_leaf=lambda x: isinstance(x, nn.LogicallyPartitioned)

@@ -54,7 +54,7 @@ class Loop:
       tx,
       rng_loop,
       microbatches=train_step.num_microbatches(
-        config.batch_size, config.batch_per_chip, mesh.size
+        config.batch_size, config.batch_per_chip, mesh
       ),
       ema_decay=config.ema_decay,
       shardings=jax.tree.map(lambda x: x.sharding, self._state),

@@ -67,7 +67,8 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
 
   AdamW keeps two float32 numbers a parameter; Adafactor (arXiv:1804.04235) keeps row
   and column sums of a matrix, and no momentum. `config.learning_rate` is absolute for
-  AdamW and relative to each parameter's scale for Adafactor. Muon
+  AdamW and relative to each parameter's scale for Adafactor; each update takes
+  `config.weight_decay` times the learning rate off a matrix. Muon
   (arXiv:2502.16982) orthogonalises the momentum of the layers' kernels and gives their
   updates the RMS of AdamW's, so that one learning rate does for both; what is no kernel
   it leaves to AdamW.
@@ -85,7 +86,11 @@ def optimizer(config: ml_collections.ConfigDict) -> optax.GradientTransformation
       mask=_decays,
     )
   elif config.optimizer == "adafactor":
-    update = optax.adafactor(rate, weight_decay_rate=None)
+    # optax's own decay is not multiplied by the learning rate, as AdamW's is.
+    decay = lambda step: -config.weight_decay * rate(step)
+    update = optax.chain(
+      optax.adafactor(rate), optax.add_decayed_weights(decay, mask=_decays)
+    )
   elif config.optimizer == "muon":
     update = optax.contrib.muon(
       rate,

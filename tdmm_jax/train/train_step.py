@@ -88,20 +88,24 @@ def _placed(old, new):
   )
 
 
-def num_microbatches(batch_size: int, batch_per_chip: int, num_chips: int) -> int:
+def num_microbatches(batch_size: int, batch_per_chip: int, mesh) -> int:
   """The number of parts in which a batch is processed; 1 if `batch_per_chip` is 0.
+
+  The chips of the mesh's axis `tensor` share their examples, and count as one.
 
   Raises:
     UserError: the batch cannot be divided that way.
   """
-  if batch_per_chip == 0 or batch_size <= batch_per_chip * num_chips:
+  num_shards = mesh.shape["data"] * mesh.shape["fsdp"]
+  if batch_per_chip == 0 or batch_size <= batch_per_chip * num_shards:
     return 1
-  if batch_size % (batch_per_chip * num_chips):
+  if batch_size % (batch_per_chip * num_shards):
     raise UserError(
       f"config.batch_size: {batch_size} is no multiple of {batch_per_chip} "
-      f"(config.batch_per_chip) times {num_chips} chips; change one of them"
+      f"(config.batch_per_chip) times {num_shards} (mesh data x fsdp); change one of "
+      "them"
     )
-  return batch_size // (batch_per_chip * num_chips)
+  return batch_size // (batch_per_chip * num_shards)
 
 
 def _accumulated_grads(grad_fn, state: TrainState, batch, rng, parts: int):

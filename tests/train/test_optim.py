@@ -1,9 +1,12 @@
 """The optimiser: schedule, clipping, and what decays."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from configs import common
 from tdmm_jax.errors import UserError
@@ -29,8 +32,9 @@ def test_warm_up_then_cosine_to_the_final_fraction():
   )
 
 
-def test_matrices_decay_scales_do_not():
-  tx = optim.optimizer(make_config(weight_decay=0.5, warmup_steps=0))
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "muon"])
+def test_matrices_decay_scales_do_not(name):
+  tx = optim.optimizer(make_config(optimizer=name, weight_decay=0.5, warmup_steps=0))
   params = {"kernel": jnp.ones((2, 2)), "scale": jnp.ones(2)}
   zero = {name: jnp.zeros_like(value) for name, value in params.items()}
   updates, _ = tx.update(zero, tx.init(params), params)
@@ -121,3 +125,60 @@ def test_a_warm_up_longer_than_the_training_is_refused():
 def test_an_unknown_optimizer_is_refused():
   with pytest.raises(UserError, match="'sgd'; choose 'adamw', 'adafactor' or 'muon'"):
     optim.optimizer(make_config(optimizer="sgd"))
+
+
+MESHES = """
+import json, jax, jax.numpy as jnp, numpy as np
+from configs import common
+from tdmm_jax import sharding
+from tdmm_jax.train import optim, train_step
+jax.config.update("jax_disable_most_optimizations", True)
+
+def init_fn(rng):
+  make = lambda i, shape, *names: sharding.partitioned(
+    jax.nn.initializers.normal(0.1), *names)(jax.random.fold_in(rng, i), shape)
+  return {"params": {
+    "layers": {"wi": {"kernel": make(0, (2, 256, 128), "layers", "embed", "mlp")},
+               "scale": make(1, (2, 256), "layers", "embed")},
+    "norm": {"scale": make(2, (256,), "embed")},
+    "out": {"kernel": make(3, (128, 256), "mlp", "embed")}}}
+
+def loss_fn(params, collections, batch, rng):
+  x = batch["x"]
+  for i in range(2):
+    x = x + (x * params["layers"]["scale"][i]) @ params["layers"]["wi"]["kernel"][i] @ (
+      params["out"]["kernel"])
+  loss = jnp.mean((x * params["norm"]["scale"] - 1.0) ** 2)
+  return loss, ({"loss": (loss, jnp.ones(()))}, collections)
+
+batch = {"x": np.random.default_rng(0).normal(size=(8, 256)).astype(np.float32)}
+worst = {}
+for name in ("adamw", "adafactor", "muon"):
+  config = common.get_config()
+  config.update({"total_steps": 9, "warmup_steps": 0, "learning_rate": 0.01,
+                 "optimizer": name, "weight_decay": 0.1})
+  tx = optim.optimizer(config)
+  found = []
+  for sizes in ((8, 1, 1), (4, 2, 1), (4, 1, 2), (2, 2, 2)):
+    mesh = sharding.make_mesh(*sizes)
+    with jax.set_mesh(mesh):
+      state = train_step.init_state(init_fn, tx, mesh, jax.random.key(0))
+      step = train_step.make_train_step(
+        loss_fn, tx, jax.random.key(1),
+        shardings=jax.tree.map(lambda x: x.sharding, state))
+      for _ in range(2):
+        state, _ = step(state, sharding.to_global(batch, mesh))
+    assert sizes == (8, 1, 1) or not state.params["out"]["kernel"].is_fully_replicated
+    found.append(jax.tree.map(np.asarray, state.params))
+  worst[name] = max(float(np.abs(a - b).max())
+                    for other in found[1:]
+                    for a, b in zip(*map(jax.tree.leaves, (found[0], other))))
+print(json.dumps(worst))
+"""
+
+
+@pytest.mark.slow
+def test_every_optimizer_runs_on_fsdp_and_tensor_and_does_the_same_there():
+  worst = json.loads(tiny.run_python(MESHES, devices=8).splitlines()[-1])
+  assert worst.keys() == {"adamw", "adafactor", "muon"}
+  assert max(worst.values()) < 2e-4, worst  # of updates of 0.01

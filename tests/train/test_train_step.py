@@ -1,5 +1,7 @@
 """Accumulated gradients, moving averages, microbatches."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,24 +76,14 @@ def test_a_state_with_an_average_starts_from_the_parameters():
 
 
 def test_how_many_parts():
-  count = train_step.num_microbatches
+  def count(batch, per_chip, data, fsdp=1, tensor=1):
+    mesh = types.SimpleNamespace(shape={"data": data, "fsdp": fsdp, "tensor": tensor})
+    return train_step.num_microbatches(batch, per_chip, mesh)
+
   assert count(256, 0, 8) == 1
   assert count(256, 16, 16) == 1
-  assert count(256, 16, 4) == 4
+  assert count(256, 16, 4) == count(256, 16, 2, 2) == 4
+  assert count(256, 16, 1, 4, tensor=4) == 4  # who share a batch count once
   assert count(4, 16, 1) == 1  # a batch that is smaller than what fits
-  with pytest.raises(UserError, match=r"256 is no multiple of 16 .* times 3 chips"):
+  with pytest.raises(UserError, match=r"256 is no multiple of 16 .* times 3 \(mesh"):
     count(256, 16, 3)
-
-
-def test_given_parameters_take_the_place_of_the_initial_ones():
-  tx = optax.adam(0.1)
-  state = make_state(tx, ema={"w": jnp.zeros(3)})
-  old = state.params["w"]
-  given = {"w": np.array([5.0, 6.0, 7.0])}
-  replaced = train_step.replace_params(state, given)
-  np.testing.assert_array_equal(replaced.params["w"], given["w"])
-  np.testing.assert_array_equal(replaced.collections["ema"]["w"], given["w"])
-  assert replaced.params["w"].dtype == jnp.float32 and old.is_deleted()
-  assert float(replaced.collections["seen"]) == 0
-  with pytest.raises(ValueError, match=r"shape \(2,\), the model's is \(3,\)"):
-    train_step.replace_params(replaced, {"w": np.zeros(2)})
