@@ -78,7 +78,7 @@ def measured(face_model, motions) -> list[dict[str, np.ndarray]]:
   joined = motions[0].replace(
     **{
       name: np.concatenate([getattr(m, name)[::EVERY] for m in motions])
-      for name in (*motion_lib._TRACKS, "valid")
+      for name in (*motion_lib.TRACKS, "valid")
     }
   )
   curves, _ = arkit.from_motion(face_model, joined)

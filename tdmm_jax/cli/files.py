@@ -16,6 +16,18 @@ VIEWS = (
 )
 
 
+def add_reading(command) -> None:
+  """The options that say of a motion's file what it does not say itself."""
+  command.add_argument(
+    "--fps", type=float, help="of a file without a rate; also instead of its own"
+  )
+  command.add_argument(
+    "--layout",
+    metavar="NAME",
+    help="of a bare array: emoava, mmhead, lm-listener or language-of-motion",
+  )
+
+
 def add_commands(add, add_json, add_face_model, say) -> None:
   """Adds `render`, `export` and `fit`.
 
@@ -64,6 +76,7 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   render.add_argument(
     "--identity", action="store_true", help="with the motion's own identity"
   )
+  add_reading(render)
   add_face_model(render)
   add_json(render)
 
@@ -91,9 +104,7 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   export.add_argument(
     "--mean_head", action="store_true", help="without the motion's own identity"
   )
-  export.add_argument(
-    "--fps", type=float, help="of a file without a rate (default: 25)"
-  )
+  add_reading(export)
   add_face_model(export)
   add_json(export)
 
@@ -149,7 +160,7 @@ def _render(args) -> None:
   from tdmm_jax.face import load_model
   from tdmm_jax.face.files import read
 
-  motions = [read.load_motion(path) for path in args.motion]
+  motions = [read.load_motion(path, args.fps, args.layout) for path in args.motion]
   face = load_model.load_face_model(args.face_model)
   for path, motion in zip(args.motion, motions):
     if motion.face_model != face.name:
@@ -180,7 +191,7 @@ def _export(args) -> None:
   from tdmm_jax.face import load_model
   from tdmm_jax.face.files import read
 
-  motion = read.load_motion(args.motion, args.fps)
+  motion = read.load_motion(args.motion, args.fps, args.layout)
   face = load_model.load_face_model(args.face_model)
   said = files.export_motion(
     args.output, face, motion, args.light, not args.mean_head, args.signed

@@ -123,7 +123,7 @@ def _edit(args) -> None:
   from tdmm_jax.generate import editing
 
   start, stop = editing.parse_frames(args.frames)
-  motion = read.load_motion(args.motion)
+  motion = read.load_motion(args.motion, args.fps, args.layout)
   options = (args.prompt, start, stop, args.seed, args.motion)
   edited = _load(args).edit(motion, *options, **_sampling(args))
   _say_understood(args, args.prompt, (stop - start) / motion.fps)
@@ -134,7 +134,7 @@ def _edit(args) -> None:
 def _continue(args) -> None:
   from tdmm_jax.face.files import read
 
-  motion = read.load_motion(args.motion)
+  motion = read.load_motion(args.motion, args.fps, args.layout)
   options = (args.seconds, args.prompt, args.seed, args.motion)
   longer = _load(args).extend(motion, *options, **_sampling(args))
   longer.save(args.output)
@@ -147,7 +147,7 @@ def _describe(args) -> None:
 
   if args.timeline and not args.actions:
     raise UserError("--timeline: is the picture of --actions; give that too")
-  motion = read.load_motion(args.motion)
+  motion = read.load_motion(args.motion, args.fps, args.layout)
   if args.actions:
     _describe_actions(args, motion)
     return
@@ -302,6 +302,7 @@ def _parser() -> argparse.ArgumentParser:
 
   edit = add("edit", _edit, "Make some frames of a motion anew; copy the others.")
   edit.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  cli_files.add_reading(edit)
   edit.add_argument("prompt", metavar="PROMPT", help="what the face does there")
   edit.add_argument(
     "--frames", required=True, metavar="A-B", help="frames A to B - 1, as 40-80"
@@ -313,6 +314,7 @@ def _parser() -> argparse.ArgumentParser:
 
   go_on = add("continue", _continue, "Make a motion longer; what is there is copied.")
   go_on.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  cli_files.add_reading(go_on)
   go_on.add_argument(
     "prompt", nargs="?", metavar="PROMPT", help="default: the motion's own description"
   )
@@ -328,6 +330,7 @@ def _parser() -> argparse.ArgumentParser:
 
   describe = add("describe", _describe, "Turn a face motion into a sentence.")
   describe.add_argument("motion", metavar="MOTION", help="npz, or SMIRK's pickle")
+  cli_files.add_reading(describe)
   describe.add_argument(
     "--question", help='ask about it instead, e.g. "Does the head move?"'
   )

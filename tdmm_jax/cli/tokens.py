@@ -6,7 +6,7 @@ and no language model.
 
 import pathlib
 
-from tdmm_jax.cli import terminal
+from tdmm_jax.cli import files, terminal
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import locate
 
@@ -21,6 +21,7 @@ def add_commands(add, add_run, add_json, say) -> None:
   """
   encode = add("encode", _encode, "Turn a motion into tokens, one a frame.")
   encode.add_argument("motion", metavar="MOTION", help="any known layout")
+  files.add_reading(encode)
   encode.add_argument(
     "-o", "--output", default="tokens.json", help="default: tokens.json"
   )
@@ -72,7 +73,7 @@ def _encode(args) -> None:
   from tdmm_jax.codec import token_files
   from tdmm_jax.face.files import read
 
-  motion = read.load_motion(args.motion)
+  motion = read.load_motion(args.motion, args.fps, args.layout)
   _, codec = _codec(args)
   (codes,) = codec.encode([motion], args.motion)
   token_files.save(args.output, codec, codes)

@@ -54,8 +54,8 @@ SHAPES: tuple[str, ...] = (
 _JAW_OPEN, _MOUTH_CLOSE = SHAPES.index("JawOpen"), SHAPES.index("MouthClose")
 JAW_OPEN_RAD = 0.40  # jaw_pose x at JawOpen 1
 LOOK_RAD = 0.60  # an eye's turn at EyeLook... 1
-# How much of JawOpen the lips close by themselves where MouthClose asks for it. With the
-# jaw further down their corners would stay open, so beyond it the jaw closes.
+# How much of JawOpen the lips close by themselves where MouthClose asks for it. With
+# the jaw further down their corners would stay open, so beyond it the jaw closes.
 _LIPS_BRIDGE = 0.045
 # How far a lid at EyeSquint 1 has gone to meet the other, as a share of a blink.
 _SQUINT_CLOSES = 0.38

@@ -5,8 +5,10 @@ letters: T frames, E expression coefficients, S identity coefficients.
 """
 
 import dataclasses
+import math
 import os
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,9 @@ from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 FORMAT_VERSION = 1
+MAX_BYTES = 2 << 30  # unpacked, of one file: two hours at 25 fps take 0.05
 # Field -> width of its last axis; None: comes from the source.
-_TRACKS = {
+TRACKS = {
   "expression": None,
   "jaw_pose": 3,
   "neck_pose": 3,
@@ -85,7 +88,7 @@ def zeros(
   track = lambda width: np.zeros((num_frames, width), np.float32)
   return FaceMotion(
     face_model=face_model,
-    **{name: track(width or num_expression) for name, width in _TRACKS.items()},
+    **{name: track(width or num_expression) for name, width in TRACKS.items()},
     shape=np.zeros(num_shape, np.float32),
     valid=np.ones(num_frames, bool),
   )
@@ -107,7 +110,7 @@ def validate(motion: FaceMotion, where: str) -> FaceMotion:
   fixed: dict[str, Any] = {}
   expected = np.shape(motion.expression)[:1]
   optional = {} if motion.camera is None else {"camera": 3}
-  for name, width in {**_TRACKS, **optional}.items():
+  for name, width in {**TRACKS, **optional}.items():
     fixed[name] = array = _as_float(getattr(motion, name), name, where)
     if array.ndim != 2 or (width and array.shape[1] != width) or not array.shape[1]:
       wanted = f"[frames, {width or 'coefficients'}]"
@@ -164,13 +167,41 @@ def save_motion(path, motion: FaceMotion) -> None:
   """
   path = os.fspath(path)
   motion = validate(motion, path)
-  arrays = {name: getattr(motion, name) for name in _TRACKS}
+  arrays = {name: getattr(motion, name) for name in TRACKS}
   arrays |= {"shape": motion.shape, "valid": motion.valid, "fps": motion.fps}
   arrays |= {"face_model": motion.face_model, "format_version": FORMAT_VERSION}
   if motion.camera is not None:
     arrays["camera"] = motion.camera
   with files.then_rename(path) as temporary, temporary.open("wb") as stream:
     np.savez(stream, **arrays)
+
+
+def read_array(stream, size: int) -> np.ndarray:
+  """One npy, no larger than the `size` bytes that the file has for it.
+
+  A header may promise terabytes; nothing is allocated before it has been checked.
+
+  Raises:
+    ValueError: damaged, Python objects, or a header that promises more than is there.
+  """
+  version = np.lib.format.read_magic(stream)
+  read_header = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+  }.get(version)
+  if read_header is None:
+    raise ValueError(f"npy of version {version}")
+  shape, fortran, dtype = read_header(stream)
+  if dtype.hasobject:
+    raise ValueError("Object arrays are not read")
+  needed = math.prod(shape) * dtype.itemsize
+  if min(shape, default=0) < 0 or needed > size:
+    raise ValueError(f"its header asks for {needed} bytes, of {size}")
+  content = stream.read(needed)
+  if len(content) < needed:
+    raise ValueError("cut short")
+  array = np.frombuffer(bytearray(content), dtype)
+  return array.reshape(shape, order="F" if fortran else "C")
 
 
 def read_arrays(path) -> dict[str, np.ndarray]:
@@ -182,18 +213,29 @@ def read_arrays(path) -> dict[str, np.ndarray]:
   path = os.fspath(path)
   try:
     with open(path, "rb") as stream:  # given a name, np.load leaves a broken file open
-      archive = np.load(stream, allow_pickle=False)
-      if not isinstance(archive, np.lib.npyio.NpzFile):
+      if stream.read(6) == b"\x93NUMPY":
         raise UserError(f"{path}: one bare array, not a motion; give an npz of fields")
-      return {name: archive[name] for name in archive.files}
+      with zipfile.ZipFile(stream) as archive:
+        members = [m for m in archive.infolist() if m.filename.endswith(".npy")]
+        if sum(member.file_size for member in members) > MAX_BYTES:
+          raise ValueError("unpacks to more than 2 GiB")
+        arrays = {}
+        for member in members:
+          with archive.open(member) as content:
+            name = member.filename.removesuffix(".npy")
+            arrays[name] = read_array(content, member.file_size)
+        return arrays
   except FileNotFoundError as error:
     raise UserError(f"{path}: no such file; check the name") from error
   except IsADirectoryError as error:
     raise UserError(f"{path}: is a folder; give one motion file") from error
-  except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+  except (
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
+    *(EOFError, OSError, ValueError, SyntaxError, TypeError),
+  ) as error:
     reason = "holds Python objects" if "Object arrays" in str(error) else "is damaged"
     raise UserError(
-      f"{path}: {reason} or is not an npz; export or download it again"
+      f"{path}: {reason} or is not an npz ({error}); export or download it again"
     ) from error
 
 
@@ -207,7 +249,7 @@ def from_arrays(arrays: dict[str, np.ndarray], where: str) -> FaceMotion:
       f"{where}: format_version {int(version.item())} is newer than this program "
       f"({FORMAT_VERSION}); update tdmm-jax"
     )
-  needed = [*_TRACKS, "face_model", "shape", "valid", "fps"]
+  needed = [*TRACKS, "face_model", "shape", "valid", "fps"]
   missing = [name for name in needed if name not in arrays]
   if missing:
     raise UserError(f"{where}: lacks {', '.join(missing)}; export the motion again")
@@ -275,7 +317,7 @@ def _read_tracks(motion, known, position) -> dict[str, np.ndarray]:
 
   tracks = {
     name: (spherical if name in _ROTATIONS else linear)(getattr(motion, name))
-    for name in _TRACKS
+    for name in TRACKS
   }
   if motion.camera is not None:
     tracks["camera"] = linear(motion.camera)
@@ -293,7 +335,7 @@ def trim(motion: FaceMotion, start: int, stop: int) -> FaceMotion:
       f"frames {start}:{stop} of a motion of {motion.num_frames}; "
       f"choose 0 <= start < stop <= {motion.num_frames}"
     )
-  cut = {name: getattr(motion, name)[start:stop] for name in (*_TRACKS, "valid")}
+  cut = {name: getattr(motion, name)[start:stop] for name in (*TRACKS, "valid")}
   camera = None if motion.camera is None else motion.camera[start:stop]
   return motion.replace(**cut, camera=camera)
 

@@ -35,7 +35,8 @@ def read_glb(path: str | os.PathLike) -> FaceMotion:
     names = document["meshes"][0]["extras"]["targetNames"]
   except (KeyError, TypeError, IndexError) as error:
     raise UserError(
-      f"{path}: a GLB that this project did not write; only its own can be read back"
+      f"{path}: a GLB that this project did not write, of another head; export its "
+      "blend shapes' weights as ARKit's CSV (Timecode, EyeBlinkLeft, ...)"
     ) from error
   try:
     return motion.validate(_motion(document, data, about, names), path)

@@ -1,4 +1,4 @@
-"""Converts what other trackers and datasets write to FLAME 2020, axis-angle.
+"""Converts what other trackers and datasets write to FLAME, axis-angle.
 
 | layout | told by | holds |
 |---|---|---|
@@ -8,9 +8,13 @@
 | MMHead | bare, 56 wide, named | exp 50, neck 3, jaw 3 |
 | lm-listener, Learning2Listen | bare, 56, named; 184 | exp 50, global, jaw, detail |
 | Language of Motion | bare, 112 wide | head 6-D, jaw 6-D, exp 100 |
+| BEAT2, EMAGE | poses, expressions, betas | SMPL-X's 55 joints, exp 100 |
+| metrical-tracker | exp, eyes 12, jaw 6 wide | exp 100, eyes and jaw 6-D, lids |
+| NeRSemble | expression, jaw, neck, rotation | FLAME 2023, all joints |
 
-None has eyelids or gaze: the lids stay open and the eyes look ahead, and a warning
-says so. 6DRepNet's head pose comes in a file of its own, see `read_head_pose`.
+Where a layout has no eyelids or gaze, the lids stay open and the eyes look ahead, and
+a warning says so. 6DRepNet's head pose comes in a file of its own, see
+`read_head_pose`.
 """
 
 import logging
@@ -21,12 +25,15 @@ from scipy.spatial import transform
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion
+from tdmm_jax.face.files import timing
 from tdmm_jax.face.motion import FaceMotion
 
 CROP_PX = 224  # the side of the square picture that SMIRK, DECA and EMOCA see
 BARE_LAYOUTS = ("emoava", "mmhead", "lm-listener", "language-of-motion")
 _BY_WIDTH = {53: "emoava", 112: "language-of-motion", 184: "lm-listener"}
 _CODES = {"expcode": "exp", "posecode": "pose", "shapecode": "shape"}
+_SMPLX_TO_HEAD = (0, 3, 6, 9, 12, 15)  # pelvis, three of the spine, neck, head
+_MAX_LEFT_OUT_S = 60.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -53,7 +60,7 @@ def from_codes(content, where, fps=None, head_pose=None) -> FaceMotion:
     content: exp [T, 50 or 100], pose [T, 6], and where there is one shape [T, S] or
       [S], and cam [T, 3]. Texture, light and detail are left out.
     where: the file, for errors.
-    fps: frames per second; the codes' own `fps`, else 25, if not given.
+    fps: frames per second; by default `timing.decide_fps`'s of the codes' own `fps`.
     head_pose: of `read_head_pose`, instead of the codes' own.
 
   Raises:
@@ -83,7 +90,7 @@ def from_codes(content, where, fps=None, head_pose=None) -> FaceMotion:
     fields["shape"] = shape.mean(axis=0)
   if cam is not None and head_pose is None:
     fields["camera"] = crop_camera(cam)
-  return _motion(fields, where, content.get("fps") if fps is None else fps)
+  return _motion(fields, where, timing.decide_fps(where, fps, content.get("fps")))
 
 
 def from_bare(array, where, fps=None, layout=None, head_pose=None) -> FaceMotion:
@@ -102,6 +109,11 @@ def from_bare(array, where, fps=None, layout=None, head_pose=None) -> FaceMotion
   array = np.asarray(array)
   if array.ndim == 3 and len(array) == 1:
     array = array[0]
+  if array.ndim == 1 and len(array) in (50, 100):
+    raise UserError(
+      f"{where}: {len(array)} numbers, as one frame's expression of EMOCA, without its "
+      "jaw and head; give the folder that holds the frames' folders (exp.npy, pose.npy)"
+    )
   if array.ndim != 2 or array.dtype.kind not in "fiu":
     raise UserError(
       f"{where}: a bare array of shape {list(array.shape)} is not one clip [frames, "
@@ -112,7 +124,108 @@ def from_bare(array, where, fps=None, layout=None, head_pose=None) -> FaceMotion
   if head_pose is not None:
     fields["head_pose"] = _same_length(head_pose, array, where)
     fields.pop("neck_pose", None)
-  return _motion(fields, where, fps)
+  return _motion(fields, where, timing.decide_fps(where, fps))
+
+
+def from_smplx(arrays, where, fps=None) -> FaceMotion:
+  """BEAT2's and EMAGE's npz: SMPL-X's pose [T, 165] and FLAME's expression [T, 100].
+
+  The head's rotation is that of the chain from pelvis to head. `betas` shape a body,
+  not FLAME's identity, and are left out.
+  """
+  poses, expression = (_rows(arrays[n], n, where) for n in ("poses", "expressions"))
+  if poses.shape[1] != 165 or len(poses) != len(expression):
+    raise UserError(
+      f"{where}: 'poses' has shape {list(poses.shape)}, SMPL-X's is "
+      f"[{len(expression)}, 165]; export it again"
+    )
+  joints = poses.reshape(len(poses), 55, 3)
+  head = transform.Rotation.identity()
+  for joint in _SMPLX_TO_HEAD:
+    head = head * transform.Rotation.from_rotvec(joints[:, joint])
+  _LOG.warning("%s: 'betas' are a body's; the identity is left out", where)
+  fields = {
+    "expression": expression,
+    "head_pose": head.as_rotvec(),
+    "jaw_pose": joints[:, 22],
+    "eye_pose": joints[:, 23:25].reshape(-1, 6),
+  }
+  of_file = arrays.get("mocap_frame_rate", arrays.get("mocap_framerate"))
+  return _motion(fields, where, timing.decide_fps(where, fps, of_file))
+
+
+def from_metrical_tracker(arrays, where, fps=None) -> FaceMotion:
+  """metrical-tracker's FLAME parameters, rotations as two rows of their matrix.
+
+  Its head stands still and its camera moves; the file does not hold the camera, so the
+  head looks ahead.
+  """
+  rows = {n: _rows(arrays[n], n, where) for n in ("exp", "eyes", "jaw", "eyelids")}
+  if (rows["eyes"].shape[1], rows["jaw"].shape[1]) != (12, 6):
+    raise UserError(f"{where}: 'eyes' and 'jaw' are not 12 and 6 wide; export it again")
+  _LOG.warning("%s: the camera is not in it; the head stands still", where)
+  eyes = [from_6d(half) for half in np.split(rows["eyes"], 2, axis=1)]
+  fields = {
+    "expression": rows["exp"],
+    "jaw_pose": from_6d(rows["jaw"]),
+    "eye_pose": np.concatenate(eyes, axis=1),
+    "eyelids": np.clip(rows["eyelids"], 0.0, 1.0),
+  }
+  if "shape" in arrays:
+    fields["shape"] = _rows(arrays["shape"], "shape", where).mean(axis=0)
+  return _motion(fields, where, timing.decide_fps(where, fps, arrays.get("fps")))
+
+
+def from_nersemble(arrays, where, fps=None) -> FaceMotion:
+  """NeRSemble's tracked FLAME 2023 parameters; `rotation` turns about the origin."""
+  names = ("expression", "rotation", "translation", "jaw", "neck", "eyes")
+  rows = {name: _rows(arrays[name], name, where) for name in names}
+  scale = np.asarray(arrays.get("scale", 1.0), np.float64)
+  if np.abs(scale - 1.0).max() > 1e-3:
+    _LOG.warning("%s: 'scale' is left out", where)
+  fields = {
+    "face_model": "flame2023",
+    "expression": rows["expression"],
+    "head_pose": rows["rotation"],
+    "translation": rows["translation"],
+    "jaw_pose": rows["jaw"],
+    "neck_pose": rows["neck"],
+    "eye_pose": rows["eyes"],
+    "shape": _rows(arrays["shape"], "shape", where).mean(axis=0),
+  }
+  fps = timing.decide_fps(where, fps, arrays.get("fps"))
+  return by_number(_motion(fields, where, fps), arrays.get("frames"), where)
+
+
+def by_number(read: FaceMotion, numbers, where) -> FaceMotion:
+  """Frames put at their numbers; those that are left out become not valid.
+
+  Raises:
+    UserError: numbers that do not rise, or more than a minute of them left out.
+  """
+  if numbers is None:
+    return read
+  numbers = np.ravel(numbers).astype(np.int64)
+  steps = np.diff(numbers)
+  if len(numbers) != read.num_frames or (steps < 1).any():
+    raise UserError(f"{where}: the frames' numbers do not rise; export it again")
+  if not len(steps) or (steps == steps.min()).all():
+    return read
+  at = (numbers - numbers[0]) // steps.min()
+  if at[-1] + 1 - len(at) > _MAX_LEFT_OUT_S * read.fps:
+    raise UserError(
+      f"{where}: {at[-1] + 1 - len(at)} frames' numbers are left out; split the clip "
+      "where the numbers jump"
+    )
+  seen = np.zeros(at[-1] + 1, bool)
+  seen[at] = True
+  row = np.maximum(np.cumsum(seen) - 1, 0)
+  tracks = {
+    name: getattr(read, name)[row]
+    for name in (*motion.TRACKS, *(["camera"] if read.camera is not None else []))
+  }
+  spread = read.replace(**tracks, valid=read.valid[row] & seen)
+  return motion.fill_invalid(spread)
 
 
 def _columns(array, layout, where) -> dict[str, np.ndarray]:
@@ -140,7 +253,7 @@ def _columns(array, layout, where) -> dict[str, np.ndarray]:
   if width == 56:
     raise UserError(
       f"{where}: a bare array 56 wide is MMHead's (exp, neck, jaw) or lm-listener's "
-      "(exp, head, jaw); say which with layout mmhead or lm-listener"
+      "(exp, head, jaw); say which with layout: mmhead or lm-listener"
     )
   what = " (Express4D's ARKit columns? give its CSV)" if width == 61 else ""
   raise UserError(
@@ -177,10 +290,11 @@ def read_head_pose(path) -> np.ndarray:
   """
   path = os.fspath(path)
   try:
-    array = np.load(path, allow_pickle=False)
+    with open(path, "rb") as stream:
+      array = motion.read_array(stream, os.path.getsize(path))
   except FileNotFoundError as error:
     raise UserError(f"{path}: no such file; check the name") from error
-  except (OSError, ValueError, EOFError) as error:
+  except (OSError, ValueError, EOFError, SyntaxError) as error:
     raise UserError(
       f"{path}: is damaged or holds Python objects; run 6DRepNet again"
     ) from error
@@ -231,9 +345,7 @@ def _rows(values, name, where) -> np.ndarray:
 
 def _motion(fields, where, fps) -> FaceMotion:
   expression = fields["expression"]
-  if fps is None:
-    _LOG.warning("%s: does not say its frame rate; taken as 25", where)
-    fps = 25.0
-  _LOG.warning("%s: this layout has no eyelids; lids are left open", where)
+  if "eyelids" not in fields:
+    _LOG.warning("%s: this layout has no eyelids; lids are left open", where)
   read = motion.zeros(len(expression), "flame2020").replace(**fields, fps=fps)
   return motion.validate(read, where)

@@ -11,19 +11,27 @@ text), then the keys. Suffixes are ignored.
 | CAP4D's npz | flame2023 |
 | SPECTRE, DECA, EMOCA, EmoAva, MMHead and others, see `layouts` | flame2020 |
 | VHAP's and GaussianAvatars' flame_param.npz | flame2023 |
-| ARKit's columns as CSV (Live Link Face, Express4D) | default_v1 |
+| BEAT2's and EMAGE's npz, metrical-tracker's parameters | flame2020 |
+| NeRSemble's tracked parameters | flame2023 |
+| ARKit's columns as CSV (Live Link Face, Express4D, mediapipe) | default_v1 |
+| ARKit's weights as JSON (BEAT, Audio2Face) | default_v1 |
+| a folder or zip of such npz, one a frame | as one of them |
+| a folder of EMOCA's folders, one a frame | flame2020 |
 | a GLB that this project exported | what it was |
 | others that are in use | refused by name |
 """
 
 import logging
 import os
+import pathlib
+import re
+import zipfile
 
 import numpy as np
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion
-from tdmm_jax.face.files import gltf_motion, layouts, safe_pickle
+from tdmm_jax.face.files import gltf_motion, layouts, safe_pickle, timing
 from tdmm_jax.face.motion import FaceMotion
 
 SMIRK_CROP_PX = layouts.CROP_PX
@@ -35,6 +43,17 @@ _SMIRK_WIDTHS = {
   "identity": 300,
   "camera_pose": 3,
 }
+# SMIRK's own names, as its demo and its forks save them.
+_SMIRK_NATIVE = {
+  "expression_params": "expression",
+  "pose_params": "pose",
+  "eyelid_params": "eyelid",
+  "jaw_params": "jaw",
+  "shape_params": "identity",
+  "cam": "camera_pose",
+}
+_CONSTANT = ("shape", "betas", "static_offset", "scale", "fps", "mocap_frame_rate")
+_MAX_TURN_RAD = 2 * np.pi
 # Keys that identify an unsupported layout, its name, and what to do instead. The first
 # that matches is used.
 _FOREIGN = (
@@ -59,8 +78,9 @@ def load_motion(
   """Reads a motion file of any known layout.
 
   Args:
-    path: the file.
-    fps: frame rate of a layout that does not carry it (SMIRK's); 25 if not given.
+    path: the file, or a folder of files of one frame each.
+    fps: frame rate, instead of what the file says; a file that says none is read at 25
+      with a warning, ARKit's is refused.
     layout: of a bare array that does not show its own; one of `layouts.BARE_LAYOUTS`.
     head_pose: 6DRepNet's file, which replaces the head pose of SPECTRE's codes.
     blink_scale: of CAP4D's blink, to 0 open .. 1 closed; without it lids stay open.
@@ -73,33 +93,121 @@ def load_motion(
       supported (the message names it), or it has NaNs or mismatched lengths.
   """
   path = os.fspath(path)
-  head = _first_bytes(path)
   turns = None if head_pose is None else layouts.read_head_pose(head_pose)
+  if os.path.isdir(path):
+    found = _from_folder(path, fps, turns, blink_scale)
+  else:
+    found = _from_file(path, fps, layout, turns, blink_scale)
+  for name in ("jaw_pose", "neck_pose", "head_pose", "eye_pose"):
+    largest = np.abs(getattr(found, name)).max()
+    if largest > _MAX_TURN_RAD:
+      raise UserError(
+        f"{path}: '{name}' turns by {largest:.4g} rad, which are likely degrees; "
+        "convert it to radians"
+      )
+  return motion.resample(found, 25.0)
+
+
+def _from_file(path, fps, layout, turns, blink_scale) -> FaceMotion:
+  head = _first_bytes(path)
   if head.startswith(b"PK"):
-    found = _from_npz(motion.read_arrays(path), path, fps, turns, blink_scale)
-  elif head.startswith(b"\x93NUMPY"):
-    found = layouts.from_bare(_bare_array(path), path, fps, layout, turns)
-  elif head.startswith((b"MATLAB", b"\x89HDF")):
+    return _from_zip(path, fps, turns, blink_scale)
+  if head.startswith(b"\x93NUMPY"):
+    return layouts.from_bare(_bare_array(path), path, fps, layout, turns)
+  if head.startswith((b"MATLAB", b"\x89HDF")):
     raise UserError(
       f"{path}: a MATLAB or HDF5 file (BFM coefficients?), which is not FLAME; "
       "re-track the clip with SMIRK"
     )
-  elif head.startswith(b"glTF"):
-    found = gltf_motion.read_glb(path)
-  elif b"blendshapecount" in head.lower() or b"eyeblinkleft" in head.lower():
-    from tdmm_jax.face import arkit
-    from tdmm_jax.face.files import arkit_csv
+  if head.startswith(b"glTF"):
+    return _at_rate(gltf_motion.read_glb(path), fps, path)
+  from tdmm_jax.face import arkit
+  from tdmm_jax.face.files import arkit_csv
 
-    found = arkit.to_motion(arkit_csv.read_csv(path, fps))
+  text = (arkit_csv.decode(head[: len(head) // 2 * 2]) or "").lower()
+  if "blendshapecount" in text or "eyeblinkleft" in text:
+    return arkit.to_motion(arkit_csv.read_csv(path, fps))
+  if text.lstrip()[:1] in ("{", "["):
+    return arkit.to_motion(arkit_csv.read_json(path, fps))
+  return _from_pickle(path, fps, turns)
+
+
+def _at_rate(read: FaceMotion, fps, where) -> FaceMotion:
+  return read.replace(fps=timing.decide_fps(where, fps, read.fps))
+
+
+def _from_zip(path, fps, turns, blink_scale) -> FaceMotion:
+  try:
+    with zipfile.ZipFile(path) as archive:
+      names = archive.namelist()
+  except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+    raise UserError(
+      f"{path}: is damaged or is not an npz; export or download it again"
+    ) from error
+  if any(name.endswith("data.pkl") for name in names):
+    raise UserError(
+      f"{path}: PyTorch's own file (torch.save), as metrical-tracker's .frame; load it "
+      "with torch and save the parameters of all frames as arrays with numpy.savez"
+    )
+  if any(name.endswith(".npz") for name in names):
+    raise UserError(
+      f"{path}: a zip of npz files; unpack it and give the folder, which is read as "
+      "one clip if each file is a frame"
+    )
+  return _from_npz(motion.read_arrays(path), path, fps, turns, blink_scale)
+
+
+def _from_folder(path, fps, turns, blink_scale) -> FaceMotion:
+  """One clip of a folder of npz, or of EMOCA's folders of npy, one a frame."""
+  inside = sorted(pathlib.Path(path).iterdir(), key=_number)
+  files = [item for item in inside if item.suffix == ".npz"]
+  folders = [item for item in inside if (item / "exp.npy").is_file()]
+  if not files and not folders:
+    raise UserError(
+      f"{path}: is a folder, not a motion, and has no npz or exp.npy of single frames; "
+      "give one motion file"
+    )
+  if files:
+    frames = [motion.read_arrays(item) for item in files]
   else:
-    found = _from_pickle(path, fps, turns)
-  return motion.resample(found, 25.0)
+    names = ("exp", "pose", "shape", "cam")
+    frames = [
+      {
+        n: _bare_array(f"{item}/{n}.npy")
+        for n in names
+        if (item / f"{n}.npy").is_file()
+      }
+      for item in folders
+    ]
+  keys = set(frames[0])
+  if any(set(frame) != keys for frame in frames):
+    raise UserError(f"{path}: its files differ in their arrays; give one clip's frames")
+  arrays = {}
+  for key in keys:
+    rows = [np.atleast_2d(frame[key]) for frame in frames]
+    if key in _CONSTANT or frames[0][key].dtype.kind not in "fiu":
+      arrays[key] = frames[0][key]
+    elif any(row.shape != rows[0].shape or len(row) != 1 for row in rows):
+      raise UserError(f"{path}: '{key}' is not one row a file; give one clip's frames")
+    else:
+      arrays[key] = np.concatenate(rows)
+  read = _from_npz(arrays, path, fps, turns, blink_scale)
+  numbers = [_number(item) for item in files or folders]
+  if numbers[0][0] < 0 or len({number for number, _ in numbers}) < len(numbers):
+    return read
+  return layouts.by_number(read, [number for number, _ in numbers], path)
+
+
+def _number(item) -> tuple[int, str]:
+  """The first number of a file's name, by which frames are ordered."""
+  found = re.search(r"\d{1,12}", item.stem)
+  return (int(found[0]) if found else -1, item.name)
 
 
 def _first_bytes(path) -> bytes:
   try:
     with open(path, "rb") as stream:
-      head = stream.read(256)
+      head = stream.read(4096)
   except FileNotFoundError as error:
     raise UserError(f"{path}: no such file; check the name") from error
   except OSError as error:
@@ -112,16 +220,30 @@ def _first_bytes(path) -> bytes:
 def _from_npz(arrays, where, fps, head_pose, blink_scale) -> FaceMotion:
   keys = set(arrays)
   if "format_version" in keys or {"expression", "face_model"} <= keys:
-    return motion.from_arrays(arrays, where)
+    return _at_rate(motion.from_arrays(arrays, where), fps, where)
   if {"expr", "eye_rot", "rot", "tra"} <= keys:
-    return _from_cap4d(arrays, where, blink_scale)
+    return _from_cap4d(arrays, where, fps, blink_scale)
+  arrays, keys = _smirks_names(arrays)
   if {"expression", "pose", "eyelid", "jaw"} <= keys:
-    return _from_smirk(arrays, where, arrays.get("fps") if fps is None else fps)
+    return _from_smirk(arrays, where, fps)
   if {"expr", "rotation", "neck_pose", "jaw_pose", "eyes_pose", "shape"} <= keys:
-    return _from_flame_param(arrays, where)
+    return _from_flame_param(arrays, where, fps)
+  if {"poses", "expressions", "betas"} <= keys:
+    return layouts.from_smplx(arrays, where, fps)
+  if {"exp", "eyes", "eyelids", "jaw"} <= keys:
+    return layouts.from_metrical_tracker(arrays, where, fps)
+  if {"expression", "rotation", "translation", "jaw", "neck", "eyes", "shape"} <= keys:
+    return layouts.from_nersemble(arrays, where, fps)
   if layouts.is_codes(keys):
     return layouts.from_codes(arrays, where, fps, head_pose)
   raise _unknown_error(keys, where)
+
+
+def _smirks_names(content):
+  """SMIRK's own names as those of TDMM-LM; and the keys."""
+  if "expression_params" in content:
+    content = {_SMIRK_NATIVE.get(key, key): value for key, value in content.items()}
+  return content, set(content)
 
 
 def _unknown_error(keys, where) -> UserError:
@@ -137,10 +259,12 @@ def _unknown_error(keys, where) -> UserError:
 
 def _bare_array(path) -> np.ndarray:
   try:
-    return np.load(path, allow_pickle=False)
-  except (ValueError, OSError, EOFError) as error:
+    with open(path, "rb") as stream:
+      return motion.read_array(stream, os.path.getsize(path))
+  except (ValueError, OSError, EOFError, SyntaxError) as error:
     raise UserError(
-      f"{path}: is damaged, empty or holds Python objects; export or download it again"
+      f"{path}: is damaged, empty or holds Python objects ({error}); export or "
+      "download it again"
     ) from error
 
 
@@ -153,6 +277,12 @@ def _from_pickle(path, fps, head_pose=None) -> FaceMotion:
   does not say where the crop was cut.
   """
   content = safe_pickle.load(path)
+  if (
+    isinstance(content, list) and content and all(isinstance(f, dict) for f in content)
+  ):
+    content = _transposed(content, path)
+  if isinstance(content, dict):
+    content, _ = _smirks_names(content)
   if isinstance(content, dict) and layouts.is_codes(content):
     return layouts.from_codes(content, path, fps, head_pose)
   if not isinstance(content, dict):
@@ -162,7 +292,19 @@ def _from_pickle(path, fps, head_pose=None) -> FaceMotion:
     )
   if not set(_SMIRK_WIDTHS) - {"identity", "camera_pose"} <= set(content):
     raise _unknown_error(set(content), path)
-  return _from_smirk(content, path, content.get("fps", 25.0) if fps is None else fps)
+  return _from_smirk(content, path, fps)
+
+
+def _transposed(frames, where) -> dict:
+  """A list of one dict a frame as a dict of one list a track."""
+  keys = set(frames[0])
+  wrong = [t for t, frame in enumerate(frames) if set(frame) != keys]
+  if wrong:
+    raise UserError(
+      f"{where}: frame {wrong[0]} holds other tracks than frame 0 (no face?); "
+      "re-run the tracker on this clip, or cut it there"
+    )
+  return {key: [frame[key] for frame in frames] for key in frames[0]}
 
 
 def _from_smirk(content, path, fps) -> FaceMotion:
@@ -191,7 +333,7 @@ def _from_smirk(content, path, fps) -> FaceMotion:
     eyelids=np.clip(tracks["eyelid"], 0.0, 1.0),
     shape=identity.mean(axis=0) if len(identity) else np.zeros(0),
     camera=camera,
-    fps=25.0 if fps is None else fps,
+    fps=timing.decide_fps(path, fps, content.get("fps")),
   )
   return motion.validate(read, path)
 
@@ -199,6 +341,13 @@ def _from_smirk(content, path, fps) -> FaceMotion:
 def _stack(values, name, width, where) -> np.ndarray:
   """T arrays of `width` numbers, each possibly [1, width] -> float64[T, width]."""
   try:
+    lost = [t for t, value in enumerate(values) if value is None]
+    if lost:
+      raise UserError(
+        f"{where}: '{name}' is None in {len(lost)} frames, the first of them "
+        f"{lost[0]}: no face was found there; cut the clip around them and "
+        "re-run the tracker"
+      )
     rows = [np.asarray(value, np.float64).reshape(-1) for value in values]
   except (TypeError, ValueError) as error:
     raise UserError(
@@ -213,7 +362,7 @@ def _stack(values, name, width, where) -> np.ndarray:
   return np.stack(rows) if rows else np.zeros((0, width))
 
 
-def _from_cap4d(arrays, where, blink_scale=None) -> FaceMotion:
+def _from_cap4d(arrays, where, fps=None, blink_scale=None) -> FaceMotion:
   """CAP4D's npz: FLAME 2023 without a jaw.
 
   `expr` [T, 65]: the last is a blink in a unit of its own, so lids are imported as
@@ -225,8 +374,6 @@ def _from_cap4d(arrays, where, blink_scale=None) -> FaceMotion:
   expr = arrays["expr"]
   if expr.ndim != 2 or expr.shape[1] < 2:
     raise UserError(f"{where}: 'expr' has shape {list(expr.shape)}, CAP4D's is [T, 65]")
-  if "fps" not in arrays:
-    raise UserError(f"{where}: no 'fps'; export the sequence with its frame rate")
   eyes = np.atleast_1d(arrays["eye_rot"])
   lids = np.clip(expr[:, -1:] * (blink_scale or 0.0), 0.0, 1.0)
   read = motion.zeros(len(expr), "flame2023").replace(
@@ -235,7 +382,7 @@ def _from_cap4d(arrays, where, blink_scale=None) -> FaceMotion:
     eye_pose=np.concatenate([eyes, eyes], axis=-1),
     translation=arrays["tra"],
     eyelids=np.concatenate([lids, lids], axis=-1),
-    fps=arrays["fps"],
+    fps=timing.decide_fps(where, fps, arrays.get("fps")),
   )
   read = motion.validate(read, where)
   if blink_scale is None:
@@ -245,11 +392,11 @@ def _from_cap4d(arrays, where, blink_scale=None) -> FaceMotion:
   return read
 
 
-def _from_flame_param(arrays, where) -> FaceMotion:
+def _from_flame_param(arrays, where, fps=None) -> FaceMotion:
   """VHAP's and GaussianAvatars' `flame_param.npz`: FLAME 2023, all five joints.
 
   The layout has no eyelids. `static_offset`, vertex offsets that no coefficient
-  carries, is left out. Without `fps` in the file it is taken as 25.
+  carries, is left out. `shape` is [S], or rows that are averaged.
   """
   offset = arrays.get("static_offset")
   if offset is not None and offset.dtype.kind == "f" and np.any(offset):
@@ -262,7 +409,7 @@ def _from_flame_param(arrays, where) -> FaceMotion:
     jaw_pose=arrays["jaw_pose"],
     eye_pose=arrays["eyes_pose"],
     translation=arrays.get("translation", np.zeros((len(expr), 3))),
-    shape=np.ravel(arrays["shape"]),
-    fps=arrays.get("fps", 25.0),
+    shape=np.atleast_2d(arrays["shape"]).mean(axis=0),
+    fps=timing.decide_fps(where, fps, arrays.get("fps")),
   )
   return motion.validate(read, where)

@@ -6,6 +6,7 @@ given. NumPy arrays are rebuilt here from their bytes; scipy.sparse matrices and
 arrays turn into NumPy arrays once the file has been read. Any other class is an error.
 """
 
+import math
 import os
 import pickle
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 from scipy import sparse
 
 from tdmm_jax.errors import UserError
+
+_MAX_DENSE = 1 << 27  # numbers of a sparse matrix; FLAME's has 5 x 5023
 
 
 class _Sealed(type):
@@ -165,6 +168,11 @@ def load(path) -> Any:
       content = _Unpickler(stream, encoding="latin1").load()
     return _resolve(content, memo={}, depth=0)
   except _Refused as refused:
+    if str(refused).startswith("torch."):
+      raise UserError(
+        f"{path}: holds PyTorch tensors, which are not read; save them as arrays "
+        "(tensor.detach().cpu().numpy()), best with numpy.savez"
+      ) from None
     raise UserError(
       f"{path}: asks for '{refused}', which is neither numpy, scipy.sparse nor chumpy; "
       "nothing was run: do not trust this file, or save its arrays as npz"
@@ -206,6 +214,8 @@ def _convert(value, inner):
     state = {key.lstrip("_"): item for key, item in value.state.items()}
     if "coords" in state:  # newer coo
       state["row"], state["col"] = state["coords"]
+    if math.prod(int(n) for n in inner(state["shape"])) > _MAX_DENSE:
+      raise ValueError("a sparse matrix too large to be written out")
     data, *index = (inner(state[name]) for name in value.names)
     first = (data, tuple(index)) if isinstance(value, _Coo) else (data, *index)
     matrix = value.build(first, shape=tuple(inner(state["shape"])))

@@ -161,7 +161,6 @@ def rejected_files(folder):
   archives = {
     "landmarks": ({"landmarks_px": ones}, "2-D landmarks; fit them first"),
     "cap4d_short": (short, "'eye_pose' has 47 frames but 'expression' has 48"),
-    "cap4d_fps": ({k: v for k, v in cap4d.items() if k != "fps"}, "no 'fps'"),
     "cap4d_rot": ({**cap4d, "rot": np.zeros(3)}, r"'head_pose' has shape \[3\]"),
     "unknown": ({"x": ones}, r"known layout \(keys: x\)"),
   }
@@ -170,7 +169,7 @@ def rejected_files(folder):
       np.savez(stream, **arrays)
     yield folder / name, message
   yield folder / "missing", "no such file"
-  yield folder, "cannot be read"
+  yield folder, "is a folder, not a motion"
 
 
 def test_every_broken_or_foreign_file_has_its_message(tmp_path):

@@ -138,7 +138,7 @@ def test_what_the_tracker_cannot_do_is_said_in_plain_words(
     (["short.npz"], "do not fit default_v1"),
     (["nan.npz"], "NaN"),
     (["broken.ply"], "broken.ply: cannot be read as PLY"),
-    (["a.csv"], "a.csv: lacks 52 of ARKit's 52 columns"),
+    (["a.csv"], "a.csv: lacks 51 of ARKit's 52 columns"),
     (["broken.mp4"], "broken.mp4: not tracked"),
   ],
 )
