@@ -18,7 +18,6 @@ instead: what the meter and the simulator are worth together.
 
 import argparse
 import collections
-import itertools
 import json
 import pathlib
 from collections.abc import Iterable
@@ -99,16 +98,6 @@ def written() -> list[tuple[str, list[Act]]]:
   return [(row["text"], [Act(**act) for act in row["acts"]]) for row in rows]
 
 
-def aspects(tracks, acts: list[Act]) -> list[tuple[str, bool]]:
-  """What is right and wrong of a motion that was to show these acts."""
-  found = [pair for act in acts for pair in measures.done(tracks, act).items()]
-  present = [act for act in acts if not act.absent and act.name != acts_lib.STILL]
-  for first, second in itertools.pairwise(present):
-    if second.when == "then":
-      found.append(("order", measures.in_order(tracks, first, second)))
-  return found
-
-
 def summary(rows: Iterable[tuple[str, list[tuple[str, bool]]]]) -> dict:
   """Shares of what was obeyed: whole sentences, aspects, and each kind.
 
@@ -159,7 +148,8 @@ def _motions(face, texts, seed: int):
 
 def _acted(face, texts, acts, names, seed: int):
   tracks = _motions(face, texts, seed)
-  return [(n, aspects(t, a)) for n, t, a in zip(names, tracks, acts, strict=True)]
+  rows = zip(names, tracks, acts, strict=True)
+  return [(name, measures.aspects(track, asked)) for name, track, asked in rows]
 
 
 def _tempos(face, seed: int) -> list[bool]:

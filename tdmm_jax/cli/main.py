@@ -62,11 +62,16 @@ def _sampling(args) -> dict:
 
 def _requests(args) -> list[tuple[str, str, float]]:
   """(name, prompt, seconds) of what `generate` is asked for."""
+  from tdmm_jax.generate import takes as takes_lib
+
   if sum(x is not None for x in (args.prompt, args.prompts, args.timeline)) != 1:
     raise UserError(
       "PROMPT: give one prompt in quotes, or --prompts FILE, or --timeline TEXT, and "
       "not both"
     )
+  takes_lib.check(args.takes)
+  if args.takes > 1 and (args.prompts or args.timeline):
+    raise UserError("--takes: for one PROMPT; not with --prompts or --timeline")
   if args.num < 1:
     raise UserError(f"--num {args.num}: out of range; ask for at least 1")
   if args.prompts:
@@ -105,6 +110,10 @@ def _generate(args) -> None:
     prompts, seconds = [args.timeline] * args.num, [segments[-1].stop_s] * args.num
     for seed, file in enumerate(files, start=args.seed):
       face.timeline(segments, seed, **_sampling(args)).save(file)
+  elif args.takes > 1:
+    options = {**_sampling(args), "takes": args.takes}
+    for seed, (file, prompt) in enumerate(zip(files, prompts), start=args.seed):
+      face.generate(prompt, args.seconds, seed, **options).save(file)
   else:
     motions = face.generate_many(prompts, seconds, args.seed, **_sampling(args))
     for file, motion in zip(files, motions, strict=True):
@@ -285,6 +294,14 @@ def _parser() -> argparse.ArgumentParser:
     "--seconds", type=float, default=4.0, help="length, up to 600 (default: 4)"
   )
   generate.add_argument("--num", type=int, default=1, help="variants (default: 1)")
+  generate.add_argument(
+    "--takes",
+    type=int,
+    default=1,
+    metavar="N",
+    help="make N of each, keep the one that does most of what the prompt says, by "
+    "geometry (default: 1)",
+  )
   generate.add_argument(
     "--timeline",
     metavar="TEXT",

@@ -26,6 +26,7 @@ from tdmm_jax.export import save  # noqa: F401 (gives motions their `save`)
 from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.generate import editing, joins, windows
+from tdmm_jax.generate import takes as takes_lib
 from tdmm_jax.language import instructions, timeline
 from tdmm_jax.models import t5, t5_layouts
 from tdmm_jax.runs import checkpoints, locate
@@ -109,6 +110,7 @@ class Face:
     guidance: float | None = None,
     top_k: int = 0,
     repetition_penalty: float = 1.0,
+    takes: int = 1,
   ) -> FaceMotion:
     """Generates a motion that acts the prompt out, seconds · 25 frames long.
 
@@ -122,14 +124,21 @@ class Face:
         more closely; by default the run's own (`config.guidance`).
       top_k: samples from this many likeliest tokens only; 0 is no limit.
       repetition_penalty: above 1, tokens that have already occurred become less likely.
+      takes: so many are made, and the one that does most of what the prompt says, by
+        geometry, is kept (`generate.takes`).
 
     Raises:
       UserError: see `check_request`.
     """
+    takes_lib.check(takes)
     options = (temperature, top_p, guidance, top_k, repetition_penalty)
     settings, frames = self.sampling(*options), self.check_request(prompt, seconds)
-    (batch,) = self.generate_batches([prompt], [frames], seed, settings)
-    return self.decode(batch[0])
+    codes = {}
+    requests = ([prompt] * takes, [frames] * takes)
+    for batch in self.generate_batches(*requests, seed, settings):
+      codes |= batch
+    motions = self.codec.decode([codes[i] for i in range(takes)])
+    return takes_lib.best(self.codec.face, motions, prompt)
 
   def timeline_codes(
     self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling

@@ -8,6 +8,8 @@ which side, in which direction, how many times, how fast, when. Every threshold 
 Shape letters: T frames.
 """
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -403,3 +405,13 @@ def in_order(tracks: Tracks, first: Act, second: Act) -> bool:
   """Whether the second act begins after the first."""
   times = [onset_s(track(tracks, act), tracks.fps) for act in (first, second)]
   return times[1] > times[0] + 0.2
+
+
+def aspects(tracks: Tracks, acts: Sequence[Act]) -> list[tuple[str, bool]]:
+  """(aspect, whether it is right) of all acts that a motion was to show."""
+  found = [pair for act in acts for pair in done(tracks, act).items()]
+  present = [act for act in acts if not act.absent and act.name != STILL]
+  for first, second in itertools.pairwise(present):
+    if second.when == "then":
+      found.append(("order", in_order(tracks, first, second)))
+  return found
