@@ -1,6 +1,7 @@
 """Acts are read as people write them, and written so that they are read again."""
 
 import pytest
+import tiny
 
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon, wording
@@ -82,3 +83,16 @@ def test_what_cannot_be_done_is_said(text, seconds, message):
   warnings = lexicon.reading_of(text, seconds).warnings
   assert len(warnings) == 1 and message in warnings[0]
   assert not lexicon.reading_of("She nods twice, then smiles.").warnings
+
+
+def test_the_docs_list_every_act():
+  page = (tiny.REPO / "docs" / "generation.md").read_text()
+  for name, kind in KINDS.items():
+    act = Act(
+      name,
+      side="left" if kind.sided else "",
+      direction=kind.directions[0] if kind.directions else "",
+      count=2 if kind.counted else 0,
+    )
+    row = f"| {kind.what} | {wording.phrase(act).replace('~', 'her')} |"
+    assert row in page, row
