@@ -58,16 +58,45 @@ def _unwritable(path: pathlib.Path, error: OSError) -> UserError:
   return UserError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
 
 
+def is_remote(path: str | os.PathLike) -> bool:
+  """Whether it is in a bucket: gs://BUCKET/NAME."""
+  return "://" in str(path)
+
+
+@contextlib.contextmanager
+def reached(path: str | os.PathLike) -> Iterator[None]:
+  """Turns what the clients of buckets raise into one line.
+
+  Raises:
+    UserError: there is no such bucket, no permission, no client, no network ...
+  """
+  try:
+    yield
+  except (UserError, MemoryError):
+    raise
+  except ImportError as error:
+    raise UserError(
+      f"{path}: no client for it is installed ({error}); install gcsfs"
+    ) from error
+  except Exception as error:  # each client has errors of its own, of no common kind
+    said = " ".join(str(error).split())[:200] or type(error).__name__
+    raise UserError(
+      f"{path}: cannot be reached ({said}); check the bucket's name, and that this "
+      "machine's account may use it"
+    ) from error
+
+
 def write_bytes(path: str | os.PathLike, data: bytes) -> None:
   """Writes a file that is never seen half-written; `path` may be gs://BUCKET/NAME.
 
   Raises:
-    UserError: see `then_rename`.
+    UserError: see `then_rename` and `reached`.
   """
-  if "://" in str(path):  # an object in a bucket is whole or not there
+  if is_remote(path):  # an object in a bucket is whole or not there
     from etils import epath  # slow to import
 
-    epath.Path(path).write_bytes(data)
+    with reached(path):
+      epath.Path(path).write_bytes(data)
     return
   with then_rename(path) as temporary:
     temporary.write_bytes(data)

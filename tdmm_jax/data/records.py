@@ -4,6 +4,7 @@ TFDS' decoder walks the tree of features for every record. Here it is walked onc
 a record costs one protobuf parse and a view of its bytes for each array.
 """
 
+import contextlib
 import functools
 import json
 import pathlib
@@ -11,15 +12,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
+from array_record.python import array_record_module
 from array_record.python.array_record_data_source import ArrayRecordDataSource
+from etils import epath
 from tensorflow_datasets.proto import tf_example_pb2
 
+from tdmm_jax import files
+from tdmm_jax.data import local_copy
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face import motion_vector
 
 SPLITS = ("train", "valid", "test")
 FORMAT_MAJOR = 2  # of the datasets' versions: what a record holds; 2: acts
+_METADATA = ("dataset_info.json", "features.json")
 _MOTION_ARRAYS = (
   "expression",
   "jaw_pose",
@@ -123,20 +129,28 @@ def _array_decoder(feature):
 def open_split(records_dir, split: str) -> RecordSource:
   """Random access to one split's records, as dicts of numpy arrays.
 
+  Records of a bucket (gs://BUCKET/PATH) are copied to local disk first; see
+  `local_copy.fetch`.
+
   Raises:
-    UserError: no records there, records of another format, or no such split.
+    UserError: no records there, records of another format, no such split, a shard that
+      is missing or damaged, a bucket that cannot be read, no room for its copy.
   """
-  directory = pathlib.Path(records_dir)
-  if not (directory / "dataset_info.json").exists():
-    begun = (directory / "build.json").exists()
+  remote = files.is_remote(records_dir)
+  directory = epath.Path(records_dir)
+  with files.reached(directory) if remote else contextlib.nullcontext():
+    built = (directory / "dataset_info.json").exists()
+    begun = not built and (directory / "build.json").exists()
+  if not built:
     raise UserError(
       f"{directory}: the build is not finished; run the same command again"
       if begun
       else f"{directory}: no records here; build them with "
       f"`python -m data_prep.build --corpus demo --out {directory}`"
     )
+  local = local_copy.fetch(records_dir, _METADATA) if remote else directory
   try:
-    builder = tfds.builder_from_directory(directory)
+    builder = tfds.builder_from_directory(local)
     info, features = builder.info, builder.info.features
   except (ValueError, KeyError, OSError) as error:
     raise UserError(
@@ -157,10 +171,32 @@ def open_split(records_dir, split: str) -> RecordSource:
   if split not in info.splits:
     raise UserError(f"{directory}: no split {split!r}; it has {[*info.splits]}")
   instructions = info.splits[split].file_instructions
-  for path in (pathlib.Path(instruction.filename) for instruction in instructions):
+  paths = [pathlib.Path(instruction.filename) for instruction in instructions]
+  if remote:
+    local_copy.fetch(records_dir, [path.name for path in paths])
+  for path in paths:
     if not path.exists():
       raise UserError(f"{path}: this shard is missing; build the records again")
+    _check_whole(path, directory / path.name)
   return RecordSource(instructions, features)
+
+
+def _check_whole(path: pathlib.Path, name) -> None:
+  """Opens a shard, whose index stands at its end.
+
+  Raises:
+    UserError: it was cut off.
+  """
+  try:
+    reader = array_record_module.ArrayRecordReader(str(path))
+    whole = reader.ok()
+    reader.close()
+  except (RuntimeError, ValueError) as error:
+    raise UserError(f"{name}: this shard is damaged; build the records again") from (
+      error
+    )
+  if not whole:
+    raise UserError(f"{name}: this shard is damaged; build the records again")
 
 
 def _text(value) -> str:

@@ -445,20 +445,33 @@ class T5(nn.Module):
     return self._logits(x_B1D)[:, 0], cache | history
 
 
+def check_config(config) -> None:
+  """What can be said of a language model's config before there is a vocabulary.
+
+  Raises:
+    UserError: `config.conditioning` or `config.model.remat` is unknown.
+  """
+  for key, value, known in (
+    ("conditioning", config.conditioning, ("words", "pooled")),
+    ("model.remat", config.model.remat, sorted(REMAT_POLICIES)),
+  ):
+    if value not in known:
+      raise UserError(
+        f"config.{key}: {value!r}; choose " + " or ".join(map(repr, known))
+      )
+
+
 def build_t5(config, vocab) -> T5:
   """The T5 of a language model's config (configs/lm_demo.py) and Vocab.
 
   Raises:
-    UserError: `config.conditioning` is unknown.
+    UserError: see `check_config`.
   """
+  check_config(config)
   model = config.model.to_dict()
   model["dtype"] = jnp.dtype(model["dtype"])
   if config.conditioning == "pooled":
     model["pooled_token"] = vocab.task_id("l2m")
-  elif config.conditioning != "words":
-    raise UserError(
-      f"config.conditioning: {config.conditioning!r}; choose 'words' or 'pooled'"
-    )
   if vocab.word_offset:
     model["text_sizes"] = bert.Sizes(**config.text_encoder_sizes.to_dict())
     model["word_offset"] = vocab.word_offset

@@ -6,10 +6,11 @@ import jax
 import ml_collections
 from etils import epath
 
-from tdmm_jax import cluster, sharding
+from tdmm_jax import cluster, files, sharding
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import checkpoints, run_config
 from tdmm_jax.train import loop as training_loop
+from tdmm_jax.train import optim, train_step
 from tdmm_jax.train.objectives import evaluator, language_model, objective, tokenizer
 
 
@@ -24,6 +25,34 @@ def _build(config, workdir, rows=None) -> objective.Objective:
       f"config.objective: {config.objective!r}; choose one of {sorted(builders)}"
     )
   return builders[config.objective](config, workdir, rows)
+
+
+def _checked_mesh(config, devices) -> sharding.Mesh:
+  """The config's mesh; mistakes that need no data are found here, before hours of it.
+
+  Raises:
+    UserError: the mesh does not cover the devices, the batch does not divide over it,
+      or the optimiser or its schedule is not one that there is.
+  """
+  try:
+    mesh = sharding.make_mesh(**config.mesh, devices=devices)
+  except (ValueError, ZeroDivisionError) as error:
+    raise UserError(f"config.mesh: {error}; change config.mesh") from error
+  sharding.host_rows(mesh, config.batch_size)
+  train_step.num_microbatches(config.batch_size, config.batch_per_chip, mesh)
+  optim.optimizer(config)
+  return mesh
+
+
+def _make_workdir(workdir) -> None:
+  """Makes the folder; a bucket that cannot be written to is an error now, not later."""
+  if not files.is_remote(workdir):
+    workdir.mkdir(parents=True, exist_ok=True)
+  elif cluster.is_primary():
+    probe = workdir / f"{files.PREFIX}writable"
+    files.write_text(probe, "")
+    with files.reached(probe):
+      probe.unlink()
 
 
 def train(
@@ -51,8 +80,8 @@ def train(
     cluster.Preempted: SIGTERM came, and a checkpoint of the last update is written.
   """
   workdir = epath.Path(workdir)
-  workdir.mkdir(parents=True, exist_ok=True)
-  mesh = sharding.make_mesh(**config.mesh, devices=devices)
+  _make_workdir(workdir)
+  mesh = _checked_mesh(config, devices)
   with (
     cluster.StopRequest() as stop,
     cluster.Watchdog(config.stall_seconds) as watchdog,

@@ -12,6 +12,7 @@ from tdmm_jax.data import pipeline, tasks
 from tdmm_jax.data.tokenised_corpus import tokenised_clips
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import pretrained, pretrained_bert, t5, t5_layouts
+from tdmm_jax.runs import run_config
 from tdmm_jax.train import embedding_init, losses, motion_reading, speed
 from tdmm_jax.train.objectives import objective
 from tdmm_jax.vocab import UNK_ID
@@ -38,6 +39,12 @@ def language_model(
   versions = objective.check_versions(config, codec.face) | {"tokenizer": codec.version}
   if reader is not None:
     versions["text_encoder"] = reader.version
+  # Before the corpus is tokenised, which takes minutes: config mistakes end here.
+  t5.check_config(config)
+  mixtures = {
+    split: _mixture(config, split, codec.num_phases) for split in ("train", "valid")
+  }
+  run_config.refuse_changes(config, workdir, versions)
   vocab = None
   if start is not None:
     vocab = vocab_lib.imported(
@@ -61,16 +68,6 @@ def language_model(
   model = t5.build_t5(config, vocab)
 
   def packed(split, num_rows):
-    mixture = tasks.Mixture(
-      config.task_rates.to_dict(),
-      split,
-      config.l2m_weight,
-      config.m2l_weight,
-      config.prompt_dropout if split == "train" else 0.0,
-      codec.num_phases,
-      config.reword if split == "train" else 0.0,
-      config.disturb if split == "train" else 0.0,
-    )
     return pipeline.PackedTasks(
       vocab,
       clips[split],
@@ -78,7 +75,7 @@ def language_model(
       config.decoder_length,
       num_rows,
       config.seed,
-      mixture,
+      mixtures[split],
     )
 
   text_rows, motion_rows = embedding_init.row_features(vocab, codec)
@@ -120,6 +117,21 @@ def language_model(
     speed.t5_flops(config.model, vocab.table_size, *lengths),
     None if start is None else start_params,
     None if reader is None else lambda: {t5.TEXT_ENCODER: reader.params()},
+  )
+
+
+def _mixture(config, split: str, num_phases: int) -> tasks.Mixture:
+  """The tasks of a split; only training hides prompts or puts them in other words."""
+  of_training = lambda share: share if split == "train" else 0.0
+  return tasks.Mixture(
+    config.task_rates.to_dict(),
+    split,
+    config.l2m_weight,
+    config.m2l_weight,
+    of_training(config.prompt_dropout),
+    num_phases,
+    of_training(config.reword),
+    of_training(config.disturb),
   )
 
 
