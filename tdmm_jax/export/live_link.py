@@ -8,12 +8,13 @@ import numpy as np
 
 from tdmm_jax import files
 from tdmm_jax.face.arkit import SHAPES, ArkitCurves
-from tdmm_jax.face.files.arkit_csv import ANGLES, HEADER
+from tdmm_jax.face.files.arkit_csv import ANGLES, FROM_FILE, HEADER
 
 
 def write_csv(path: str | os.PathLike, curves: ArkitCurves) -> None:
   """Writes the curves; the first frame is at 00:00:00:00.000."""
-  rows = np.concatenate([curves.weights_TA, curves.head_T3, curves.eyes_T6], axis=1)
+  angles = np.concatenate([curves.head_T3, curves.eyes_T6], axis=1) * FROM_FILE
+  rows = np.concatenate([curves.weights_TA, angles + 0.0], axis=1)  # no -0
   text = io.StringIO()
   writer = csv.writer(text, lineterminator="\n")
   writer.writerow(HEADER)

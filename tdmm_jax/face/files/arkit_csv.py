@@ -2,8 +2,11 @@
 
 Live Link Face writes a timecode, 52 weights, head and eye angles in radians, and spells
 its second column BlendShapeCount or BlendshapeCount. Express4D has the same columns.
-What ARKit's angles count as positive is no part of a file: `ArkitCurves` says how they
-are read, which no source of Apple's or Epic's confirms for the head.
+Its angles are those of a left-handed frame: yaw > 0 turns to the subject's right, pitch
+> 0 down, roll > 0 towards the left shoulder; `FROM_FILE` makes ours of them. For the
+eyes' yaw and pitch five takes of a phone show it, whose EyeLook weights say the same.
+The head's, and roll, are inferred: Unreal Engine's ARKit plug-in makes them by the
+eyes' formula, but no take with a turning head was at hand.
 
 Shape letters: R rows of a file.
 """
@@ -24,6 +27,7 @@ ANGLES = (
   *("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll"),
   *("RightEyeYaw", "RightEyePitch", "RightEyeRoll"),
 )
+FROM_FILE = np.tile([-1.0, 1.0, -1.0], 3)  # ANGLES to ArkitCurves' signs, and back
 HEADER = ("Timecode", "BlendshapeCount", *SHAPES, *ANGLES)
 _NOT_NEEDED = ("TongueOut",)  # which the face has no parameter for
 _PERCENT, _DEGREES = 100.0, 180.0
@@ -145,6 +149,7 @@ def _table(values, num_rows, where) -> np.ndarray:
   if turn > _MAX_TURN_RAD:
     _LOG.warning("%s: angles up to %g are read as degrees", where, turn)
     angles *= np.pi / _DEGREES
+  angles *= FROM_FILE
   return table
 
 

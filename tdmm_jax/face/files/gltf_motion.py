@@ -54,7 +54,7 @@ def _chunks(path):
       raise ValueError("wrong header")
     document = json.loads(content[20 : 20 + size])
     return document, content[28 + size :]
-  except (struct.error, ValueError) as error:
+  except (struct.error, ValueError, RecursionError) as error:
     raise UserError(f"{path}: is damaged ({error}); export it again") from error
 
 

@@ -15,6 +15,7 @@ import pytest
 from scipy.spatial import transform
 
 from tdmm_jax.errors import UserError
+from tdmm_jax.export import live_link
 from tdmm_jax.face import arkit, motion
 from tdmm_jax.face.files import arkit_csv, read
 
@@ -175,6 +176,30 @@ def test_units_that_are_none_are_refused(tmp_path):
   tracks["jaw"] = [row + [[20.0, 0, 0]] for row in tracks["jaw"]]
   (tmp_path / "c.pkl").write_bytes(pickle.dumps(tracks))
   refused(tmp_path / "c.pkl", "likely degrees")
+
+
+def test_angles_turn_the_way_that_phones_mean(cases):
+  """A take says its gaze twice: as angles and as EyeLook weights."""
+  for take in ("arkit_mouthclose_real/take.csv", "llf_30in60_even_frames/take5s.csv"):
+    curves = arkit_csv.read_csv(cases / take)
+    weight = dict(zip(arkit.SHAPES, curves.weights_TA.T))
+    left = weight["EyeLookOutLeft"] - weight["EyeLookInLeft"]
+    down = weight["EyeLookDownLeft"] - weight["EyeLookUpLeft"]
+    assert np.corrcoef(curves.eyes_T6[:, 0], left)[0, 1] > 0.9
+    assert np.corrcoef(curves.eyes_T6[:, 1], down)[0, 1] > 0.9
+
+
+def test_the_heads_angles_are_left_handed_in_files(tmp_path):
+  made = write(tmp_path / "a.csv", table(HeadYaw=0.3, HeadPitch=0.1))
+  head = arkit_csv.read_csv(made).head_T3
+  np.testing.assert_allclose(head[0], [-0.3, 0.1, 0.0], atol=1e-6)
+  live_link.write_csv(tmp_path / "b.csv", arkit_csv.read_csv(made))
+  written = dict(zip(*[line.split(",") for line in
+    (tmp_path / "b.csv").read_text().splitlines()[:2]]))  # fmt: skip
+  assert float(written["HeadYaw"]) == pytest.approx(0.3)
+  np.testing.assert_allclose(
+    arkit_csv.read_csv(tmp_path / "b.csv").head_T3, head, atol=1e-6
+  )
 
 
 def smirk(frames=10):
