@@ -29,7 +29,7 @@ def add_reading(command) -> None:
 
 
 def add_commands(add, add_json, add_face_model, say) -> None:
-  """Adds `render`, `export` and `fit`.
+  """Adds `render`, `export`, `fit` and `retarget`.
 
   Args:
     add: (name, function, text) -> the command's parser.
@@ -141,6 +141,27 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   add_face_model(fit)
   add_json(fit)
 
+  retarget = add_motion(
+    "retarget",
+    _retarget,
+    "Carry a motion over to another face model: FLAME, or back.",
+    help="any known layout",
+  )
+  retarget.add_argument("-o", "--output", required=True, help="motion.npz")
+  retarget.add_argument(
+    "--face_model",
+    required=True,
+    metavar="FILE",
+    help="the model to move: generic_model.pkl, flame2023.pkl or default_v1",
+  )
+  retarget.add_argument(
+    "--from",
+    dest="source",
+    metavar="FILE",
+    help="the motion's own model, where that is FLAME",
+  )
+  add_json(retarget)
+
 
 def _render(args) -> None:
   from tdmm_jax.render import clip
@@ -227,4 +248,23 @@ def _fit(args) -> None:
     print(f"tdmm: {said}", file=sys.stderr)
   args.say(
     args, args.output, file=args.output, frames=made.num_frames, fps=made.fps, fit=said
+  )
+
+
+def _retarget(args) -> None:
+  if not str(args.output).lower().endswith(".npz"):
+    raise UserError(f"{args.output}: a motion is written as .npz; end the name in it")
+  from tdmm_jax.face import motion as motion_lib
+  from tdmm_jax.face.files import read
+  from tdmm_jax.face.fit import retarget
+
+  motion = read.load_motion(args.motion)
+  made = retarget.between_files(motion, args.face_model, args.source, args.motion)
+  motion_lib.save_motion(args.output, made)
+  args.say(
+    args,
+    args.output,
+    file=args.output,
+    frames=made.num_frames,
+    face_model=made.face_model,
   )

@@ -97,7 +97,12 @@ def _generate(args) -> None:
 
     for prompt, length in zip(prompts, seconds):
       understanding.refuse_doubtful(prompt, length)
+  if args.face_model and args.prompts:
+    raise UserError(
+      "--face_model: not with --prompts; carry the files over with tdmm retarget"
+    )
   face = _load(args)
+  on_model = _carrier(face, args.face_model)
   start = time.perf_counter()
   files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
   if args.prompts:
@@ -109,15 +114,15 @@ def _generate(args) -> None:
   elif args.timeline:
     prompts, seconds = [args.timeline] * args.num, [segments[-1].stop_s] * args.num
     for seed, file in enumerate(files, start=args.seed):
-      face.timeline(segments, seed, **_sampling(args)).save(file)
+      on_model(face.timeline(segments, seed, **_sampling(args))).save(file)
   elif args.takes > 1:
     options = {**_sampling(args), "takes": args.takes}
     for seed, (file, prompt) in enumerate(zip(files, prompts), start=args.seed):
-      face.generate(prompt, args.seconds, seed, **options).save(file)
+      on_model(face.generate(prompt, args.seconds, seed, **options)).save(file)
   else:
     motions = face.generate_many(prompts, seconds, args.seed, **_sampling(args))
     for file, motion in zip(files, motions, strict=True):
-      motion.save(file)
+      on_model(motion).save(file)
   _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
   told = {prompt: _say_understood(args, prompt, said[prompt]) for prompt in said}
   made = [
@@ -125,6 +130,17 @@ def _generate(args) -> None:
     for f, p, s in zip(files, prompts, seconds)
   ]
   _print(args, "\n".join(map(str, files)), motions=made)
+
+
+def _carrier(face, spec: str | None):
+  """What brings the run's motions to the face model asked for, if one is."""
+  if spec is None:
+    return lambda motion: motion
+  from tdmm_jax.face import load_model
+  from tdmm_jax.face.fit import retarget
+
+  target = load_model.load_face_model(spec)
+  return lambda motion: retarget.retarget(motion, face.codec.face, target)
 
 
 def _edit(args) -> None:
@@ -160,7 +176,14 @@ def _describe(args) -> None:
   if args.actions:
     _describe_actions(args, motion)
     return
-  text = _load(args).describe(motion, args.question, args.beams, args.motion)
+  face = _load(args)
+  if motion.face_model != face.codec.face.name:
+    from tdmm_jax.face import load_model
+    from tdmm_jax.face.fit import retarget
+
+    own = load_model.own_model(motion, args.face_model, args.motion)
+    motion = retarget.retarget(motion, own, face.codec.face, args.motion)
+  text = face.describe(motion, args.question, args.beams, args.motion)
   content = {"motion": args.motion, "question": args.question, "text": text}
   if args.json:
     from tdmm_jax.language import lexicon
@@ -311,6 +334,12 @@ def _parser() -> argparse.ArgumentParser:
     "--strict",
     action="store_true",
     help="refuse prompts with words that are not known, contradict or do not fit",
+  )
+  generate.add_argument(
+    "--face_model",
+    metavar="FILE",
+    help="write it for this face model: generic_model.pkl or flame2023.pkl (default: "
+    "the run's own)",
   )
   add_sampling(generate)
   generate.add_argument("--out", default=".", help="output directory (default: .)")

@@ -151,8 +151,8 @@ class MotionCodec:
     if motion.face_model != self.face.name:
       raise UserError(
         f"{where}: its coefficients belong to '{motion.face_model}', this run was "
-        f"trained on '{self.face.name}'; convert it through vertices, or use a run "
-        f"trained on '{motion.face_model}'"
+        f"trained on '{self.face.name}'; carry it over with its model's file "
+        "(tdmm retarget, face.fit.retarget), or use a run trained on it"
       )
     if motion.num_expression != self.face.num_expression:
       raise UserError(

@@ -5,9 +5,11 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 
+from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_arrays, head_file
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.files import flame_model
+from tdmm_jax.face.motion import FaceMotion
 
 _STATIC = (
   "faces",
@@ -31,6 +33,33 @@ def load_face_model(spec: str) -> FaceModel:
   if spec in head_file.NAMES:
     return default_head(spec)
   return flame_model.load_flame(spec)
+
+
+def own_model(motion: FaceMotion, spec: str | None, where: str) -> FaceModel:
+  """The face model that a motion's coefficients belong to, with as many of them.
+
+  Args:
+    motion: any basis.
+    spec: the model's file; not needed for a head that the package ships.
+    where: what an error calls the motion.
+
+  Raises:
+    UserError: the file is missing, or is that of another model.
+  """
+  if motion.face_model in head_file.NAMES:
+    return default_head(motion.face_model)
+  if spec is None or spec in head_file.NAMES:
+    raise UserError(
+      f"{where}: its coefficients belong to '{motion.face_model}', whose file is not "
+      "given; name it (generic_model.pkl is flame2020, flame2023.pkl flame2023)"
+    )
+  own = flame_model.load_flame(spec, num_expression=max(motion.num_expression, 50))
+  if own.name != motion.face_model:
+    raise UserError(
+      f"{where}: its coefficients belong to '{motion.face_model}', but {spec} is "
+      f"'{own.name}'; give that model's file"
+    )
+  return own
 
 
 @functools.cache
