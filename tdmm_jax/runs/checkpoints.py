@@ -18,7 +18,7 @@ import numpy as np
 from absl import logging
 from etils import epath
 
-from tdmm_jax import cluster
+from tdmm_jax import cluster, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import packed
 from tdmm_jax.runs.train_state import EMA, TrainState, eval_params
@@ -39,6 +39,12 @@ class Loop(NamedTuple):
   evaluation_due: bool = False  # stopped between an update and its evaluation
 
 
+def _absolute(workdir) -> epath.Path:
+  """The path as orbax wants it; epath would put gs:// below the current folder."""
+  path = epath.Path(workdir)
+  return path if files.is_remote(path) else path.resolve()
+
+
 def manager(workdir, save_every: int = 0):
   """Orbax manager of `workdir/checkpoints`; saves asynchronously.
 
@@ -47,7 +53,7 @@ def manager(workdir, save_every: int = 0):
   """
   import orbax.checkpoint as ocp
 
-  folder = epath.Path(workdir).resolve() / FOLDER
+  folder = _absolute(workdir) / FOLDER
   options = ocp.CheckpointManagerOptions(
     save_interval_steps=max(save_every, 1),
     max_to_keep=2,
@@ -250,7 +256,7 @@ def restore_item(workdir, item: str) -> tuple[int, dict]:
     raise UserError(f"{workdir}: no checkpoint here; train into it first (make train)")
   import orbax.checkpoint as ocp
 
-  root = epath.Path(workdir).resolve() / FOLDER
+  root = _absolute(workdir) / FOLDER
   steps = sorted(
     (int(p.name) for p in root.iterdir() if p.name.isdigit()), reverse=True
   )
