@@ -24,9 +24,8 @@ from scipy.spatial import transform
 
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import face_model as face_model_lib
 from tdmm_jax.face import load_model, motion
-from tdmm_jax.face.face_model import FaceModel
+from tdmm_jax.face.face_model import JOINTS, FaceModel
 from tdmm_jax.face.motion import FaceMotion
 
 _FORMAT = 1  # of the cached file; changes with how a correspondence is made
@@ -38,6 +37,7 @@ _INSIDE = (
 _ROUNDS = 3  # of drawing the warp to the surface
 _CONTROLS = 300  # points of the face that the warp is drawn by
 _TOO_FAR_M = 0.015  # from the other's surface: a point that it does not have
+_JAW = JOINTS.index("jaw")
 _JAW_RAD = 0.1  # at which the openings of two jaws are compared
 _LEAST_OPENING = 1e-3  # m per rad; a jaw moves the lips by much more
 _LANDMARK_WEIGHT = 4.0  # of all landmarks together, against the whole face
@@ -274,31 +274,33 @@ def _barycentric(corners, points) -> np.ndarray:
 
 
 class _Side:
-  """The points of a correspondence on one model, and how they move."""
+  """The points of a correspondence on one model, and how they move.
+
+  NumPy on the model's own arrays: nothing is compiled for a few sums.
+  """
 
   def __init__(self, model: FaceModel, corners_N3, weights_N3):
-    ids, places = np.unique(corners_N3, return_inverse=True)
-    self.model = face_model_lib.vertex_subset(model, ids)
-    self.corners, self.weights = places.reshape(corners_N3.shape), weights_N3
-    self.has_lids = bool(np.asarray(model.eyelid_dirs).any())
-    self.neutral_N3 = self._points(np.asarray(self.model.v_template)[None])[0]
+    self.corners, self.weights = corners_N3, weights_N3
+    basis = np.asarray(model.basis, np.float64)[: model.num_expression + 3]
+    basis = self._points(np.moveaxis(basis.reshape(len(basis), 3, -1), 1, 2))
+    self.neutral_N3, self.fields_KN3 = basis[0], basis[1:]
+    self.has_lids = bool(self.fields_KN3[-2:].any())
+    self.joint_3 = np.asarray(model.joint_template, np.float64)[_JAW]
+    self.skin_V = np.asarray(model.lbs_weights, np.float64)[:, _JAW]
 
-  def _points(self, vertices_TV3) -> np.ndarray:
-    return np.einsum("tnca,nc->tna", vertices_TV3[:, self.corners], self.weights)
+  def _points(self, vertices_KV3) -> np.ndarray:
+    return np.einsum("knca,nc->kna", vertices_KV3[:, self.corners], self.weights)
 
   def fields(self, lids: bool) -> np.ndarray:
     """[K, N, 3], m at 1: of E expressions and, asked for, of the two eyelids."""
-    dirs = [self.model.exprdirs, *([self.model.eyelid_dirs] if lids else [])]
-    dirs_V3K = np.concatenate([np.asarray(d, np.float64) for d in dirs], axis=-1)
-    return self._points(np.moveaxis(dirs_V3K, -1, 0))
+    return self.fields_KN3 if lids else self.fields_KN3[:-2]
 
   def opening(self, rows) -> float:
-    """How far down the jaw takes these points, m per rad."""
-    clip = motion.zeros(1, self.model.name, self.model.num_expression)
-    clip = clip.replace(jaw_pose=np.float32([[_JAW_RAD, 0.0, 0.0]]))
-    vertices = face_model_lib.motion_vertices(self.model, clip, True, identity=False)
-    down = self.neutral_N3[rows, 1] - self._points(vertices)[0, rows, 1]
-    return float(down.mean()) / _JAW_RAD
+    """How far down the jaw takes these points, m per rad, its correctives left out."""
+    skin_N = np.einsum("nc,nc->n", self.skin_V[self.corners], self.weights)[rows]
+    arm_N3 = self.neutral_N3[rows] - self.joint_3
+    turned_N3 = transform.Rotation.from_rotvec([_JAW_RAD, 0.0, 0.0]).apply(arm_N3)
+    return float(np.mean(skin_N * (arm_N3 - turned_N3)[:, 1])) / _JAW_RAD
 
 
 class Bridge:

@@ -190,8 +190,19 @@ def test_bumps_on_flames_template(head, flame):
   truth = carried.replace(expression=np.float32(expression @ mixing))
   still = motion.zeros(30, model.name)
   assert distance(model, still, truth) > 1.5
-  assert distance(model, carried, truth) < 0.6
+  # Landmarks lie elsewhere within a bump on the two heads: what is copied from landmark
+  # to landmark is off by a quarter of the motion.
+  assert distance(model, carried, truth) < 0.25 * distance(model, still, truth)
   assert distance(bumpy, retarget.retarget(carried, model, bumpy), clip) < 0.3
+
+
+def test_describe_reads_another_heads_motion(tmp_path, tiny_run, head, capsys):
+  """The run speaks default_v1."""
+  carried = retarget.retarget(acted(10), head, load_model.default_head("default_v2"))
+  path = tmp_path / "v2.npz"
+  motion.save_motion(path, carried)
+  assert main.main(["describe", str(path), "--run", str(tiny_run)]) == 0
+  assert capsys.readouterr().out.strip()
 
 
 def test_mouth_and_lids_on_flames_template(head, flame):
