@@ -50,8 +50,9 @@ def own_model(motion: FaceMotion, spec: str | None, where: str) -> FaceModel:
     return default_head(motion.face_model)
   if spec is None or spec in head_file.NAMES:
     raise UserError(
-      f"{where}: its coefficients belong to '{motion.face_model}', whose file is not "
-      "given; name it (generic_model.pkl is flame2020, flame2023.pkl flame2023)"
+      f"{where}: its coefficients belong to '{motion.face_model}', not to "
+      f"'{spec or head_file.DEFAULT}'; give that model's file (generic_model.pkl is "
+      "flame2020, flame2023.pkl is flame2023)"
     )
   own = flame_model.load_flame(spec, num_expression=max(motion.num_expression, 50))
   if own.name != motion.face_model:

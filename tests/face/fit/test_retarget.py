@@ -148,7 +148,10 @@ def test_errors(head, other, tmp_path, capsys):
   motion.save_motion(foreign, acted(2, "flame2020"))
   command = ["retarget", str(foreign), "--face_model", "default_v1", "-o"]
   assert main.main([*command, str(tmp_path / "out.npz")]) == 2
-  assert "'flame2020', whose file is not given" in capsys.readouterr().err
+  assert (
+    "'flame2020', not to 'default_v1'; give that model's file"
+    in capsys.readouterr().err
+  )
   assert main.main([*command, str(tmp_path / "out.glb")]) == 2
   assert "written as .npz" in capsys.readouterr().err
 
