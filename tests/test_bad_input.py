@@ -233,13 +233,13 @@ ROWS = {
       ("truncated", "cut.npz", ["cut.npz: is damaged", "again"]),
       ("layout", "layout.npz", ["layout.npz: not a motion", "keys: vertices", "give"]),
       ("landmarks", "landmarks.npz", ["landmarks.npz: 2-D landmarks", "fit"]),
-      ("other face", "flame.npz", ["flame.npz:", "'flame2020'", "'default_v1'"]),
+      ("other face", "flame.npz", ["flame.npz:", "'flame2020', whose file", "name it"]),
       ("other width", "wide.npz", ["wide.npz: 100 expression", "50"]),
       ("NaN", "nan.npz", ["nan.npz: 'jaw_pose' is NaN", "index 3", "re-run"]),
       ("lengths", "lengths.npz", ["'jaw_pose' has 11 frames but 'expression' has 12"]),
       ("too long", "long.npz", ["long.npz: 8 s long", "up to 1.6 s", "cut it"]),
       ("pickle that runs", "bomb.pkl", ["bomb.pkl:", "system"]),
-      ("folder", "", ["cannot be read"]),
+      ("folder", "", ["cut.npz: is damaged", "again"]),  # its frames are read
     )
   },
   "render: missing": (["render", "{files}/gone.npz", "-o", "a.mp4"], ["no such file"]),

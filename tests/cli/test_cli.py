@@ -28,7 +28,8 @@ def test_generate_has_the_exact_length_and_is_its_seeds(tiny_run, tmp_path, caps
       "A woman smiles, then nods.",
       *("--seconds", 0.8, "--seed", seed, "--run", tiny_run, "--out", tmp_path / name),
     )
-    assert code == 0 and out == f"{tmp_path / name / 'motion.npz'}\n" and err == ""
+    assert code == 0 and out == f"{tmp_path / name / 'motion.npz'}\n"
+    assert err == "tdmm: understood as: She smiles, then nods.\n"
     made[name] = read.load_motion(tmp_path / name / "motion.npz")
     assert made[name].num_frames == 20 and made[name].fps == 25
   expressions = {name: clip.expression for name, clip in made.items()}
@@ -241,4 +242,4 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
 
   monkeypatch.setattr(main, "_load", interrupt)
   assert main.main(["generate", "A smile."]) == 130
-  assert capsys.readouterr().err == "tdmm: interrupted\n"
+  assert capsys.readouterr().err == "tdmm: interrupted; run it again\n"

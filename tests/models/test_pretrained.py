@@ -227,6 +227,8 @@ def start(tiny_run, written):
       tiny_run,
       init_from=str(written["t5_1_1"][0]),
       num_extra_ids=t5_folders.EXTRA_IDS,
+      encoder_length=320,  # its text pieces are few and short
+      decoder_length=256,
     )
     config.model.scan_layers = scan_layers
     objective = language_model.language_model(config, workdir)
@@ -269,7 +271,8 @@ def test_a_pretrained_model_is_tuned_and_written_back(tiny_run, written, tmp_pat
     total_steps=4,
     eval_every=4,
     batch_per_chip=0,
-    decoder_length=192,  # its text pieces are few and short
+    encoder_length=320,  # its text pieces are few and short
+    decoder_length=256,
     ema_decay=0.5,
   )
   assert config.model.scan_layers
