@@ -169,6 +169,7 @@ def test_the_sizes_are_those_of_t5_1_1(name):
 
 COMPILER = pathlib.Path(tiny.REPO) / ".libtpu" / "libtpu" / "libtpu.so"
 CHECK = """
+import json
 from launch import compile_check
 from configs import lm_small
 config = lm_small.get_config()
@@ -176,7 +177,7 @@ config.update({"encoder_length": 128, "decoder_length": 128, "batch_per_chip": 2
                "history_dropout": 0.0})
 config.model.update({"num_encoder_layers": 3, "num_decoder_layers": 3, "emb_dim": 128,
                      "num_heads": 2, "mlp_dim": 256})
-print(compile_check.json.dumps(compile_check.check(config, "v5e:2x2")))
+print(json.dumps(compile_check.check(config, "v5e:2x2")))
 """
 
 
