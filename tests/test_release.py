@@ -124,12 +124,12 @@ def test_the_wheel_generates_and_describes_right_after_installation(tmp_path, ti
   source = copy_of_the_source(tmp_path / "source")
   if not RELEASED:
     pack_release.pack(tiny_run, source / "tdmm_jax" / "release")
+  needed = data_files(source)  # before the build leaves its own copies there
   pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
   options = ("--no-deps", "--no-build-isolation", "--no-index")
   run(*pip, "wheel", *options, "-w", str(tmp_path), str(source))
   (wheel,) = tmp_path.glob("*.whl")
   archive = zipfile.ZipFile(wheel)
-  needed = data_files(source)
   assert "tdmm_jax/release/lm/model.safetensors" in needed
   assert not needed - set(archive.namelist())
   (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
