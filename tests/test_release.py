@@ -95,7 +95,9 @@ def data_files(source) -> set[str]:
   return {
     path.as_posix()
     for path in paths
-    if len(path.parts) > 1 and path.suffix != ".py" and "dummy_data" not in path.parts
+    if len(path.parts) > 1
+    and path.suffix != ".py"
+    and not {"dummy_data", "codes"} & set(path.parts)  # codes: other tests' corpora
   }
 
 
