@@ -28,6 +28,8 @@ from tdmm_jax.errors import UserError
 _LOST = ("PREEMPTED", "TERMINATED", "STOPPED", "FAILED", "SUSPENDED")
 # Exit codes after which the same command resumes; 137 and 143: killed with the machine.
 _RESUME = (EXIT_PREEMPTED, EXIT_STALLED, EXIT_PEER_LOST, 137, 143)
+# A slice that is READY but refuses the same command this often will not take it later.
+_MOST_FAILURES = 10
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,8 +141,12 @@ def watch(gcloud, tpu: slices.Slice, args, flags: list[str]) -> int:
 
   Returns:
     the exit code of training: 0, or that of an error that a restart would not fix.
+
+  Raises:
+    UserError: a slice that is READY refused a command _MOST_FAILURES times in a row.
   """
   ready = False  # whether this slice has been set up by us
+  failures = 0  # in a row, on a slice that says it is READY
   while True:
     state = gcloud.state(tpu)
     if state in _LOST:
@@ -156,36 +162,45 @@ def watch(gcloud, tpu: slices.Slice, args, flags: list[str]) -> int:
       except UserError as error:  # no capacity, as a rule
         say(tpu, f"{error}; trying again in {args.poll_seconds:.0f} s")
     elif state == "READY":
-      code, ready = _attend(gcloud, tpu, args, flags, ready)
+      try:
+        code, ready = _attend(gcloud, tpu, args, flags, ready)
+        failures = 0
+      except UserError as error:  # preempted in the middle: the next look will tell
+        failures += 1
+        if failures == _MOST_FAILURES:
+          raise
+        say(tpu, str(error))
+        code = None
       if code is not None:
         return code
     time.sleep(args.poll_seconds)
 
 
 def _attend(gcloud, tpu, args, flags, ready: bool) -> tuple[int | None, bool]:
-  """Attends to a running slice; returns the exit code if training has ended."""
-  try:
-    workers = gcloud.workers(tpu)
-    running = any(worker.state == "running" for worker in workers)
-    if workers and not ready and not running:
-      gcloud.push(tpu)
-      gcloud.run(tpu.setup())
-      start(gcloud, tpu, args, flags)
-      return None, True
-    if not workers or running:
-      return None, ready or running
-    codes = {w.code for w in workers if w.state == "ended"}
-    if codes == {0}:
-      say(tpu, "training has ended")
-      return 0, True
-    hopeless = codes - {0, *_RESUME}
-    if hopeless:
-      gcloud.run(tpu.logs("0", 30, follow=False))
-      return min(hopeless), True
-    say(tpu, f"training stopped (exit codes {sorted(codes)}): resuming")
+  """Attends to a running slice; returns the exit code if training has ended.
+
+  Raises:
+    UserError: a command failed.
+  """
+  workers = gcloud.workers(tpu)
+  running = any(worker.state == "running" for worker in workers)
+  if workers and not ready and not running:
+    gcloud.push(tpu)
+    gcloud.run(tpu.setup())
     start(gcloud, tpu, args, flags)
-  except UserError as error:  # preempted in the middle: the next look will tell
-    say(tpu, str(error))
+    return None, True
+  if not workers or running:
+    return None, ready or running
+  codes = {w.code for w in workers if w.state == "ended"}
+  if codes == {0}:
+    say(tpu, "training has ended")
+    return 0, True
+  hopeless = codes - {0, *_RESUME}
+  if hopeless:
+    gcloud.run(tpu.logs("0", 30, follow=False))
+    return min(hopeless), True
+  say(tpu, f"training stopped (exit codes {sorted(codes)}): resuming")
+  start(gcloud, tpu, args, flags)
   return None, ready
 
 

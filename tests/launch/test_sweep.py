@@ -189,7 +189,7 @@ def test_trials_run_one_after_another_on_a_slice_that_goes_in_the_end(
   config, tmp_path, monkeypatch, stand_in
 ):
   pack = lambda archive: toy_training.pack_files(
-    archive, {"tdmm_jax/__init__.py": "", "tdmm_jax/train/": TRAIN_ON_A_SLICE}
+    archive, {"tdmm_jax/__init__.py": "", "tdmm_jax/train.py": TRAIN_ON_A_SLICE}
   )
   monkeypatch.setattr(slices, "pack_code", pack)
   words = ["--config", config, "--out", str(tmp_path / "out"), "--slices", "1", "--yes"]

@@ -212,10 +212,23 @@ def test_a_failed_training_ends_the_watch_with_its_code(
   def pack(archive):
     script = "import sys\nprint('train: error: no such key')\nsys.exit(2)\n"
     toy_training.pack_files(
-      archive, {"tdmm_jax/__init__.py": "", "tdmm_jax/train/": script}
+      archive, {"tdmm_jax/__init__.py": "", "tdmm_jax/train.py": script}
     )
 
   monkeypatch.setattr(slices, "pack_code", pack)
   words = ["--poll_seconds", "0.1", "--runner", "setsid", "--yes"]
   flags = ["--config=c.py", f"--workdir={tmp_path}"]
   assert tpu.main(["watch", *WHERE, *KIND, *words, "--", *flags]) == 2
+
+
+def test_a_slice_that_takes_no_code_ends_the_watch(
+  stand_in, tmp_path, monkeypatch, capfd
+):
+  """READY, but the archive cannot be unpacked: a later try would fail as well."""
+  monkeypatch.setattr(
+    slices, "pack_code", lambda archive: archive.write_text("no archive")
+  )
+  words = ["--poll_seconds", "0.01", "--runner", "setsid", "--yes"]
+  flags = ["--config=c.py", f"--workdir={tmp_path}"]
+  assert tpu.main(["watch", *WHERE, *KIND, *words, "--", *flags]) == 2
+  assert "tar xzf" in capfd.readouterr().err.splitlines()[-1]
