@@ -59,6 +59,7 @@ def get_config() -> ml_collections.ConfigDict:
       # Keeps what the geometry does not decide near the truth, too: micro-actions and
       # more families pass the tokens (docs/lab_notebook.md).
       "params_l1": 30.0,
+      "params_square": 0.0,
       "head_deg": 1.5,
       "head_velocity_deg": 0.6,
       "gaze_deg": 0.05,

@@ -50,6 +50,8 @@ class Vocab:
   num_codes: int
   tasks: tuple[str, ...] = TASKS  # those that have a sentinel, in its order
   word_offset: int = 0  # the first id of a WordPiece; 0: there are none
+  # Whether a prompt is followed by what the lexicon reads in it (config.read_acts).
+  read_acts: bool = False
   wordpieces: wordpieces_lib.WordPieces | None = None
 
   @property

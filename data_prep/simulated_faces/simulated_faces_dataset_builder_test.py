@@ -35,7 +35,10 @@ def test_the_projects_own_suite(tmp_path):
   small = next(c for c in builder_lib.Builder.BUILDER_CONFIGS if c.name == "small")
   assert small.num_clips == build.CORPORA["small"].num_clips
   builder = prepare(tmp_path, dataclasses.replace(small, name="tiny", num_clips=40))
-  plans = {plan.clip_id: plan for plan in prompts.make_suite(40, 0, small.seconds)}
+  plans = {
+    plan.clip_id: plan
+    for plan in prompts.make_suite(40, 0, small.seconds, written=small.written)
+  }
   seen = set()
   for split in builder.info.splits:
     for row in builder.as_data_source(split):

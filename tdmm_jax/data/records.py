@@ -244,6 +244,6 @@ def versions(records_dir) -> dict[str, str]:
     source = open_split(records_dir, split)
     if len(source):
       record = source[0]
-      stored = {key: _text(value) for key, value in record["versions"].items()}
+      stored = {key: _text(value) for key, value in sorted(record["versions"].items())}
       return stored | {"face_model": _text(record["face_model"])}
   raise UserError(f"{records_dir}: the records are empty; build them again")

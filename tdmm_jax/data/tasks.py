@@ -1,7 +1,7 @@
 """The tasks as token sequences, and their mixture. Pure numpy; one file to read.
 
   task             encoder                                  decoder
-  l2m              instruction with prompt                  motion
+  l2m              instruction with prompt, acts read in it motion
   m2l              instruction, motion                      caption
   qa               question, motion                         answer
   continuation     instruction, first frames                the other frames
@@ -11,7 +11,8 @@
   span_corruption  caption with <extra_id_i> for its spans  <extra_id_i> span, ...
 
 The encoder's tokens start with the sentinel of the task; both sequences end with eos. A
-motion is <som> codes <eom>. An instruction to write motion says how many seconds.
+motion is <som> codes <eom>. An instruction to write motion says how many seconds. The
+acts that the lexicon reads in a prompt follow it in fixed terms (config.read_acts).
 docs/training.md shows an example.
 """
 
@@ -29,6 +30,8 @@ from tdmm_jax.language import (
   question_wordings,
   questions,
   rewording,
+  understanding,
+  wording,
 )
 from tdmm_jax.vocab import EOS_ID, TASKS, Vocab
 
@@ -57,16 +60,28 @@ def _encoder(vocab: Vocab, task: str, spans: Sequence[str], rest) -> np.ndarray:
 
 
 def l2m_encoder(
-  vocab: Vocab, prompt: str, num_frames: int, template: str | None = None
+  vocab: Vocab,
+  prompt: str,
+  num_frames: int,
+  template: str | None = None,
+  read_acts: bool = True,
 ) -> np.ndarray:
   """Encoder tokens of Language2Motion; the default template is the first one.
 
-  The prompt is a span of its own, also where it is empty: guidance's null prompt.
+  The prompt is a span of its own, also where it is empty: guidance's null prompt. Where
+  the vocabulary reads acts, they follow as text of the T5's own, whoever reads the
+  prompt: a pretrained encoder hardly tells left from right.
+
+  Args:
+    read_acts: False leaves the acts out, as if none had been read.
   """
   template = template or instructions.L2M_TRAIN[0]
-  before, after = instructions.around_prompt(template, num_frames / FPS)
+  seconds = num_frames / FPS
+  before, after = instructions.around_prompt(template, seconds)
   spans = [*([before] if before else []), prompt, *([after] if after else [])]
-  return _encoder(vocab, "l2m", spans, [EOS_ID])
+  acts = understanding.terms_of(prompt, seconds) if prompt else ""
+  told = vocab.encode_text(acts) if acts and read_acts and vocab.read_acts else []
+  return _encoder(vocab, "l2m", spans, [*told, EOS_ID])
 
 
 def m2l_encoder(vocab: Vocab, codes, template: str | None = None) -> np.ndarray:
@@ -80,9 +95,11 @@ def qa_encoder(vocab: Vocab, codes, question: str) -> np.ndarray:
   return _encoder(vocab, "qa", [question], motion_ids(vocab, codes))
 
 
-def l2m_example(vocab: Vocab, prompt: str, codes, template: str) -> dict:
+def l2m_example(
+  vocab: Vocab, prompt: str, codes, template: str, read_acts: bool = True
+) -> dict:
   return {
-    "encoder_tokens": l2m_encoder(vocab, prompt, len(codes), template),
+    "encoder_tokens": l2m_encoder(vocab, prompt, len(codes), template, read_acts),
     "decoder_targets": motion_ids(vocab, codes),
   }
 
@@ -198,17 +215,22 @@ def attributes_key(attributes: dict) -> int:
   return zlib.crc32(repr(lexicon.comparable(attributes)).encode()) & 0x7FFFFFFF
 
 
-def texts(rates: Mapping[str, float], clips: Sequence[dict], most: int) -> list[str]:
+def texts(
+  rates: Mapping[str, float], clips: Sequence[dict], most: int, read_acts: bool = False
+) -> list[str]:
   """What a vocabulary is trained on: captions, training wordings, answers.
 
   Args:
     rates: see Mixture; a task with rate 0 adds nothing.
     clips: see Mixture.draw.
     most: the most captions, and the most answers.
+    read_acts: whether prompts are followed by their acts.
   """
   used = [task for task in TASKS if rates.get(task, 0.0) > 0]
   captions = [text for clip in clips for text in clip_texts(clip)]
   found = captions[:most] + instructions.training_texts(used)
+  if read_acts and "l2m" in used:
+    found += [wording.terms(clip["attributes"]) for clip in clips[:most]]
   if "qa" in used:
     kinds = question_wordings.QUESTION_KINDS
     found += [
@@ -232,6 +254,7 @@ class Mixture:
     reword: share of L2M's prompts that are put in other words (rewording.py).
     disturb: share of these prompts, and of questions, in which words that say nothing
       about the face are changed.
+    acts_dropout: share of L2M's prompts that no acts follow: words alone must do.
   """
 
   rates: Mapping[str, float]
@@ -242,6 +265,7 @@ class Mixture:
   num_phases: int = 1
   reword: float = 0.0
   disturb: float = 0.0
+  acts_dropout: float = 0.0
 
   def __post_init__(self):
     for task, rate in self.rates.items():
@@ -289,14 +313,15 @@ class Mixture:
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
+      acts = not (self.acts_dropout and rng.random() < self.acts_dropout)
       if free and prompt and rng.random() < _FREE_SHARE:
         # No word may go: the lexicon cannot say which of them carries the meaning.
-        return l2m_example(vocab, clip["prompt"], codes, template)
+        return l2m_example(vocab, clip["prompt"], codes, template, acts)
       if self.reword and rng.random() < self.reword:
         prompt = rewording.reworded(prompt, rng)
       if self.disturb and rng.random() < self.disturb:
         prompt = rewording.disturbed(prompt, rng)
-      return l2m_example(vocab, prompt, codes, template)
+      return l2m_example(vocab, prompt, codes, template, acts)
     if task == "m2l":
       return m2l_example(vocab, pick(texts), codes, template)
     if task == "continuation":

@@ -1,5 +1,6 @@
 """What was understood of a prompt, in words, and where it is doubtful."""
 
+import functools
 from typing import NamedTuple
 
 from tdmm_jax.errors import UserError
@@ -37,6 +38,12 @@ def understand(prompt: str, seconds: float = 4.0) -> Understanding:
     )
   text = wording.sentence(acts.acts_of(reading.attributes), *subject)
   return Understanding(text, warnings)
+
+
+@functools.lru_cache(maxsize=100_000)
+def terms_of(prompt: str, seconds: float = 4.0) -> str:
+  """What is read in a prompt of so many seconds, in `wording.terms`; may be empty."""
+  return wording.terms(lexicon.parse(prompt, seconds))
 
 
 def refuse_doubtful(prompt: str, seconds: float = 4.0) -> None:

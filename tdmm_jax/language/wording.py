@@ -7,6 +7,7 @@ A phrase is a verb with what is said of it: "turns his head slowly to the left",
 import re
 from collections.abc import Sequence
 
+from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import motion_words
 from tdmm_jax.language.acts import EMOTION, STILL, USUAL_SIZE, Act
 from tdmm_jax.language.emotion_words import LABELS, NEUTRAL, adverb
@@ -28,6 +29,7 @@ _PAIRED = re.compile(r"\b(eyes|eyebrows|brows|cheeks)\b")
 _TIMES = {when: forms[:3] for when, forms in motion_words.WHENS.items()}
 _NUMBERS = {v: k for k, v in motion_words.NUMBERS.items() if k not in ("a", "half")}
 THIRD, PARTICIPLE, BASE = range(3)
+_LEVELS = {1: "barely", 2: "slightly", 4: "strongly", 5: "extremely"}
 
 
 def seconds(value: float) -> str:
@@ -184,6 +186,37 @@ def sentence(acts: Sequence[Act], subject: str = "she", possessive: str = "her")
     text, first = text + joint + said, False
   text = re.sub(r"(^|\. )([a-z])", lambda m: m[1] + m[2].upper(), text)
   return f"{text}." if text else ""
+
+
+def terms(attributes: dict) -> str:
+  """The acts of attributes in fixed terms, the same for all that means the same.
+
+  "happiness grinning strongly; wink x2 left then; no blink": no English, but one word
+  for each thing that can be said of an act.
+  """
+  found = [_term(act) for act in acts_lib.acts_of(attributes)]
+  if attributes["speaking"] != "silent":
+    manner = attributes["manner"]
+    plain = manner == "plain"
+    found.append(attributes["speaking"] + ("" if plain else f" {manner}"))
+  return "; ".join(filter(None, found))
+
+
+def _term(act: Act) -> str:
+  words = ["no"] if act.absent else []
+  if act.emotion:
+    family = LABELS[act.name].family
+    words += [family, act.name] if family != act.name else [family]
+  else:
+    words.append(act.name.replace("_", " "))
+  if act.size != USUAL_SIZE:
+    words.append(_LEVELS[act.size])
+  if act.count:
+    words.append(f"x{act.count}")
+  words += filter(None, (act.side, act.direction, act.tempo, act.hold, act.when))
+  if act.when == "after":
+    words.append(f"{round(2 * act.start_s) / 2:g}")
+  return " ".join(words)
 
 
 def _graded(act: Act, said: str) -> str:

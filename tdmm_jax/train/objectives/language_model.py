@@ -1,5 +1,6 @@
 """What the language model trains on: its data, its initial variables, its loss."""
 
+import dataclasses
 import pathlib
 
 import jax
@@ -57,6 +58,7 @@ def language_model(
 
   def make_vocabulary():
     made = vocab or _new_vocabulary(config, clips["train"], codec.num_codes)
+    made = dataclasses.replace(made, read_acts=config.read_acts)
     return made if reader is None else made.with_wordpieces(reader.words)
 
   vocab = objective.stored_vocabulary(workdir, make_vocabulary)
@@ -132,6 +134,7 @@ def _mixture(config, split: str, num_phases: int) -> tasks.Mixture:
     num_phases,
     of_training(config.reword),
     of_training(config.disturb),
+    of_training(config.acts_dropout),
   )
 
 
@@ -196,5 +199,6 @@ def _hide_motion(tokens_BL, vocab, most: float, rng):
 
 
 def _new_vocabulary(config, clips, num_codes: int) -> vocab_lib.Vocab:
-  texts = tasks.texts(config.task_rates.to_dict(), clips, config.vocab_texts)
+  rates, most = config.task_rates.to_dict(), config.vocab_texts
+  texts = tasks.texts(rates, clips, most, config.read_acts)
   return vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
