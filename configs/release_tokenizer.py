@@ -19,7 +19,9 @@ def get_config() -> ml_collections.ConfigDict:
   config.total_steps = 4_000
   config.augment.rate = 0.25  # of the motions, so that real faces have tokens, too
   config.loss_weights.head_deg = 2.5
-  # As it was trained; the demo's weights were found later.
+  # As it was trained; the demo's codes and weights were found later.
+  config.model.levels, config.model.codes_per_phase = (5, 5, 5), 125
+  config.loss_weights.update({"params_square": 0.0, "lids": 0.0, "gaze_deg": 0.05})
   config.loss_weights.params_l1 = 6.0
   config.loss_weights.face_velocity_mm = 0.5
   config.loss_weights.head_velocity_deg = 0.3

@@ -1,4 +1,4 @@
-"""Geometry tokenizer of `make train`: FSQ, 1,000 codes, one token per frame.
+"""Geometry tokenizer of `make train`: FSQ, 2,048 codes, one token per frame.
 
 Run: python -m tdmm_jax.train --config configs/tokenizer_demo.py --workdir DIR
 """
@@ -14,7 +14,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.face_model = "default_v1"  # or the path of generic_model.pkl, flame2023.pkl
   config.window = 64
   config.batch_size = 16
-  config.total_steps = 1_500
+  config.total_steps = 2_000
   config.save_every = 250
   config.optimizer = "muon"
   config.learning_rate = 3e-3
@@ -27,9 +27,9 @@ def get_config() -> ml_collections.ConfigDict:
   model.mlp_dim = 256
   model.dilations = (1, 2, 4, 8, 16)
   model.quantizer = "fsq"  # or "ema_vq"
-  model.num_phases = 8  # times 125 codes: 1,000
-  model.levels = (5, 5, 5)  # FSQ
-  model.codes_per_phase = 125  # EMA-VQ
+  model.num_phases = 8  # times 256 codes: 2,048
+  model.levels = (4, 4, 4, 4)  # FSQ
+  model.codes_per_phase = 256  # EMA-VQ
   model.code_dim = 3  # EMA-VQ
   model.decay = 0.99  # EMA-VQ
   model.num_refinements = 0  # further codes a frame, FSQ only
@@ -59,10 +59,11 @@ def get_config() -> ml_collections.ConfigDict:
       # Keeps what the geometry does not decide near the truth, too: micro-actions and
       # more families pass the tokens (docs/lab_notebook.md).
       "params_l1": 30.0,
-      "params_square": 0.0,
+      "params_square": 8.0,
       "head_deg": 1.5,
       "head_velocity_deg": 0.6,
-      "gaze_deg": 0.05,
+      "gaze_deg": 0.5,
+      "lids": 4.0,
     }
   )
   config.quantizer_loss_weight = 1.0  # VQ: commitment; FSQ: spread of the latents

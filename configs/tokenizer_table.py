@@ -35,7 +35,9 @@ def get_config(row: str = "fsq_phases_1k") -> ml_collections.ConfigDict:
   config.eval_every = 1_000
   config.save_every = 1_200
   config.log_every = 100
-  # So measured; the demo's weights of these were found since.
+  # So measured; the demo's codes and weights of these were found since.
+  config.model.levels, config.model.codes_per_phase = (5, 5, 5), 125
+  config.loss_weights.update({"params_square": 0.0, "lids": 0.0, "gaze_deg": 0.05})
   config.loss_weights.params_l1 = 6.0
   config.loss_weights.face_velocity_mm = 0.5
   config.loss_weights.head_velocity_deg = 0.3

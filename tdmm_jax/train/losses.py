@@ -51,10 +51,11 @@ def _masked_mean(values, mask):
 
 
 def motion_errors(predicted_BTG, geometry_BTG, predicted_BTP, params_BTP, mask_BT):
-  """Per-frame errors as (sum, weight): face L1 and its velocity, head angle, gaze.
+  """Per-frame errors as (sum, weight): face L1, its velocity, head angle, gaze, lids.
 
   "True velocity": the error of the difference between neighbouring frames, not the
-  error of the frames again. Units: mm, mm/frame, degrees, degrees/frame.
+  error of the frames again. Units: mm, mm/frame, degrees, degrees/frame; lids: share
+  of a closed one.
   """
   pair_mask = mask_BT[:, 1:] * mask_BT[:, :-1]
   error_BTG = predicted_BTG - geometry_BTG
@@ -65,12 +66,14 @@ def motion_errors(predicted_BTG, geometry_BTG, predicted_BTP, params_BTP, mask_B
   delta = head(predicted_BTP) - head(params_BTP)
   norm = lambda m: jnp.sqrt(jnp.sum(m**2, axis=(-2, -1)) / 2 + 1e-10) * _DEGREES
   gaze_BT = jnp.abs(predicted_BTP[..., -9:-3] - params_BTP[..., -9:-3]).mean(-1)
+  lids_BT = jnp.abs(predicted_BTP[..., -11:-9] - params_BTP[..., -11:-9]).mean(-1)
   return {
     "face_mm": _masked_mean(l1(error_BTG), mask_BT),
     "face_velocity_mm": _masked_mean(l1(step_BTG), pair_mask),
     "head_deg": _masked_mean(norm(delta), mask_BT),
     "head_velocity_deg": _masked_mean(norm(delta[:, 1:] - delta[:, :-1]), pair_mask),
     "gaze_deg": _masked_mean(gaze_BT * _DEGREES, mask_BT),
+    "lids": _masked_mean(lids_BT, mask_BT),
   }
 
 

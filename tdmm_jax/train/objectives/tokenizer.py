@@ -13,7 +13,7 @@ from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import pipeline, records
 from tdmm_jax.data.augmentation import MotionAugmentation
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import load_model
+from tdmm_jax.face import load_model, motion_vector
 from tdmm_jax.models.layers import window
 from tdmm_jax.train import losses
 from tdmm_jax.train.objectives import objective
@@ -82,7 +82,8 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
   """The tokenizer's linear paths as a codec fitted to training motions.
 
   Encoder: each phase's latents are a few features, smoothed over a window. The head's
-  rotation, which is fast, has the first and the middle phase; gaze and the geometry's
+  rotation, which is fast, has the first and the middle phase, together with the
+  direction of the lids where a code has room for four; gaze and the geometry's
   principal directions, in order, share the others. With a single phase the latents
   alternate between the two and are not smoothed. Refinements continue in the order of
   the principal directions, and have the head's rotation in the phases half way between.
@@ -105,8 +106,9 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
   features_BTN = apply("features", geometry_BTG, vectors_BTP)
   num_features = features_BTN.shape[-1]
   num_slots = variables["params"]["linear_encoder"].shape[-1]
+  lids = _direction_of_lids(features_BTN[mask_BT > 0], vectors_BTP[mask_BT > 0])
   picks, taps = _slots(
-    num_features, num_slots, model.num_phases, 1 + model.num_refinements
+    num_features, num_slots, model.num_phases, 1 + model.num_refinements, lids
   )
   encoder = np.zeros((len(taps), num_features, num_slots), np.float32)
   encoder[:, picks, np.arange(num_slots)] = taps
@@ -128,7 +130,17 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
   return linear | {"linear_decoder": jnp.linalg.solve(gram, inputs.T @ targets)}
 
 
-def _slots(num_features: int, num_slots: int, num_phases: int, num_levels: int = 1):
+def _direction_of_lids(features_MN, vectors_MP) -> int:
+  """The feature, gaze and head left out, that says most about the lids."""
+  lids_M = np.asarray(motion_vector.split(vectors_MP)["eyelids"]).mean(-1)
+  skin_MN = np.asarray(features_MN)[:, :-9]
+  covariance_N = (lids_M - lids_M.mean()) @ (skin_MN - skin_MN.mean(0))
+  return int(np.argmax(np.abs(covariance_N) / (skin_MN.std(0) + 1e-6)))
+
+
+def _slots(
+  num_features: int, num_slots: int, num_phases: int, num_levels: int, lids: int
+):
   """Which feature each slot carries, int[S], and its smoothing, float[2 P' + 1, S].
 
   Slots are ordered by phase, then by level (the base code's, its refinements').
@@ -136,6 +148,7 @@ def _slots(num_features: int, num_slots: int, num_phases: int, num_levels: int =
   head = [num_features - 3, num_features - 2, num_features - 1]
   gaze = [num_features - 9, num_features - 8]
   others = gaze + list(range(num_features - 9))
+  fastest = [*head, lids]  # blinks are as fast as nods
   width = num_slots // num_phases
   radius = num_phases
   if num_phases == 1:
@@ -146,7 +159,7 @@ def _slots(num_features: int, num_slots: int, num_phases: int, num_levels: int =
     first = level * num_phases // 4
     fast = (phase - first) % num_phases in (0, num_phases // 2)
     for slot in range(width // num_levels):
-      picks.append(head[slot % 3] if fast else others[0])
+      picks.append(fastest[slot % 4] if fast else others[0])
       others = others if fast else others[1:] + others[:1]
       hann = np.hanning((radius // 2 * 2 if fast else 2 * radius) + 3)[1:-1]
       pad = (2 * radius + 1 - len(hann)) // 2
