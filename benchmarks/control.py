@@ -1,6 +1,6 @@
 """Does the face do what the sentence says? Judged by geometry, never by a classifier.
 
-  python -m benchmarks.control [--run DIR] [--seeds 8] [--json FILE]
+  python -m benchmarks.control [--run DIR] [--seeds 8] [--json FILE] [--picture PNG]
   python -m benchmarks.control --simulated 100
 
 Each sentence is acted out once a seed, at default settings, and measured on head angles
@@ -11,6 +11,8 @@ and ARKit's curves with the thresholds of `tdmm_jax.metrics.acts`:
 - written: `exact_words.jsonl`, which no grammar wrote: text, and the acts that geometry
   must show;
 - tempo: the rise of "slowly" against that of "quickly", same act and seed.
+
+`--picture` draws one sentence a row, of which each row changes one word.
 
 `--simulated N` measures N clips of the behaviour simulator against their own attributes
 instead: what the meter and the simulator are worth together.
@@ -26,14 +28,17 @@ import numpy as np
 
 import tdmm_jax
 from data_prep import paraphrase, prompts, sentences, simulate
-from tdmm_jax.face import load_model
+from tdmm_jax.face import face_model, load_model
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon
 from tdmm_jax.language.acts import KINDS, Act
 from tdmm_jax.metrics import acts as measures
+from tdmm_jax.metrics.acts import frames_of
+from tdmm_jax.render import contact_sheet, scene
 
 SECONDS = 4.0
 WRITTEN = pathlib.Path(__file__).with_name("exact_words.jsonl")
+_COLUMNS = 9
 COUNTED = ("nod", "shake", "blink", "wink")
 ABSENT = (
   *(Act(name, absent=True) for name in ("blink", "brow_raise", "jaw_drop")),
@@ -41,6 +46,21 @@ ABSENT = (
   Act(acts_lib.STILL),
 )
 PAIRS = (("nod", "wink"), ("turn", "brow_raise"), ("tilt", "cheek_puff"))
+# (label of the row, sentence): each pair differs in one word.
+PICTURED = (
+  ("left eye", "She winks with her left eye."),
+  ("right eye", "She winks with her right eye."),
+  ("turns left", "She turns her head to the left."),
+  ("turns right", "She turns her head to the right."),
+  ("left brow", "She raises her left eyebrow."),
+  ("both brows", "She raises both eyebrows."),
+  ("looks up", "She looks up with her eyes only."),
+  ("looks down", "She looks down with her eyes only."),
+  ("smiles", "She smiles."),
+  ("no smile", "She does not smile."),
+  ("at the start", "She opens her mouth at the start."),
+  ("at the end", "She opens her mouth at the end."),
+)
 TEMPOS = ("turn", "tilt", "look_up", "jaw_drop", "brow_raise", "eyes_closed", "pucker")
 
 
@@ -187,6 +207,28 @@ def of_simulator(num_clips: int, seed: int = 7) -> dict:
   return {"limits": measures.LIMITS._asdict(), "simulated": summary(rows)}
 
 
+def draw(face, path, seed: int = 0, height: int = 120) -> None:
+  """Writes a PNG with one row of frames for each of `PICTURED`."""
+  texts = [text for _, text in PICTURED]
+  motions = face.generate_many(texts, [SECONDS] * len(texts), seed=seed)
+  drawn = {}
+  for (label, _), motion in zip(PICTURED, motions, strict=True):
+    few = frames_of(motion, contact_sheet.sheet_indices(motion.num_frames, _COLUMNS))
+    vertices = face_model.motion_vertices(face.codec.face, few)
+    drawn[label] = scene.render_frames(face.codec.face, vertices, (height, height))
+  label, last = drawn.popitem()
+  contact_sheet.contact_sheet(
+    last,
+    path,
+    "One word changed from row to row",
+    _COLUMNS,
+    label,
+    drawn,
+    height,
+    fps=(_COLUMNS - 1) / SECONDS,
+  )
+
+
 def main() -> None:
   parser = argparse.ArgumentParser(
     prog="python -m benchmarks.control", description=__doc__.split("\n")[0]
@@ -197,11 +239,15 @@ def main() -> None:
     "--simulated", type=int, metavar="N", help="measure N simulated clips instead"
   )
   parser.add_argument("--json", help="a file to write, besides")
+  parser.add_argument("--picture", metavar="PNG", help="a picture to write, besides")
   args = parser.parse_args()
   if args.simulated:
     found = of_simulator(args.simulated)
   else:
-    found = of_run(tdmm_jax.load(args.run), args.seeds)
+    face = tdmm_jax.load(args.run)
+    if args.picture:
+      draw(face, args.picture)
+    found = of_run(face, args.seeds)
   text = json.dumps(found, indent=2)
   print(text)
   if args.json:

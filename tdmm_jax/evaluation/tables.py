@@ -22,6 +22,9 @@ _ACCURACIES = (
   ("head_motion_accuracy", "head, %", 100, 1),
   ("speaking_accuracy", "voice, %", 100, 1),
   ("micro_action_f1", "micro-actions, F1", 1, 2),
+  ("side_accuracy", "side, %", 100, 1),
+  ("direction_accuracy", "direction, %", 100, 1),
+  ("count_accuracy", "count, %", 100, 1),
 )
 _FIDELITY = (
   ("l2", "L2", 1, 3),

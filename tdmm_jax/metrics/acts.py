@@ -126,7 +126,7 @@ def tracks_of(face: FaceModel, motion: FaceMotion) -> Tracks:
   """
   frames = np.arange(motion.num_frames)
   fitted = frames[::_EVERY]
-  found, _ = arkit.from_motion(face, _frames(motion, fitted))
+  found, _ = arkit.from_motion(face, frames_of(motion, fitted))
   rows = [np.interp(frames, fitted, curve) for curve in found.weights_TA.T]
   turns = transform.Rotation.from_rotvec(motion_lib.world_head_rotation(motion))
   head = np.degrees(_smooth(turns.as_euler("YXZ")))[:, [1, 0, 2]]
@@ -135,7 +135,7 @@ def tracks_of(face: FaceModel, motion: FaceMotion) -> Tracks:
   return Tracks(curves, head, float(motion.fps))
 
 
-def _frames(motion: FaceMotion, frames: np.ndarray) -> FaceMotion:
+def frames_of(motion: FaceMotion, frames: np.ndarray) -> FaceMotion:
   """Some of a motion's frames."""
   fields = (*("expression", "jaw_pose", "neck_pose", "head_pose", "eyelids"),)
   fields += ("eye_pose", "translation", "valid")

@@ -1,6 +1,7 @@
 """The tasks as tokens, and their mixture."""
 
 import collections
+import dataclasses
 import re
 
 import numpy as np
@@ -64,6 +65,30 @@ def test_language_to_motion_by_hand(vocab):
     [vocab.som_id, offset + 3, offset, offset + 39, vocab.eom_id, vocab_lib.EOS_ID],
   )
   assert len(example["decoder_targets"]) == 3 + tasks.NUM_MOTION_SPECIALS
+
+
+def test_acts_that_are_read_follow_the_prompt(vocab):
+  reads = dataclasses.replace(vocab, read_acts=True)
+  make = lambda ids, prompt, **how: tasks.l2m_encoder(ids, prompt, 25, **how).tolist()
+  told = reads.encode_text("sadness frowning; nod then")
+  plain = make(vocab, TEXTS[1])
+  assert make(reads, TEXTS[1]) == [*plain[:-1], *told, vocab_lib.EOS_ID]
+  assert make(reads, TEXTS[1], read_acts=False) == plain
+  for prompt in ("", "He won the lottery."):  # nothing is read
+    assert make(reads, prompt) == make(vocab, prompt)
+
+
+def test_some_prompts_in_training_have_no_acts_beside_them(vocab):
+  reads = dataclasses.replace(vocab, read_acts=True)
+  pieces = reads.encode_text("sadness frowning; nod then")
+
+  def share(acts_dropout):
+    examples = drawn(reads, {"l2m": 5.0}, acts_dropout=acts_dropout)
+    rows = [e["encoder_tokens"].tolist() for e in examples]
+    frowns = [row for row in rows if "frowns" in reads.decode_text(row[1:])]
+    return sum(row[-1 - len(pieces) : -1] == pieces for row in frowns) / len(frowns)
+
+  assert share(0.0) == 1 and share(1.0) == 0 and 0.2 < share(0.5) < 0.8
 
 
 @pytest.mark.parametrize("task", ["m2l", "qa"])

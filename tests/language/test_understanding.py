@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks import control
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon, understanding
 
@@ -40,3 +41,25 @@ def test_what_is_doubtful_is_said_and_can_be_refused(prompt, why):
 def test_a_count_that_does_not_fit_its_time_is_said():
   assert not understanding.understand("She nods four times.", 4.0).warnings
   assert understanding.understand("She nods ten times.", 1.0).warnings
+
+
+@pytest.mark.parametrize(
+  "prompt, terms",
+  [
+    ("She nods twice, then winks with her left eye.", "nod x2; wink left then"),
+    ("He's grinning broadly without blinking", "happiness grinning strongly; no blink"),
+    ("After two seconds she raises one eyebrow.", "brow raise one after 2"),
+    ("He speaks calmly and keeps his head still", "calm; still; speaking"),
+    ("He just found out he won the lottery.", ""),
+  ],
+)
+def test_terms_have_one_word_for_each_thing_said(prompt, terms):
+  assert understanding.terms_of(prompt) == terms
+
+
+def test_terms_tell_apart_what_readings_tell_apart():
+  """Over everything that the control sentences ask for."""
+  said = {}
+  for text, _ in control.written():
+    key = repr(lexicon.comparable(lexicon.parse(text)))
+    assert said.setdefault(understanding.terms_of(text), key) == key
