@@ -67,9 +67,10 @@ def get_config() -> ml_collections.ConfigDict:
   # face are changed, so that an unknown turn of phrase does not mislead the model.
   config.disturb = 0.5
   # Whether the acts that the lexicon reads in a prompt follow it in fixed terms
-  # (wording.terms), which have one word for left, for twice, for slowly ...
+  # (wording.terms), which have one word for left, for twice, for slowly, and times ...
   config.read_acts = True
-  config.acts_dropout = 0.15  # ... but for this share: words alone must do, too
+  # ... but for this share, where words alone must do; as many again have no times.
+  config.acts_dropout = 0.1
   config.content_weight = 4.0  # of a caption's words that say something about the face
 
   model = config.model = ml_collections.ConfigDict()

@@ -8,10 +8,11 @@ import functools
 
 import numpy as np
 
-from data_prep import expressions, placing, recipes
+from data_prep import expressions, recipes
 from data_prep.envelopes import hold, ramp
 from data_prep.expressions import CHANNEL_INDEX
 from tdmm_jax.language import acts as acts_lib
+from tdmm_jax.language import placing
 from tdmm_jax.language.acts import KINDS, STILL, Act
 
 PITCH, YAW, ROLL = (CHANNEL_INDEX[f"head_{axis}"] for axis in ("pitch", "yaw", "roll"))

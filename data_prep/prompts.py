@@ -22,14 +22,13 @@ import numpy as np
 from data_prep import (
   manifest,
   paraphrase,
-  placing,
   recipes,
   sentences,
   written_sentences,
 )
 from tdmm_jax import errors
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import lexicon
+from tdmm_jax.language import lexicon, placing
 from tdmm_jax.language.acts import KINDS, STILL, Act
 
 SPLITS = ("train", "valid", "test")

@@ -19,7 +19,7 @@ import sys
 
 import numpy as np
 
-from data_prep import acting, expressions, eyes, placing, recipes, speech
+from data_prep import acting, expressions, eyes, recipes, speech
 from data_prep.envelopes import bump, hold, ramp, slow_noise
 from data_prep.expressions import CHANNEL_INDEX, NUM_ACTION_UNITS
 from tdmm_jax import errors
@@ -27,7 +27,7 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.face import head_file
 from tdmm_jax.face.motion import FaceMotion, save_motion
 from tdmm_jax.language import acts as acts_lib
-from tdmm_jax.language import lexicon
+from tdmm_jax.language import lexicon, placing
 
 REVISION = 5  # raise it when `simulate` gives another motion with the same recipes
 FPS = 25

@@ -30,8 +30,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from data_prep import placing
-from tdmm_jax.language import lexicon
+from tdmm_jax.language import lexicon, placing
 from tdmm_jax.language.acts import KINDS, STILL, Act
 
 SPLITS = ("train", "held_out")

@@ -210,7 +210,9 @@ def layout(
   }
 
 
-def train(texts, num_codes: int, num_pieces: int, num_extra_ids: int = 100) -> Vocab:
+def train(
+  texts, num_codes: int, num_pieces: int, num_extra_ids: int = 100, whole=()
+) -> Vocab:
   """Trains SentencePiece (unigram) on the texts and lays out the id space.
 
   Args:
@@ -218,6 +220,7 @@ def train(texts, num_codes: int, num_pieces: int, num_extra_ids: int = 100) -> V
     num_codes: size of the motion codebook.
     num_pieces: wanted number of pieces; fewer where the texts do not fill it.
     num_extra_ids: sentinels for span corruption.
+    whole: words that are one piece each, wherever they stand.
   """
   model = io.BytesIO()
   sentencepiece.SentencePieceTrainer.train(
@@ -230,6 +233,7 @@ def train(texts, num_codes: int, num_pieces: int, num_extra_ids: int = 100) -> V
     eos_id=EOS_ID,
     unk_id=UNK_ID,
     bos_id=-1,
+    user_defined_symbols=list(whole),
     character_coverage=1.0,
     byte_fallback=True,  # any text a user types has pieces
     num_threads=1,  # the same model whatever the machine

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tdmm_jax.errors import UserError
+from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import (
   instructions,
   lexicon,
@@ -64,7 +65,7 @@ def l2m_encoder(
   prompt: str,
   num_frames: int,
   template: str | None = None,
-  read_acts: bool = True,
+  terms: str | None = None,
 ) -> np.ndarray:
   """Encoder tokens of Language2Motion; the default template is the first one.
 
@@ -73,14 +74,15 @@ def l2m_encoder(
   prompt: a pretrained encoder hardly tells left from right.
 
   Args:
-    read_acts: False leaves the acts out, as if none had been read.
+    terms: the acts, in `wording.terms`; by default those read in the prompt, timed.
   """
   template = template or instructions.L2M_TRAIN[0]
   seconds = num_frames / FPS
   before, after = instructions.around_prompt(template, seconds)
   spans = [*([before] if before else []), prompt, *([after] if after else [])]
-  acts = understanding.terms_of(prompt, seconds) if prompt else ""
-  told = vocab.encode_text(acts) if acts and read_acts and vocab.read_acts else []
+  if terms is None:
+    terms = understanding.terms_of(prompt, seconds, timed=True) if prompt else ""
+  told = vocab.encode_text(terms) if terms and vocab.read_acts else []
   return _encoder(vocab, "l2m", spans, [*told, EOS_ID])
 
 
@@ -96,10 +98,10 @@ def qa_encoder(vocab: Vocab, codes, question: str) -> np.ndarray:
 
 
 def l2m_example(
-  vocab: Vocab, prompt: str, codes, template: str, read_acts: bool = True
+  vocab: Vocab, prompt: str, codes, template: str, terms: str | None = None
 ) -> dict:
   return {
-    "encoder_tokens": l2m_encoder(vocab, prompt, len(codes), template, read_acts),
+    "encoder_tokens": l2m_encoder(vocab, prompt, len(codes), template, terms),
     "decoder_targets": motion_ids(vocab, codes),
   }
 
@@ -230,7 +232,7 @@ def texts(
   captions = [text for clip in clips for text in clip_texts(clip)]
   found = captions[:most] + instructions.training_texts(used)
   if read_acts and "l2m" in used:
-    found += [wording.terms(clip["attributes"]) for clip in clips[:most]]
+    found += [wording.terms(clip["attributes"], True) for clip in clips[:most]]
   if "qa" in used:
     kinds = question_wordings.QUESTION_KINDS
     found += [
@@ -254,7 +256,8 @@ class Mixture:
     reword: share of L2M's prompts that are put in other words (rewording.py).
     disturb: share of these prompts, and of questions, in which words that say nothing
       about the face are changed.
-    acts_dropout: share of L2M's prompts that no acts follow: words alone must do.
+    acts_dropout: share of L2M's prompts that no acts follow, words alone must do; as
+      many again are followed by acts without times.
   """
 
   rates: Mapping[str, float]
@@ -313,15 +316,18 @@ class Mixture:
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
-      acts = not (self.acts_dropout and rng.random() < self.acts_dropout)
+      reads = bool(prompt) and vocab.read_acts
+      terms = self._terms(clip, prompt, free, rng) if reads else ""
       if free and prompt and rng.random() < _FREE_SHARE:
         # No word may go: the lexicon cannot say which of them carries the meaning.
-        return l2m_example(vocab, clip["prompt"], codes, template, acts)
+        if reads:
+          terms = self._terms(clip, clip["prompt"], True, rng)
+        return l2m_example(vocab, clip["prompt"], codes, template, terms)
       if self.reword and rng.random() < self.reword:
         prompt = rewording.reworded(prompt, rng)
       if self.disturb and rng.random() < self.disturb:
         prompt = rewording.disturbed(prompt, rng)
-      return l2m_example(vocab, prompt, codes, template, acts)
+      return l2m_example(vocab, prompt, codes, template, terms)
     if task == "m2l":
       return m2l_example(vocab, pick(texts), codes, template)
     if task == "continuation":
@@ -332,6 +338,17 @@ class Mixture:
     if task == "denoising":
       return denoising_example(vocab, codes, self._noisy(vocab, codes, rng), template)
     return unconditional_example(vocab, codes, template)
+
+  def _terms(self, clip: dict, prompt: str, free: bool, rng) -> str:
+    """The acts that follow a prompt: of free words only what is read in them."""
+    draw = rng.random()
+    if draw < self.acts_dropout:
+      return ""
+    timed, names = draw >= 2 * self.acts_dropout, None
+    if free:
+      read = lexicon.parse(prompt, len(clip["codes"]) / FPS)
+      names = [act.name for act in acts_lib.acts_of(read)]
+    return wording.terms(clip["attributes"], timed, names)
 
   def _cuts(self, num_frames: int, count: int, rng) -> list[int]:
     """Ascending multiples of num_phases inside the motion; 0 where there are none."""

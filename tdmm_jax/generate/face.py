@@ -27,7 +27,7 @@ from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.generate import editing, joins, windows
 from tdmm_jax.generate import takes as takes_lib
-from tdmm_jax.language import instructions, timeline
+from tdmm_jax.language import instructions, timeline, understanding
 from tdmm_jax.models import t5, t5_layouts
 from tdmm_jax.runs import checkpoints, locate
 
@@ -404,10 +404,16 @@ class Face:
     frames: Sequence[int],
     sampling: sample.Sampling,
     fixed: Sequence[np.ndarray] | None = None,
+    timed: bool = True,
   ):
-    """What `sample.decode` is given: encoder tokens [B or 2B, M], low, high [B, L]."""
+    """What `sample.decode` is given: encoder tokens [B or 2B, M], low, high [B, L].
+
+    `timed`: whether a prompt has all of its frames, so that its acts get times there.
+    """
     rows = [
-      tasks.l2m_encoder(self.vocab, prompt, n)
+      tasks.l2m_encoder(
+        self.vocab, prompt, n, terms=None if timed else understanding.terms_of(prompt)
+      )
       for prompt, n in zip(prompts, frames, strict=True)
     ]
     if sampling.guidance != 1.0:

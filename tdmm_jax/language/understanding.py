@@ -1,10 +1,13 @@
 """What was understood of a prompt, in words, and where it is doubtful."""
 
 import functools
+import zlib
 from typing import NamedTuple
 
+import numpy as np
+
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import acts, lexicon, wording
+from tdmm_jax.language import acts, lexicon, placing, wording
 
 _SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
 
@@ -41,9 +44,18 @@ def understand(prompt: str, seconds: float = 4.0) -> Understanding:
 
 
 @functools.lru_cache(maxsize=100_000)
-def terms_of(prompt: str, seconds: float = 4.0) -> str:
-  """What is read in a prompt of so many seconds, in `wording.terms`; may be empty."""
-  return wording.terms(lexicon.parse(prompt, seconds))
+def terms_of(prompt: str, seconds: float = 4.0, timed: bool = False) -> str:
+  """What is read in a prompt of so many seconds, in `wording.terms`; may be empty.
+
+  Args:
+    timed: whether acts get times: those that the prompt says, and where it says none
+      such as the behaviour simulator chooses. The same prompt gets the same times.
+  """
+  attributes = lexicon.parse(prompt, seconds)
+  if timed:
+    rng = np.random.default_rng(zlib.crc32(prompt.encode()))
+    attributes = placing.placed(attributes, seconds, rng)
+  return wording.terms(attributes, timed)
 
 
 def refuse_doubtful(prompt: str, seconds: float = 4.0) -> None:

@@ -29,6 +29,8 @@ _PAIRED = re.compile(r"\b(eyes|eyebrows|brows|cheeks)\b")
 _TIMES = {when: forms[:3] for when, forms in motion_words.WHENS.items()}
 _NUMBERS = {v: k for k, v in motion_words.NUMBERS.items() if k not in ("a", "half")}
 THIRD, PARTICIPLE, BASE = range(3)
+TIME_STEP_S = 0.2
+TIMES = tuple(f"<t{i}>" for i in range(61))  # instants of terms, up to 12 s
 _LEVELS = {1: "barely", 2: "slightly", 4: "strongly", 5: "extremely"}
 
 
@@ -188,18 +190,36 @@ def sentence(acts: Sequence[Act], subject: str = "she", possessive: str = "her")
   return f"{text}." if text else ""
 
 
-def terms(attributes: dict) -> str:
+def terms(attributes: dict, timed: bool = False, names: Sequence[str] | None = None):
   """The acts of attributes in fixed terms, the same for all that means the same.
 
   "happiness grinning strongly; wink x2 left then; no blink": no English, but one word
   for each thing that can be said of an act.
+
+  Args:
+    attributes: of a record or of a text.
+    timed: whether each act is followed by when it begins and ends, as TIMES: for
+      attributes whose acts are placed. Emotions that last throughout have no times.
+    names: of the acts that are told; all by default.
   """
-  found = [_term(act) for act in acts_lib.acts_of(attributes)]
+  acts = acts_lib.acts_of(attributes)
+  told = [act for act in acts if names is None or act.name in names]
+  starts = {act.start_s for act in told if act.emotion}
+  found = []
+  for act in told:
+    lasts = act.absent or act.name == STILL
+    lasts |= act.emotion and len(starts) == 1 and not act.start_s
+    found.append(_term(act) + ("" if lasts or not timed else _times(act)))
   if attributes["speaking"] != "silent":
     manner = attributes["manner"]
     plain = manner == "plain"
     found.append(attributes["speaking"] + ("" if plain else f" {manner}"))
   return "; ".join(filter(None, found))
+
+
+def _times(act: Act) -> str:
+  at = (min(round(s / TIME_STEP_S), len(TIMES) - 1) for s in (act.start_s, act.end_s))
+  return " " + "".join(TIMES[i] for i in at)
 
 
 def _term(act: Act) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import tasks
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import lexicon
+from tdmm_jax.language import lexicon, wording
 
 TEXTS = ["A man smiles for a while.", "She frowns, then nods.", "1.6 seconds: {prompt}"]
 
@@ -72,23 +72,32 @@ def test_acts_that_are_read_follow_the_prompt(vocab):
   make = lambda ids, prompt, **how: tasks.l2m_encoder(ids, prompt, 25, **how).tolist()
   told = reads.encode_text("sadness frowning; nod then")
   plain = make(vocab, TEXTS[1])
-  assert make(reads, TEXTS[1]) == [*plain[:-1], *told, vocab_lib.EOS_ID]
-  assert make(reads, TEXTS[1], read_acts=False) == plain
+  told = [*plain[:-1], *told, vocab_lib.EOS_ID]
+  assert make(reads, TEXTS[1], terms="sadness frowning; nod then") == told
+  assert make(reads, TEXTS[1], terms="") == plain
+  assert len(make(reads, TEXTS[1])) > len(plain)
   for prompt in ("", "He won the lottery."):  # nothing is read
     assert make(reads, prompt) == make(vocab, prompt)
 
 
-def test_some_prompts_in_training_have_no_acts_beside_them(vocab):
+def test_some_prompts_in_training_have_no_acts_beside_them_and_some_no_times():
+  texts = [*TEXTS, "sadness frowning; nod then", "happiness smiling"] * 5
+  vocab = vocab_lib.train(texts, 40, 420, 4, whole=wording.TIMES)
   reads = dataclasses.replace(vocab, read_acts=True)
-  pieces = reads.encode_text("sadness frowning; nod then")
+  times = {reads.encode_text(time)[-1] for time in wording.TIMES}
 
-  def share(acts_dropout):
+  def shares(acts_dropout):
     examples = drawn(reads, {"l2m": 5.0}, acts_dropout=acts_dropout)
     rows = [e["encoder_tokens"].tolist() for e in examples]
-    frowns = [row for row in rows if "frowns" in reads.decode_text(row[1:])]
-    return sum(row[-1 - len(pieces) : -1] == pieces for row in frowns) / len(frowns)
+    said = [reads.decode_text(row[1:]) for row in rows]
+    told = [bool({"happiness", "sadness"} & set(words.split())) for words in said]
+    # A smile that lasts has no times.
+    nods = [bool(times & set(row)) for row, w in zip(rows, said) if "nod then" in w]
+    return np.mean(told), np.mean(nods or [0])
 
-  assert share(0.0) == 1 and share(1.0) == 0 and 0.2 < share(0.5) < 0.8
+  assert shares(0.0) == (1, 1) and shares(1.0) == (0, 0)
+  told, timed = shares(0.25)  # of the three quarters that are told a third is not timed
+  assert 0.65 < told < 0.85 and 0.5 < timed < 0.8
 
 
 @pytest.mark.parametrize("task", ["m2l", "qa"])

@@ -74,6 +74,8 @@ def test_only_a_share_of_prompts_to_motion_is_changed(option):
       self.said.append(text)
       return [5]
 
+    read_acts = False
+
     def encode_input(self, *texts):
       return self.encode_text("".join(texts))
 

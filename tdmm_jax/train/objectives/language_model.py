@@ -12,6 +12,7 @@ from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import pipeline, tasks
 from tdmm_jax.data.tokenised_corpus import tokenised_clips
 from tdmm_jax.errors import UserError
+from tdmm_jax.language import wording
 from tdmm_jax.models import pretrained, pretrained_bert, t5, t5_layouts
 from tdmm_jax.runs import run_config
 from tdmm_jax.train import embedding_init, losses, motion_reading, speed
@@ -201,4 +202,6 @@ def _hide_motion(tokens_BL, vocab, most: float, rng):
 def _new_vocabulary(config, clips, num_codes: int) -> vocab_lib.Vocab:
   rates, most = config.task_rates.to_dict(), config.vocab_texts
   texts = tasks.texts(rates, clips, most, config.read_acts)
-  return vocab_lib.train(texts, num_codes, config.num_pieces, config.num_extra_ids)
+  whole = wording.TIMES if config.read_acts else ()
+  sizes = (config.num_pieces, config.num_extra_ids)
+  return vocab_lib.train(texts, num_codes, *sizes, whole)
