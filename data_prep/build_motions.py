@@ -12,11 +12,13 @@ that a broken one is reported at once.
 
 import collections
 import dataclasses
+import functools
+import hashlib
 import json
 import os
 import pathlib
 
-from data_prep import build_shards, manifest, prompts, records
+from data_prep import build_shards, manifest, prompts, records, workers
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion
 from tdmm_jax.face.files import read
@@ -114,7 +116,7 @@ def import_options(row: dict, folder: pathlib.Path) -> dict:
   return options | {"head_pose": os.path.abspath(folder / str(options["head_pose"]))}
 
 
-def pair(rows, folder, generator: str, tracker: str):
+def pair(rows, folder, generator: str, tracker: str, num_workers: int = 1):
   """Pairs the manifest's rows with motions, all of which are read.
 
   Args:
@@ -122,6 +124,7 @@ def pair(rows, folder, generator: str, tracker: str):
     folder: of the motions.
     generator: where a row has none.
     tracker: where a row has none.
+    num_workers: processes.
 
   Returns:
     The plan's rows; [{clip_id, reason}] of those left out; (face_model, number of
@@ -132,24 +135,48 @@ def pair(rows, folder, generator: str, tracker: str):
   files = _files_of(folder)
   if not files and not any("motion" in row for row in rows):
     raise UserError(f"{folder}: no motions in it ({', '.join(_SUFFIXES)})")
-  plan, dropped, form = [], [], None
+  found, jobs = {}, []
   for row in rows:
     try:
-      path = _motion_of(row, folder, files)
-      options = import_options(row, folder)
-      clip = motion.resample(read.load_motion(path, **options), FPS)
-      own = (clip.face_model, clip.num_expression, len(clip.shape))
-      if form is not None and own != form:
-        raise UserError(f"{path}: is {_spoken(own)}, those before it {_spoken(form)}")
-      if not clip.valid.any():
-        raise UserError(f"{path}: no frame is valid")
-      planned = _planned(row, path, clip.num_frames / FPS, generator, tracker)
-      plan.append(planned | {"import": options})
+      jobs.append((row, os.fspath(_motion_of(row, folder, files))))
     except UserError as error:
-      dropped.append({"clip_id": row["clip_id"], "reason": str(error)})
+      found[row["clip_id"]] = None, None, str(error)
+  look = functools.partial(
+    _pair_row, folder=folder, generator=generator, tracker=tracker
+  )
+  for (row, path), result in workers.each(look, jobs, num_workers):
+    if result == workers.DIED:
+      result = None, None, f"{path}: {workers.DIED}"
+    found[row["clip_id"]] = result
+  plan, dropped, form = [], [], None
+  for row in rows:
+    planned, own, reason = found[row["clip_id"]]
+    if reason is None and form not in (None, own):
+      path = planned["motion"]
+      reason = f"{path}: is {_spoken(own)}, those before it {_spoken(form)}"
+    if reason is not None:
+      dropped.append({"clip_id": row["clip_id"], "reason": reason})
       continue
+    plan.append(planned)
     form = own
   return plan, dropped, form
+
+
+def _pair_row(job, folder, generator: str, tracker: str):
+  """The plan's row, its form, None; or None, None, why not."""
+  row, path = job
+  try:
+    options = import_options(row, folder)
+    clip = motion.resample(read.load_motion(path, **options), FPS)
+    if not clip.valid.any():
+      raise UserError(f"{path}: no frame is valid")
+    planned = _planned(row, path, clip.num_frames / FPS, generator, tracker)
+    sources = [path, *([options["head_pose"]] if "head_pose" in options else [])]
+    content = [workers.identity(source)["sha256"] for source in sources]
+  except UserError as error:
+    return None, None, str(error)
+  own = (clip.face_model, clip.num_expression, len(clip.shape))
+  return planned | {"import": options, "content": content}, own, None
 
 
 def _spoken(form) -> str:
@@ -243,7 +270,7 @@ def build_motions(
       directory holds other records.
   """
   rows = manifest.read(prompts_path)
-  plan, dropped, form = pair(rows, motion_dir, generator, tracker)
+  plan, dropped, form = pair(rows, motion_dir, generator, tracker, num_workers)
   if (dropped and not keep_going) or not plan:
     first = dropped[0]
     raise UserError(
@@ -257,6 +284,9 @@ def build_motions(
     "num_clips": len(plan),
     "shard_clips": shard_clips,
     "suite": records.file_digest(prompts_path),
+    "motions": hashlib.sha256(
+      json.dumps([[row["clip_id"], row["content"]] for row in plan]).encode()
+    ).hexdigest(),
     "generator": generator,
     "tracker": tracker,
     "dropped": len(dropped),

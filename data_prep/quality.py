@@ -8,13 +8,17 @@ TRACKS is what `python -m data_prep.track` wrote. Written to the output:
   clips.jsonl             their manifest, for `python -m data_prep.build`
   dropped.jsonl           the others, each with its reasons
   quality.json            counts by reason, jitter before and after smoothing
+  verdicts/<clip_id>.json what was found in a clip, and from what: not looked at again
 
-A clip may have several reasons and is counted under the first. See `REASONS`.
+A clip may have several reasons and is counted under the first. See `REASONS`. Faults
+are looked for in the motion as it was tracked: smoothing would hide them.
 """
 
 import argparse
 import collections
 import dataclasses
+import functools
+import hashlib
 import json
 import pathlib
 import sys
@@ -25,7 +29,7 @@ import tqdm
 from scipy import signal
 from scipy.spatial.transform import Rotation
 
-from data_prep import manifest
+from data_prep import manifest, workers
 from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
@@ -58,7 +62,7 @@ class Limits:
   gap_s: float = 0.4
   seconds: float = 1.0
   landmark_error: float = 0.05  # of the distance between the outer canthi
-  head_step_deg: float = 25.0  # in one frame
+  head_step_deg: float = 25.0  # in one frame; see `_allowed` where frames are lost
   jaw_step_rad: float = 0.35
   face_step_mm: float = 8.0  # mean over the landmarks, head-fixed
   head_deg: float = 80.0
@@ -70,6 +74,7 @@ class Limits:
 
 
 WINDOW, ORDER = 5, 2  # of the Savitzky-Golay filter, frames and degree
+_VERSION = 2  # of what is looked for: verdicts of another one are not taken over
 
 
 def smooth(motion: FaceMotion) -> FaceMotion:
@@ -123,17 +128,24 @@ def jitter(points_TL3, motion: FaceMotion) -> float:
 
 
 def inspect(
-  motion: FaceMotion, points_TL3, rest_L3, row: dict[str, Any], limits: Limits
+  motion: FaceMotion,
+  points_TL3,
+  rest_L3,
+  row: dict[str, Any],
+  limits: Limits,
+  kept_TL3=None,
 ) -> list[str]:
   """The reasons to drop a clip, in the order of `REASONS`; none keeps it.
 
   Args:
-    motion: as it will be kept.
+    motion: as it was tracked, before smoothing.
     points_TL3: its `landmark_points`, and rest_L3 those of the neutral face; None
       where the face model is not at hand: `face_step`, `jitter` and `neutral` are not
       looked at then.
     row: of tracks.jsonl; uses prompt, attributes, landmark_error and `faces` (counts).
     limits: see `Limits`.
+    kept_TL3: `landmark_points` of the motion as it will be kept, for `jitter` and
+      `neutral`; by default those of `motion`.
   """
   found = set()
   valid, fps = motion.valid, motion.fps
@@ -148,7 +160,9 @@ def inspect(
     found.add("bad_fit")
   found |= _motion_faults(motion, limits)
   if points_TL3 is not None:
-    found |= _surface_faults(motion, points_TL3, rest_L3, row, limits)
+    if kept_TL3 is None:
+      kept_TL3 = points_TL3
+    found |= _surface_faults(motion, points_TL3, kept_TL3, rest_L3, row, limits)
   return [reason for reason in REASONS if reason in found]
 
 
@@ -158,42 +172,48 @@ def _longest_gap(valid) -> int:
 
 
 def _motion_faults(motion, limits) -> set[str]:
-  valid = motion.valid
-  pairs = valid[1:] & valid[:-1]
-  head = Rotation.from_rotvec(motion_lib.world_head_rotation(motion))
-  found = set()
-  if pairs.any():
-    head_step = (head[:-1].inv() * head[1:]).magnitude()[pairs]
-    jaw_step = np.abs(np.diff(motion.jaw_pose, axis=0)).max(axis=1)[pairs]
-    if np.degrees(head_step.max()) > limits.head_step_deg:
+  seen = np.flatnonzero(motion.valid)
+  if not len(seen):
+    return set()
+  found, pauses = set(), _allowed(seen)
+  head = Rotation.from_rotvec(motion_lib.world_head_rotation(motion))[seen]
+  jaw = motion.jaw_pose[seen]
+  if len(pauses):
+    head_step = np.degrees((head[:-1].inv() * head[1:]).magnitude()) / pauses
+    jaw_step = np.abs(np.diff(jaw, axis=0)).max(axis=1) / pauses
+    if head_step.max() > limits.head_step_deg or jaw_step.max() > limits.jaw_step_rad:
       found.add("jump")
-    if jaw_step.max() > limits.jaw_step_rad:
-      found.add("jump")
-  if valid.any():
-    jaw = motion.jaw_pose[valid]
-    if (
-      np.degrees(head.magnitude()[valid].max()) > limits.head_deg
-      or not -0.1 <= jaw[:, 0].min() <= jaw[:, 0].max() <= limits.jaw_open_rad
-      or np.abs(jaw[:, 1:]).max() > limits.jaw_side_rad
-      or np.abs(motion.expression[valid]).max() > limits.expression
-    ):
-      found.add("range")
+  if (
+    np.degrees(head.magnitude().max()) > limits.head_deg
+    or not -0.1 <= jaw[:, 0].min() <= jaw[:, 0].max() <= limits.jaw_open_rad
+    or np.abs(jaw[:, 1:]).max() > limits.jaw_side_rad
+    or np.abs(motion.expression[seen]).max() > limits.expression
+  ):
+    found.add("range")
   return found
 
 
-def _surface_faults(motion, points_TL3, rest_L3, row, limits) -> set[str]:
+def _allowed(seen) -> np.ndarray:
+  """How many steps' worth of movement is plausible from each seen frame to the next.
+
+  Less than one for each lost frame: nobody turns the head at the limit for long, and a
+  tracker often loses the face just where it jumps to another.
+  """
+  return np.sqrt(np.diff(seen))
+
+
+def _surface_faults(motion, points_TL3, kept_TL3, rest_L3, row, limits) -> set[str]:
   found = set()
-  valid = motion.valid
-  step = np.linalg.norm(np.diff(points_TL3, axis=0), axis=-1).mean(axis=1) * 1000
-  step = step[valid[1:] & valid[:-1]]
-  if len(step) and step.max() > limits.face_step_mm:
+  seen = np.flatnonzero(motion.valid)
+  step = np.linalg.norm(np.diff(points_TL3[seen], axis=0), axis=-1).mean(axis=1) * 1000
+  if len(step) and (step / _allowed(seen)).max() > limits.face_step_mm:
     found.add("jump")
-  if jitter(points_TL3, motion) > limits.jitter:
+  if jitter(kept_TL3, motion) > limits.jitter:
     found.add("jitter")
-  if valid.any() and _asks_for_emotion(row):
-    seen = points_TL3[valid]
-    mean = seen.mean(axis=0)
-    moves = np.linalg.norm(seen - mean, axis=-1).mean() * 1000
+  if len(seen) and _asks_for_emotion(row):
+    kept = kept_TL3[seen]
+    mean = kept.mean(axis=0)
+    moves = np.linalg.norm(kept - mean, axis=-1).mean() * 1000
     differs = np.linalg.norm(mean - rest_L3, axis=-1).mean() * 1000
     if moves < limits.neutral_mm and differs < limits.neutral_mm:
       found.add("neutral")
@@ -221,8 +241,12 @@ def filter_clips(
   face_model: str | None = None,
   smoothing: bool = True,
   progress: bool = True,
+  num_workers: int = 1,
 ) -> dict[str, Any]:
   """Filters and smooths the clips of a tracker's output; writes the files named above.
+
+  A clip whose motion, landmarks, row and limits are those of an earlier run is not
+  looked at again.
 
   Args:
     tracks_dir: holds tracks.jsonl, motions/ and landmarks/.
@@ -231,6 +255,7 @@ def filter_clips(
     face_model: name or file; "default_v1" where the motions are in its basis.
     smoothing: whether to smooth.
     progress: whether to show a bar.
+    num_workers: processes.
 
   Returns:
     The contents of quality.json.
@@ -240,68 +265,113 @@ def filter_clips(
   """
   tracks_dir, out_dir = pathlib.Path(tracks_dir), pathlib.Path(out_dir)
   rows = manifest.read(tracks_dir / "tracks.jsonl")
-  models = _Models(face_model)
-  kept, dropped, trembling = [], [], []
-  for row in tqdm.tqdm(rows, desc="quality", unit="clip", disable=not progress):
+  look = functools.partial(
+    _look,
+    tracks_dir=tracks_dir,
+    out_dir=out_dir,
+    limits=limits,
+    face_model=face_model,
+    smoothing=smoothing,
+  )
+  tracked = [row for row in rows if row.get("status") == "tracked"]
+  verdicts = {}
+  looked = workers.each(look, tracked, num_workers)
+  shown = tqdm.tqdm(
+    looked, desc="quality", unit="clip", total=len(tracked), disable=not progress
+  )
+  for row, verdict in shown:
+    if verdict == workers.DIED:
+      verdict = {"reasons": ["unreadable"], "message": workers.DIED}
+    verdicts[row["clip_id"]] = verdict
+  kept, dropped, trembling, unknown = [], [], [], 0
+  for row in rows:
+    name = f"motions/{row['clip_id']}.npz"
     if row.get("status") != "tracked":
       reason = row.get("reason", "unknown")
       dropped.append({**row, "reasons": ["untracked"], "tracker_reason": reason})
+      _unlink(out_dir / name)
       continue
-    try:
-      motion = motion_lib.load_npz(tracks_dir / row["motion"])
-      row["faces"] = _face_counts(tracks_dir, row["clip_id"])
-    except UserError as error:
-      dropped.append({**row, "reasons": ["unreadable"], "message": str(error)})
-      continue
-    result = smooth(motion) if smoothing else motion
-    model, rest = models.of(motion.face_model)
-    points = None
-    if model is not None:
-      points = landmark_points(model, result)
-      before = jitter(landmark_points(model, motion), motion)
-      trembling.append((before, jitter(points, result)))
-    reasons = inspect(result, points, rest, row, limits)
-    row.pop("faces")
-    if reasons:
-      dropped.append({**row, "reasons": reasons})
-      _unlink(out_dir / "motions" / f"{row['clip_id']}.npz")
-      continue
-    name = f"motions/{row['clip_id']}.npz"
-    motion_lib.save_motion(out_dir / name, result)
-    kept.append({**row, "motion": name, "quality": score(row, result, limits)})
+    verdict = verdicts[row["clip_id"]]
+    if "jitter" in verdict:
+      trembling.append(verdict["jitter"])
+    unknown += not verdict.get("faces_counted", True)
+    if verdict["reasons"]:
+      told = {key: verdict[key] for key in ("reasons", "message") if key in verdict}
+      dropped.append({**row, **told})
+      _unlink(out_dir / name)
+    else:
+      kept.append({**row, "motion": name, "quality": verdict["quality"]})
   report = _report(kept, dropped, trembling, limits, smoothing)
+  report["faces_not_counted"] = unknown
   _write(out_dir, kept, dropped, report)
   return report
 
 
-class _Models:
-  """Face models by the basis of a motion; loaded once, None where it is not given."""
+def _look(row, tracks_dir, out_dir, limits, face_model, smoothing) -> dict[str, Any]:
+  """What `filter_clips` finds in one clip; writes its motion if it is kept."""
+  path, target = tracks_dir / row["motion"], out_dir / "motions"
+  target = target / f"{row['clip_id']}.npz"
+  place = out_dir / "verdicts" / f"{row['clip_id']}.json"
+  held = _held(place)
+  landmarks = tracks_dir / row.get("landmarks", f"landmarks/{row['clip_id']}.npz")
+  settings = [row, dataclasses.asdict(limits), smoothing, WINDOW, ORDER, _VERSION]
+  try:
+    made_of = {
+      "motion": workers.identity(path, held.get("motion")),
+      "landmarks": None,
+      "settings": hashlib.sha256(json.dumps(settings).encode()).hexdigest(),
+    }
+    if landmarks.exists():
+      made_of["landmarks"] = workers.identity(landmarks, held.get("landmarks"))
+    motion = motion_lib.load_npz(path)
+    faces = _face_counts(landmarks)
+  except (UserError, OSError) as error:
+    return {"reasons": ["unreadable"], "message": str(error)}
+  model, rest = _model(motion.face_model, face_model)
+  made_of["head"] = None if model is None else model.version
+  if made_of.items() <= held.items() and (held["reasons"] or target.exists()):
+    return held
+  kept = smooth(motion) if smoothing else motion
+  verdict = {**made_of, "faces_counted": faces is not None}
+  points = kept_points = None
+  if model is not None:
+    points = landmark_points(model, motion)
+    kept_points = landmark_points(model, kept) if smoothing else points
+    verdict["jitter"] = [jitter(points, motion), jitter(kept_points, kept)]
+  told = row if faces is None else {**row, "faces": faces}
+  verdict["reasons"] = inspect(motion, points, rest, told, limits, kept_points)
+  if not verdict["reasons"]:
+    verdict["quality"] = score(row, kept, limits)
+    motion_lib.save_motion(target, kept)
+  files.write_json(place, verdict)
+  return verdict
 
-  def __init__(self, spec):
-    self._spec, self._loaded = spec, {}
 
-  def of(self, name):
-    if name not in self._loaded:
-      spec = name if name == "default_v1" else self._spec
-      model = load_model.load_face_model(spec) if spec else None
-      rest = None
-      if model is not None:
-        if model.name != name:
-          raise UserError(
-            f"--face_model: {spec} is '{model.name}', a motion is '{name}'"
-          )
-        rest = landmark_points(model, motion_lib.zeros(1, name, model.num_expression))[
-          0
-        ]
-      self._loaded[name] = (model, rest)
-    return self._loaded[name]
+def _held(path) -> dict[str, Any]:
+  """The verdict of an earlier run; empty where there is none."""
+  try:
+    held = json.loads(path.read_text(encoding="utf-8"))
+    return held if isinstance(held, dict) and "reasons" in held else {}
+  except (OSError, ValueError):
+    return {}
 
 
-def _face_counts(tracks_dir, clip_id) -> np.ndarray:
-  path = tracks_dir / "landmarks" / f"{clip_id}.npz"
-  if not path.exists():
-    return np.zeros(0, int)
-  return motion_lib.read_arrays(path).get("faces", np.zeros(0, int))
+@functools.cache
+def _model(name: str, spec: str | None):
+  """The face model of a basis and its landmarks at rest; None where it is not given."""
+  spec = name if name == "default_v1" else spec
+  if not spec:
+    return None, None
+  model = load_model.load_face_model(spec)
+  if model.name != name:
+    raise UserError(f"--face_model: {spec} is '{model.name}', a motion is '{name}'")
+  still = motion_lib.zeros(1, name, model.num_expression)
+  return model, landmark_points(model, still)[0]
+
+
+def _face_counts(path) -> np.ndarray | None:
+  """How many faces were seen at a time; None where nobody counted."""
+  return motion_lib.read_arrays(path).get("faces") if path.exists() else None
 
 
 def _report(kept, dropped, trembling, limits, smoothing) -> dict[str, Any]:
@@ -350,6 +420,7 @@ def _parser() -> argparse.ArgumentParser:
   parser.add_argument(
     "--no_smoothing", action="store_true", help="keep the motions as they were tracked"
   )
+  parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
   for field in dataclasses.fields(Limits):
     parser.add_argument(
       f"--{field.name}",
@@ -365,10 +436,23 @@ def main(argv: list[str] | None = None) -> None:
   """Filters; prints the report; returns the exit code."""
   args = _parser().parse_args(argv)
   chosen = {f.name: getattr(args, f.name) for f in dataclasses.fields(Limits)}
+  if args.workers < 1:
+    raise UserError(f"--workers {args.workers}: out of range; give at least 1")
   report = filter_clips(
-    args.tracks, args.out, Limits(**chosen), args.face_model, not args.no_smoothing
+    args.tracks,
+    args.out,
+    Limits(**chosen),
+    args.face_model,
+    not args.no_smoothing,
+    num_workers=args.workers,
   )
   print(json.dumps(report, indent=2))
+  if report["faces_not_counted"]:
+    print(
+      f"data_prep.quality: warning: in {report['faces_not_counted']} clips nobody "
+      "counted the faces (landmarks of another tracker): a second face is not noticed",
+      file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

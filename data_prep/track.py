@@ -13,22 +13,28 @@ VIDEO_DIR holds `<clip_id>.mp4` (or what a row's `video` names). Written to the 
   summary.json              the counts
 
 The unit of work is a clip; a finished one is skipped, so an interrupted run continues
-where it stopped, and a failed one is tried again. No clip is lost without a reason.
+where it stopped, and a failed one is tried again. Finished is what was made of this
+very video, by this tracker, for this head: a video that was made anew is tracked anew.
+No clip is lost without a reason, and none ends the run: broken ones, ones on which a
+process dies, and ones that take longer than --timeout fail alone.
+
+Several machines share the work with `--shard I/N`, all into one output folder; the same
+command without it gathers what they did (and tries what failed once more).
 """
 
 import argparse
-import concurrent.futures
+import functools
 import json
-import multiprocessing
 import os
 import pathlib
+import re
 import sys
 import time
 from typing import Any
 
 import tqdm
 
-from data_prep import manifest, track_landmarks, track_measures
+from data_prep import manifest, track_landmarks, track_measures, workers
 from data_prep.track_measures import summary
 from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
@@ -37,7 +43,9 @@ from tdmm_jax.face.fit import fit_landmarks
 from tdmm_jax.face.motion import save_motion
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
-TRACKER = f"mediapipe-0.10.21+fit-{fit_landmarks.VERSION}"
+DETECTOR = "mediapipe-0.10.21+film-1"  # what landmarks/ depends on beside the video
+TRACKER = f"{DETECTOR}+fit-{fit_landmarks.VERSION}"
+_LEFT_S = 3600.0  # an unfinished file that is older belongs to no run
 
 
 def plan(source, prompts=None) -> list[dict[str, Any]]:
@@ -98,14 +106,35 @@ def _with_video(row, folder, by_stem, prompts):
   return {**row, "video": os.path.abspath(path)}
 
 
+def shard_of(rows, shard: str | None) -> list[dict[str, Any]]:
+  """The rows that fall to one of several machines.
+
+  Args:
+    rows: of `plan`.
+    shard: "I/N", the I-th of N; counted from 0 or from 1, for N is 0 as well.
+
+  Raises:
+    UserError: another form.
+  """
+  if shard is None:
+    return rows
+  match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard)
+  if not match or not 0 <= int(match[1]) <= int(match[2]) or match[2] == "0":
+    raise UserError(f"shard {shard}: not one of several; give I/N, such as 0/8")
+  index, count = int(match[1]) % int(match[2]), int(match[2])
+  return rows[index::count]
+
+
 def track(
   rows,
   out_dir,
   face_model: str = "default_v1",
   python: str | None = None,
   landmarks_dir=None,
-  workers: int = 1,
+  num_workers: int = 1,
   progress: bool = True,
+  shard: str | None = None,
+  timeout_s: float = track_landmarks.TIMEOUT_S,
 ) -> list[dict[str, Any]]:
   """Tracks the clips of `plan`; writes the files named above.
 
@@ -115,8 +144,10 @@ def track(
     face_model: name or path of the face model to fit.
     python: interpreter with mediapipe; see `track_landmarks.environment_python`.
     landmarks_dir: has `<clip_id>[.landmarks].npz` already; mediapipe is not run.
-    workers: processes.
+    num_workers: processes.
     progress: whether to show bars.
+    shard: "I/N": only these rows, listed in tracks-I-of-N.jsonl.
+    timeout_s: of mediapipe, for one video.
 
   Returns:
     The rows of tracks.jsonl: `status` is "tracked" or "failed", with `reason`.
@@ -124,30 +155,45 @@ def track(
   Raises:
     UserError: nothing to track, a missing environment, a full disk.
   """
-  out_dir = pathlib.Path(out_dir)
+  out_dir, rows = pathlib.Path(out_dir), shard_of(rows, shard)
   todo = [row for row in rows if "reason" not in row]
-  head = load_model.load_face_model(face_model)
+  head = _head(face_model)
   for folder in ("landmarks", "motions"):
     (out_dir / folder).mkdir(parents=True, exist_ok=True)
-    files.remove_leftovers(out_dir / folder)
-  paths, errors = _landmark_files(
-    todo, out_dir, python, landmarks_dir, workers, progress
+    files.remove_leftovers(out_dir / folder, _LEFT_S)
+  paths, failures = _landmark_files(
+    todo, out_dir, python, landmarks_dir, num_workers, progress, timeout_s
   )
-  wanted = {"tracker": TRACKER, "face_model": head.name}
+  wanted = {"tracker": TRACKER, "face_model": head.name, "head": head.version}
   jobs = [
-    (paths[row["clip_id"]], out_dir / "motions" / f"{row['clip_id']}.npz", wanted)
+    (paths[row["clip_id"]], out_dir / "motions" / f"{row['clip_id']}.npz", own)
     for row in todo
-    if row["clip_id"] in paths and not _finished(out_dir, row["clip_id"], wanted)
+    if row["clip_id"] in paths
+    and (own := _unfinished(out_dir, row["clip_id"], paths[row["clip_id"]], wanted))
   ]
-  for _ in _progress(_fit_all(jobs, face_model, workers), len(jobs), "fit", progress):
-    pass
-  done = [_result(row, out_dir, errors, wanted) for row in rows]
-  manifest.write(out_dir / "tracks.jsonl", done)
-  files.write_json(out_dir / "summary.json", summary(done) | {"tracker": TRACKER})
+  fit = functools.partial(_fit_clip, face_model=face_model)
+  for job, result in _progress(
+    workers.each(fit, jobs, num_workers), len(jobs), "fit", progress
+  ):
+    if result == workers.DIED:
+      _, out, own = job
+      report = {"status": "failed", "reason": "died", "message": workers.DIED, **own}
+      files.write_json(out.with_suffix(".json"), report)
+  done = [_result(row, out_dir, paths, failures, wanted) for row in rows]
+  suffix = "" if shard is None else f"-{shard.replace('/', '-of-')}"
+  manifest.write(out_dir / f"tracks{suffix}.jsonl", done)
+  totals = summary(done) | {"tracker": TRACKER}
+  files.write_json(out_dir / f"summary{suffix}.json", totals)
   return done
 
 
-def to_records(tracks_dir, records_dir, face_model: str, workers: int) -> dict:
+@functools.cache
+def _head(face_model: str):
+  """The face model, read once in each process."""
+  return load_model.load_face_model(face_model)
+
+
+def to_records(tracks_dir, records_dir, face_model: str, num_workers: int) -> dict:
   """Filters and smooths what was tracked (into TRACKS/clean) and writes records.
 
   Returns:
@@ -160,7 +206,9 @@ def to_records(tracks_dir, records_dir, face_model: str, workers: int) -> dict:
 
   clean = pathlib.Path(tracks_dir) / "clean"
   flame = None if face_model == "default_v1" else face_model
-  filtered = quality.filter_clips(tracks_dir, clean, face_model=flame)
+  filtered = quality.filter_clips(
+    tracks_dir, clean, face_model=flame, num_workers=num_workers
+  )
   if not filtered["kept"]:
     raise UserError(
       f"{tracks_dir}: no clip is kept ({filtered['dropped']}); see clean/dropped.jsonl "
@@ -171,7 +219,7 @@ def to_records(tracks_dir, records_dir, face_model: str, workers: int) -> dict:
     clean / "clips.jsonl",
     clean,
     face_model=flame,
-    num_workers=workers,
+    num_workers=num_workers,
   )
   return {"quality": filtered, "records": stats}
 
@@ -180,63 +228,63 @@ def _progress(items, total, name, show):
   return tqdm.tqdm(items, total=total, desc=name, unit="clip", disable=not show)
 
 
-def _landmark_files(rows, out_dir, python, landmarks_dir, workers, progress):
-  """clip_id -> npz of landmarks, and clip_id -> why there is none."""
+def _landmark_files(
+  rows, out_dir, python, landmarks_dir, num_workers, progress, timeout_s
+):
+  """clip_id -> npz of landmarks, and clip_id -> (reason, message) why there is none."""
   if landmarks_dir is not None:
     return _given_landmarks(rows, pathlib.Path(landmarks_dir))
   paths = {
     row["clip_id"]: out_dir / "landmarks" / f"{row['clip_id']}.npz" for row in rows
   }
-  clip_of = {os.fspath(path): clip_id for clip_id, path in paths.items()}
-  jobs = [
-    (row["video"], paths[row["clip_id"]])
-    for row in rows
-    if not paths[row["clip_id"]].exists()
-  ]
-  errors = {}
+  jobs, origins = [], {}
+  for row in rows:
+    path = paths[row["clip_id"]]
+    held = _read_json(path.with_suffix(".json"))
+    video = workers.identity(row["video"], held.get("video"))
+    current = workers.same(video, held.get("video")) and path.exists()
+    if not current or held.get("detector") != DETECTOR:
+      jobs.append((row["video"], path))
+      origins[os.fspath(path)] = row["clip_id"], {"detector": DETECTOR, "video": video}
+  failures = {}
   if jobs:
     answers = track_landmarks.track_videos(
-      jobs, track_landmarks.environment_python(python), workers
+      jobs, track_landmarks.environment_python(python), num_workers, timeout_s
     )
     for answer in _progress(answers, len(jobs), "landmarks", progress):
+      clip_id, origin = origins[answer["out"]]
       if "error" in answer:
-        clip_id = clip_of[answer["out"]]
-        errors[clip_id] = answer["error"]
+        failures[clip_id] = answer.get("reason", "undecodable"), answer["error"]
         del paths[clip_id]
-  return paths, errors
+      else:
+        files.write_json(pathlib.Path(answer["out"]).with_suffix(".json"), origin)
+  return paths, failures
 
 
 def _given_landmarks(rows, folder):
   if not folder.is_dir():
     raise UserError(f"{folder}: no such folder of landmarks; check the name")
-  paths, errors = {}, {}
+  paths, failures = {}, {}
   for row in rows:
     names = (f"{row['clip_id']}.landmarks.npz", f"{row['clip_id']}.npz")
     found = [folder / name for name in names if (folder / name).is_file()]
     if found:
       paths[row["clip_id"]] = found[0]
     else:
-      errors[row["clip_id"]] = f"no landmarks in {folder}"
-  return paths, errors
+      failures[row["clip_id"]] = "no_landmarks", f"no landmarks in {folder}"
+  return paths, failures
 
 
-def _finished(out_dir, clip_id, wanted) -> bool:
-  """Whether this clip is there, made by this program for this face model."""
+def _unfinished(out_dir, clip_id, landmarks, wanted) -> dict | None:
+  """What this clip's motion must be made of, or None where it has been."""
   held = _read_json(out_dir / "motions" / f"{clip_id}.json")
+  origin = workers.identity(landmarks, held.get("landmarks"))
   there = (out_dir / "motions" / f"{clip_id}.npz").exists()
-  same = all(held.get(key) == value for key, value in wanted.items())
-  return there and same and held.get("status") == "tracked"
-
-
-def _fit_all(jobs, face_model, workers):
-  if workers <= 1 or len(jobs) <= 1:
-    yield from (_fit_clip(job, face_model) for job in jobs)
-    return
-  context = multiprocessing.get_context("spawn")  # a fork would copy JAX half alive
-  with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-    futures = [pool.submit(_fit_clip, job, face_model) for job in jobs]
-    for future in concurrent.futures.as_completed(futures):
-      yield future.result()
+  agrees = all(held.get(key) == value for key, value in wanted.items())
+  agrees = agrees and workers.same(origin, held.get("landmarks"))
+  if there and agrees and held.get("status") == "tracked":
+    return None
+  return wanted | {"landmarks": origin}
 
 
 def _fit_clip(job, face_model) -> None:
@@ -252,7 +300,7 @@ def _fit_clip(job, face_model) -> None:
     if not report["detected_frames"]:
       report |= {"status": "failed", "reason": "no_face"}
     else:
-      head = load_model.load_face_model(face_model)
+      head = _head(face_model)
       start = time.process_time()
       motion, measures = fit_landmarks.fit_landmarks(head, **tracked)
       report["fit_cpu_s"] = time.process_time() - start
@@ -263,25 +311,26 @@ def _fit_clip(job, face_model) -> None:
       report |= track_measures.opening_agreement(head, motion, **seen)
   except UserError as error:
     report |= {"status": "failed", "reason": "bad_landmarks", "message": str(error)}
+  except Exception as error:  # one clip's fault must not end the others' work
+    message = f"{type(error).__name__}: {error}"
+    report |= {"status": "failed", "reason": "fault", "message": message}
   if report["status"] == "tracked":
     save_motion(out, motion)
   files.write_json(out.with_suffix(".json"), report)
 
 
-def _result(row, out_dir, errors, wanted) -> dict[str, Any]:
+def _result(row, out_dir, paths, failures, wanted) -> dict[str, Any]:
   """The clip's row of tracks.jsonl."""
   clip_id = row["clip_id"]
   row = {**row, **wanted}
   if "reason" in row:
     return {**row, "status": "failed"}
-  if clip_id in errors:
-    return {
-      **row,
-      "status": "failed",
-      "reason": "undecodable",
-      "message": errors[clip_id],
-    }
-  row |= _read_json(out_dir / "motions" / f"{clip_id}.json")
+  if clip_id in failures:
+    reason, message = failures[clip_id]
+    return {**row, "status": "failed", "reason": reason, "message": message}
+  report = _read_json(out_dir / "motions" / f"{clip_id}.json")
+  row |= {key: value for key, value in report.items() if key != "landmarks"}
+  row["landmarks"] = os.path.relpath(paths[clip_id], out_dir)
   if row["status"] == "tracked":
     row["motion"] = f"motions/{clip_id}.npz"
   return row
@@ -316,6 +365,18 @@ def _parser() -> argparse.ArgumentParser:
     "--records", metavar="DIR", help="filter by quality and write TFDS records here"
   )
   parser.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+  parser.add_argument(
+    "--shard",
+    metavar="I/N",
+    help="the I-th of N shares of the clips only",
+  )
+  parser.add_argument(
+    "--timeout",
+    type=float,
+    default=track_landmarks.TIMEOUT_S,
+    metavar="S",
+    help="give a video up after so many seconds (default: %(default)g)",
+  )
   return parser
 
 
@@ -325,6 +386,10 @@ def main(argv: list[str] | None = None) -> int:
   args = _parser().parse_args(argv)
   if args.workers < 1:
     raise UserError(f"--workers {args.workers}: out of range; give at least 1")
+  if not args.timeout > 0:
+    raise UserError(f"--timeout {args.timeout:g}: out of range; give seconds above 0")
+  if args.records and args.shard:
+    raise UserError("--records: not with --shard; gather the shards first, without it")
   rows = track(
     plan(args.videos, args.prompts),
     args.out,
@@ -332,6 +397,8 @@ def main(argv: list[str] | None = None) -> int:
     args.python,
     args.landmarks,
     args.workers,
+    shard=args.shard,
+    timeout_s=args.timeout,
   )
   counts = summary(rows)
   if args.records and counts["tracked"]:

@@ -1,8 +1,8 @@
 """Runs mediapipe in its own virtual environment and exchanges files with it.
 
 `track_mediapipe.py` runs there: jobs go to its standard input, answers come back as
-lines, landmarks as npz. A tracker that dies on a video costs only that video: another
-process continues with the next.
+lines, landmarks as npz. A tracker that dies or hangs on a video costs only that video:
+another process continues with the next.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent import futures
 
@@ -18,6 +19,7 @@ from tdmm_jax.errors import UserError
 
 SCRIPT = pathlib.Path(__file__).with_name("track_mediapipe.py")
 PYTHON_VARIABLE = "TDMM_TRACK_PYTHON"
+TIMEOUT_S = 1800.0  # for one video; ten minutes of it take half as long on one core
 
 
 def environment_python(python: str | None = None) -> str:
@@ -42,16 +44,19 @@ def environment_python(python: str | None = None) -> str:
   )
 
 
-def track_videos(jobs, python: str, workers: int = 1) -> Iterator[dict]:
+def track_videos(
+  jobs, python: str, workers: int = 1, timeout_s: float = TIMEOUT_S
+) -> Iterator[dict]:
   """Tracks videos; yields one answer each, in any order.
 
   Args:
     jobs: of (video, npz to write). The folders exist.
     python: of `environment_python`.
     workers: processes.
+    timeout_s: for one video; a decoder may hang.
 
   Yields:
-    {"out", "frames", "detected"} or {"out", "error"}.
+    {"out", "frames", "detected"} or {"out", "error"[, "reason"]}.
 
   Raises:
     UserError: the environment is broken, or the output cannot be written.
@@ -62,7 +67,7 @@ def track_videos(jobs, python: str, workers: int = 1) -> Iterator[dict]:
   _check_environment(python)
   shares = [share for i in range(workers) if (share := jobs[i::workers])]
   with futures.ThreadPoolExecutor(len(shares)) as pool:
-    streams = [_Stream(python, share) for share in shares]
+    streams = [_Stream(python, share, timeout_s) for share in shares]
     waiting = {pool.submit(next, stream, None): stream for stream in streams}
     try:
       while waiting:
@@ -85,7 +90,7 @@ def track_videos(jobs, python: str, workers: int = 1) -> Iterator[dict]:
 
 def _check_environment(python: str) -> None:
   run = subprocess.run(
-    [python, "-c", "import cv2, mediapipe, numpy"], capture_output=True, text=True
+    [python, "-c", "import av, mediapipe, numpy"], capture_output=True, text=True
   )
   if run.returncode:
     said = (run.stderr.strip().splitlines() or ["nothing"])[-1]
@@ -95,8 +100,9 @@ def _check_environment(python: str) -> None:
 class _Stream:
   """Answers of one process; a new process after a crash."""
 
-  def __init__(self, python: str, jobs):
+  def __init__(self, python: str, jobs, timeout_s: float):
     self._command = [python, str(SCRIPT)]
+    self._timeout_s = timeout_s
     self._jobs = list(jobs)
     self._process = None
     self._log = None
@@ -111,7 +117,14 @@ class _Stream:
     video, out = self._jobs.pop(0)
     if self._process is None:
       self._start()
-    line = ""
+    line, late = "", threading.Event()
+
+    def give_up(process):
+      late.set()
+      process.kill()
+
+    timer = threading.Timer(self._timeout_s, give_up, [self._process])
+    timer.start()
     try:
       job = json.dumps({"video": os.fspath(video), "out": os.fspath(out)})
       self._process.stdin.write(job + "\n")
@@ -119,11 +132,17 @@ class _Stream:
       line = self._process.stdout.readline()
     except BrokenPipeError:
       pass
+    finally:
+      timer.cancel()
     if line:
       return json.loads(line)
     said = self._last_words()
     self.close()
-    return {"out": os.fspath(out), "error": f"the tracker died on it ({said})"}
+    answer = {"out": os.fspath(out), "reason": "died"}
+    if late.is_set():
+      error = f"not tracked within {self._timeout_s:g} s; cut it, or allow more time"
+      return answer | {"reason": "timeout", "error": error}
+    return answer | {"error": f"the tracker died on it ({said})"}
 
   def _start(self) -> None:
     self._log = tempfile.TemporaryFile(mode="w+", errors="replace")  # noqa: SIM115

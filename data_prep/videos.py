@@ -8,7 +8,10 @@
 seed, and each takes one of its captions as its wording. `work` does one worker's share
 of one generator's jobs. A video appears under `<clip_id>.mp4` only when it is whole; a
 finished one is skipped, a failed one is recorded in `failed/<clip_id>.json` and tried
-again by the next run, up to --tries times in all. `status` counts both.
+again by the next run, up to --tries times in all. `made/<clip_id>.json` tells what a
+video was made from: another wording, seed or setting makes it anew. `status` counts
+both. Where job after job fails alike, it is the generator that fails: the run ends, and
+one try of one job is lost.
 
 Generators: wan2.1 and wan2.2 run in this process through diffusers, veo through
 google-genai (requirements-videos.txt, `make videos`); opensora and humo through their
@@ -29,12 +32,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from data_prep import manifest
+from data_prep import manifest, videos_api
 from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 
 CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "video_generators.json"
 MAX_TRIES = 3
+ALIKE = 3  # jobs in a row that fail alike: the generator's fault, not theirs
 
 
 def plan(rows, generators, seed: int = 0, per_prompt: int = 1) -> list[dict[str, Any]]:
@@ -75,47 +79,84 @@ def share(jobs, generator: str, worker: int, num_workers: int) -> list[dict[str,
   return [job for job in mine if place(job) % num_workers == worker]
 
 
+def request_of(job: dict[str, Any], settings=None) -> str:
+  """What a video is made from, as a digest."""
+  made_from = [job.get(key) for key in ("wording", "generator", "seed")]
+  text = json.dumps([made_from, settings], sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()
+
+
 def work(
   jobs,
   out_dir,
   make: Callable[[dict[str, Any], str], None],
   max_tries: int = MAX_TRIES,
   report: Callable[[str], None] = print,
+  settings=None,
 ) -> dict[str, int]:
   """Makes the videos that are not there yet.
 
   Args:
     jobs: of `share`.
-    out_dir: gets <clip_id>.mp4, and failed/<clip_id>.json.
+    out_dir: gets <clip_id>.mp4, made/<clip_id>.json and failed/<clip_id>.json. A video
+      without the second is somebody's own and stays.
     make: (job, path) writes a video to the path, which ends in .mp4, or raises.
     max_tries: a job that has failed as often is left alone.
     report: told a line for each job done.
+    settings: of the generator; JSON-able. Videos of others are made anew.
 
   Returns:
     counts: done (by this call), there (before), failed, given_up (before).
 
   Raises:
-    UserError: a file cannot be written.
+    UserError: a file cannot be written, or the generator fails whatever the job.
   """
   out_dir = pathlib.Path(out_dir)
   counts = collections.Counter(done=0, there=0, failed=0, given_up=0)
-  (out_dir / "failed").mkdir(parents=True, exist_ok=True)
+  for folder in ("failed", "made"):
+    (out_dir / folder).mkdir(parents=True, exist_ok=True)
+  alike: list = []  # (record, what it was before) of the last jobs, which failed alike
+  last = None
   for job in jobs:
     final = out_dir / f"{job['clip_id']}.mp4"
-    record = out_dir / "failed" / f"{job['clip_id']}.json"
-    tries = _tries(record)
-    if final.exists():
+    made, record = (out_dir / f"{f}/{job['clip_id']}.json" for f in ("made", "failed"))
+    request = request_of(job, settings)
+    held = _read(record)
+    tries = held.get("tries", 0) if held.get("request", request) == request else 0
+    if final.exists() and _read(made).get("request", request) == request:
       outcome = "there"
     elif tries >= max_tries:
       outcome = "given_up"
     else:
-      outcome = _one(job, final, record, tries, make)
+      error = _one(job, final, make)
+      outcome = "done" if error is None else "failed"
+      if error is None:
+        files.write_json(made, {"request": request})
+        record.unlink(missing_ok=True)
+        alike = []
+      else:
+        text = f"{type(error).__name__}: {error}"
+        content = {**job, "request": request, "tries": tries + 1, "error": text}
+        files.write_json(record, content)
+        kind = re.sub(r"\d+", "0", text)
+        if kind != last:
+          alike = []
+        if not isinstance(error, videos_api.RefusedError):  # of this prompt alone
+          alike.append((record, held))
+        last = kind
       report(f"{job['clip_id']}: {outcome}")
+      if len(alike) >= ALIKE:
+        _take_back(alike[1:])
+        raise UserError(
+          f"{len(alike)} jobs in a row failed alike ({text}): the generator fails, not "
+          "the jobs; mend it, and run the same command again"
+        )
     counts[outcome] += 1
   return dict(counts)
 
 
-def _one(job, final, record, tries, make) -> str:
+def _one(job, final, make) -> Exception | None:
+  """Makes a video; returns what went wrong."""
   try:
     with files.then_rename(final) as temporary:
       make(job, os.fspath(temporary))
@@ -124,18 +165,26 @@ def _one(job, final, record, tries, make) -> str:
   except UserError:  # the disk is full, say: no fault of this job
     raise
   except Exception as error:  # one job's fault must not end the others' work
-    content = {**job, "tries": tries + 1, "error": f"{type(error).__name__}: {error}"}
-    files.write_json(record, content)
-    return "failed"
-  record.unlink(missing_ok=True)
-  return "done"
+    return error
+  return None
 
 
-def _tries(record) -> int:
+def _take_back(records) -> None:
+  """These tries do not count: the records are as they were before."""
+  for record, held in records:
+    if held:
+      files.write_json(record, held)
+    else:
+      record.unlink(missing_ok=True)
+
+
+def _read(path) -> dict[str, Any]:
   try:
-    return int(json.loads(record.read_text(encoding="utf-8"))["tries"])
-  except (OSError, ValueError, KeyError, TypeError):
-    return 0
+    held = json.loads(path.read_text(encoding="utf-8"))
+  except (OSError, ValueError):
+    return {}
+  sound = isinstance(held, dict) and isinstance(held.get("tries", 0), int)
+  return held if sound else {}
 
 
 def status(jobs, out_dir) -> dict[str, Any]:
@@ -220,8 +269,6 @@ def read_config(path, generator: str) -> dict[str, Any]:
 
 def maker(settings) -> Callable[[dict[str, Any], str], None]:
   """What makes a generator's videos, by the `kind` of its settings."""
-  from data_prep import videos_api  # torch and google-genai, where they are needed
-
   if settings["kind"] == "command":
     return command_maker(settings)
   if settings["kind"] == "diffusers":
@@ -276,10 +323,11 @@ def _run(args) -> int:
     return 0
   if not 0 <= args.worker < args.num_workers:
     raise UserError(f"--worker {args.worker}: not one of {args.num_workers}")
-  make = maker(read_config(args.config, args.generator))
+  settings = read_config(args.config, args.generator)
+  make = maker(settings)
   mine = share(jobs, args.generator, args.worker, args.num_workers)
   say = lambda line: print(line, file=sys.stderr)
-  counts = work(mine, args.out, make, args.tries, say)
+  counts = work(mine, args.out, make, args.tries, say, settings)
   print(json.dumps(counts))
   return 1 if counts["failed"] or counts["given_up"] else 0
 

@@ -13,6 +13,10 @@ _POLL_S = 15.0
 _VEO_LIMIT_S = 1800.0
 
 
+class RefusedError(RuntimeError):
+  """The generator does not make this one: its prompt is against the rules, say."""
+
+
 def wan_maker(settings: dict[str, Any]) -> Callable[[dict[str, Any], str], None]:
   """Wan 2.1 or 2.2 through diffusers' own WanPipeline, loaded once.
 
@@ -98,7 +102,7 @@ def veo_maker(settings, sleep) -> Callable[[dict[str, Any], str], None]:
     made = operation.response.generated_videos if operation.response else None
     if not made:
       reasons = getattr(operation.response, "rai_media_filtered_reasons", None)
-      raise RuntimeError(f"no video came back ({reasons or 'no reason given'})")
+      raise RefusedError(f"no video came back ({reasons or 'no reason given'})")
     video = made[0].video
     if not video.video_bytes:
       client.files.download(file=video)

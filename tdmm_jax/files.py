@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import secrets
+import time
 from collections.abc import Iterator
 
 from tdmm_jax.errors import UserError
@@ -112,8 +113,14 @@ def write_json(path: str | os.PathLike, content) -> None:
   write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def remove_leftovers(folder: str | os.PathLike) -> None:
-  """Deletes what killed processes left half-written; nothing else may be writing
-  there."""
+def remove_leftovers(folder: str | os.PathLike, older_than_s: float = 0.0) -> None:
+  """Deletes what killed processes left half-written.
+
+  Args:
+    folder: nothing else may be writing there, unless
+    older_than_s: spares files that were written to within this time.
+  """
   for path in pathlib.Path(folder).glob(f"{PREFIX}*"):
-    path.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):  # its own process was faster
+      if time.time() - path.stat().st_mtime >= older_than_s:
+        path.unlink()

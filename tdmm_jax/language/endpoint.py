@@ -23,6 +23,7 @@ ASKED, CACHED, GARBAGE = "asked", "cached", "garbage"
 _ROW = b'{"key": "'  # what each line of the answers' file starts with
 _TRIES = 2  # for one question whose answer cannot be read
 _RETRIED = (408, 409, 429, 500, 502, 503, 504)
+_OF_ONE = (400, 413, 422)  # this question is not liked: too long, against the rules ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,11 @@ class Reply:
 
 
 class _Failure(Exception):
-  """No answer in spite of the retries; says why."""
+  """No answer in spite of the retries; says why, and what the endpoint said."""
+
+  def __init__(self, reason: str, said: str = ""):
+    super().__init__(reason)
+    self.said = said
 
 
 def ask_all(
@@ -173,7 +178,10 @@ class _Asker:
       try:
         answer = self._read(self._text(question))
       except _Failure as failure:
-        return self._failed(str(failure), self._patience, number)
+        limit = self._patience
+        if failure.said:  # refused: of this question, until others are refused as well
+          limit = max(limit, 3 * self._endpoint.concurrency)
+        return self._failed(str(failure), limit, number, failure.said)
       except ValueError:
         continue
       self._failed_in_a_row = 0
@@ -181,12 +189,13 @@ class _Asker:
       return Reply(ASKED, answer, number)
     return self._failed(GARBAGE, 3 * self._endpoint.concurrency, _TRIES)
 
-  def _failed(self, reason: str, limit: int, requests: int) -> Reply:
+  def _failed(self, reason: str, limit: int, requests: int, said: str = "") -> Reply:
     self._failed_in_a_row += 1
     if self._failed_in_a_row >= limit:
       raise UserError(
         f"{self._url}: no answer to {self._failed_in_a_row} questions in a row "
-        f"({reason}); check the address or try later; answers so far are kept"
+        f"({reason}{': ' if said else ''}{said}); check the address or try later; "
+        "answers so far are kept"
       )
     return Reply(reason, requests=requests)
 
@@ -205,10 +214,12 @@ class _Asker:
       # Refused connections, too, are of the class of time-outs.
       late &= not isinstance(cause, urllib3.exceptions.NewConnectionError)
       raise _Failure("timeout" if late else "connection") from error
+    said = " ".join(reply.data.decode(errors="replace").split())[:200]
     if reply.status in _RETRIED:
       raise _Failure(f"HTTP {reply.status}")
-    if reply.status != 200:  # wrong for one question is wrong for all
-      said = " ".join(reply.data.decode(errors="replace").split())[:200]
+    if reply.status in _OF_ONE:
+      raise _Failure(f"HTTP {reply.status}", said)
+    if reply.status != 200:  # an address or a key that is wrong for all questions
       raise UserError(
         f"{self._url}: HTTP {reply.status}: {said}; check the address, the model and "
         "the key; answers so far are kept"

@@ -57,7 +57,8 @@ def judge_all(
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
   """{"cor_e", "cor_m", "cor_i": float[N]}, and what happened.
 
-  A caption whose answer cannot be read, twice, is NaN.
+  A caption whose answer cannot be read, twice, or that the endpoint does not like (HTTP
+  400), is NaN.
 
   Returns:
     the scores; {"asked", "cached", "unreadable"} captions.
@@ -72,5 +73,5 @@ def judge_all(
   return {name: table[:, i] for i, name in enumerate(ASPECTS)}, {
     "asked": counts[endpoint.ASKED],
     "cached": counts[endpoint.CACHED],
-    "unreadable": counts[endpoint.GARBAGE],
+    "unreadable": len(replies) - counts[endpoint.ASKED] - counts[endpoint.CACHED],
   }

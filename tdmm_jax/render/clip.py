@@ -118,7 +118,7 @@ def render(
   check(path, style, len(motions), audio)
   footage = None
   if beside is not None:
-    footage = _at_rate(*video.read_video(beside), motions[0].fps)
+    footage = _at_rate(*video.read_video(beside, style.size), motions[0].fps)
   vertices = [
     face_model_lib.motion_vertices(face, motion, identity=style.identity)
     for motion in motions

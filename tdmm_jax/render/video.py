@@ -6,6 +6,7 @@ Shapes: T frames, H and W the picture's height and width in pixels.
 import fractions
 import io
 import itertools
+import logging
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +18,11 @@ from PIL import Image
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
 from tdmm_jax.render import caption as captions
+from tdmm_jax.render import film
 
 SUFFIXES = (".mp4", ".gif")
+MAX_BYTES = 1 << 30  # of a video's pictures, held at once
+_LOG = logging.getLogger(__name__)
 _X264 = {"crf": "19", "preset": "veryfast"}
 _SOUND_HZ, _SOUND_SAMPLES = 48_000, 1024  # a piece of sound is a packet of AAC, 21 ms
 
@@ -56,21 +60,21 @@ def _write_mp4(
   sound = iter(()) if audio is None else _sound(audio)
   piece, first, track = next(sound, None), next(frames), None
   rate = fractions.Fraction(fps).limit_denominator(100_000)
-  with av.open(str(path), "w", "mp4", options={"movflags": "+faststart"}) as film:
-    stream = film.add_stream("libx264", rate, options=_X264)
+  with av.open(str(path), "w", "mp4", options={"movflags": "+faststart"}) as made:
+    stream = made.add_stream("libx264", rate, options=_X264)
     stream.height, stream.width = first.shape[:2]
     stream.pix_fmt = "yuv420p"
     if piece is not None:
-      track = film.add_stream("aac", _SOUND_HZ, layout="stereo", bit_rate=160_000)
+      track = made.add_stream("aac", _SOUND_HZ, layout="stereo", bit_rate=160_000)
     for number, frame in enumerate(itertools.chain([first], frames), 1):
       picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24")
-      film.mux(stream.encode(picture))
+      made.mux(stream.encode(picture))
       while piece is not None and piece.time < number / rate:
-        film.mux(track.encode(piece))
+        made.mux(track.encode(piece))
         piece = next(sound, None)
-    film.mux(stream.encode(None))
+    made.mux(stream.encode(None))
     if track is not None:
-      film.mux(track.encode(None))
+      made.mux(track.encode(None))
 
 
 def _sound(path) -> Iterator[av.AudioFrame]:
@@ -187,48 +191,55 @@ def _framed(frames, caption: str | None) -> Iterator[np.ndarray]:
     yield canvas.copy()
 
 
-def read_video(path: str | os.PathLike) -> tuple[np.ndarray, float]:
+def read_video(
+  path: str | os.PathLike, height: int | None = None
+) -> tuple[np.ndarray, float]:
   """Reads every frame of a video, turned as its file says.
 
   Args:
     path: any format that FFmpeg reads.
+    height: larger pictures are made as small as this, pixels; by default none is.
 
   Returns:
     uint8[T, H, W, 3] and the frames a second. If these come at varying intervals, each
-    stays until the next, at their mean rate.
+    stays until the next, at their mean rate. A file that was cut short has frames up to
+    there, and a warning says so.
 
   Raises:
-    UserError: if the file is missing, is no video, or has no complete frame.
+    UserError: if the file is missing, is no video, has no complete frame, or is too
+      large to be held.
   """
   path = pathlib.Path(path)
   if not path.is_file():
     raise UserError(f"{path}: no such video; check the path")
-  pictures, times = [], []
-  rate = None
-  with _opened(path) as film:
-    stream = film.streams.video[0]
-    stream.thread_type, rate = "AUTO", stream.average_rate
-    try:
-      for frame in film.decode(stream):
-        pictures.append(
-          np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+  source, pictures, size = film.Film(path), [], 0
+  try:
+    for _, picture in source:
+      if height is not None and len(picture) > height:
+        width = max(round(picture.shape[1] * height / len(picture)), 1)
+        picture = resize(picture, (width, height))
+      pictures.append(picture)
+      size += picture.nbytes
+      if size > MAX_BYTES:
+        raise UserError(
+          f"{path}: its first {len(pictures)} frames take more than 1 GB; cut it, or "
+          "make it smaller"
         )
-        times.append(frame.pts * frame.time_base)
-    except av.error.FFmpegError:  # a file that was cut short has frames up to there
-      pass
-  if not pictures:
-    raise _unreadable(path)
-  if len(times) > 1 and times[-1] > times[0]:
-    measured = (len(times) - 1) / (times[-1] - times[0])
+  except ValueError as error:
+    raise _unreadable(path) from error
+  if source.cut_short:
+    _LOG.warning("%s: ends %.1f s early; it was cut short", path, source.missing_s)
+  seconds, rate = source.times_s, source.rate
+  if len(seconds) > 1:
+    measured = (len(seconds) - 1) / seconds[-1]
     # The header's rate where it is true: timestamps may be rounded to milliseconds.
     rate = rate if rate and abs(rate / measured - 1) < 0.01 else measured
   if not rate:
     raise _unreadable(path)
-  seconds = np.array([float(time - times[0]) for time in times])
-  count = round(seconds[-1] * float(rate)) + 1
-  middles = (np.arange(count) + 0.5) / float(rate)
+  count = round(seconds[-1] * rate) + 1
+  middles = (np.arange(count) + 0.5) / rate
   picks = np.searchsorted(seconds, middles, "right") - 1
-  return np.stack([pictures[i] for i in picks]), float(rate)
+  return np.stack([pictures[i] for i in picks]), rate
 
 
 def _unreadable(path) -> UserError:
@@ -237,26 +248,16 @@ def _unreadable(path) -> UserError:
   )
 
 
-def _opened(path) -> av.container.InputContainer:
-  """Raises UserError if it is no video."""
-  try:
-    film = av.open(_plain_name(path))
-  except (av.error.FFmpegError, OSError) as error:
-    raise _unreadable(path) from error
-  if not film.streams.video:
-    film.close()
-    raise _unreadable(path)
-  return film
-
-
 def duration_s(path: str | os.PathLike) -> float:
-  """How long a video is, as its header says (a browser's recording does not: 0).
+  """How long a video is: by its header, or by its frames where those last longer.
 
   Raises:
     UserError: it is no video.
   """
-  with _opened(path) as film:
-    return (film.duration or 0) / av.time_base
+  try:
+    return film.duration_s(path)
+  except ValueError as error:
+    raise _unreadable(path) from error
 
 
 def beside(

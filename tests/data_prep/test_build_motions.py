@@ -69,6 +69,19 @@ def test_motions_come_back_whole(tracked, tmp_path, capsys):
   assert build.main(tracked) == 0, "done is done"
 
 
+def test_motions_tracked_anew_are_not_taken_for_the_old_ones(tracked, tmp_path, capsys):
+  """The same manifest, another motion: not the records of before."""
+  assert build.main([*tracked, "--workers", "2"]) == 0
+  path = tmp_path / "motions" / "v1.npz"
+  whole = path.read_bytes()
+  motion_lib.save_motion(path, draw(21, 99))
+  capsys.readouterr()
+  assert build.main(tracked) == 2
+  assert "was built with motions" in capsys.readouterr().err
+  path.write_bytes(whole)  # another time, the same content
+  assert build.main(tracked) == 0
+
+
 def test_other_frame_rates_become_25_fps(tracked, tmp_path):
   motion_lib.save_motion(tmp_path / "motions" / "v0.npz", draw(49, 0, fps=24.0))
   assert build.main(tracked) == 0

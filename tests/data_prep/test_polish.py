@@ -69,7 +69,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
   def answer(self, trouble, prompt, body):
     assert self.path == "/v1/chat/completions"
-    if trouble in ("429", "500", "401", "404"):
+    if trouble in ("400", "429", "500", "401", "404"):
       error = {"error": {"message": f"trouble {trouble}", "type": "t", "code": None}}
       return self.send(int(trouble), json.dumps(error))
     if trouble == "slow":
@@ -215,6 +215,17 @@ def test_refusals_end_the_run_at_once(server, tmp_path):
   with pytest.raises(UserError, match=r"HTTP 401: .*check the address"):
     run(server, tmp_path, [SAD] + [f"She smiles {i} times." for i in range(20)])
   assert sum(server.requests.values()) < 10
+
+
+def test_one_question_that_is_refused_costs_its_own_answer(server, tmp_path):
+  prompts = [SAD, *(f"She smiles {i} times." for i in range(8))]
+  server.trouble[SAD] = ["400"]
+  (sad, *others), counts = run(server, tmp_path, prompts)
+  assert counts["failed"] == {"HTTP 400": 1} and counts["asked"] == 9
+  assert sad["prompt"] == SAD and len(sad["captions"]) == 2 and len(others) == 8
+  server.trouble = {prompt: ["400"] * 9 for prompt in prompts}
+  with pytest.raises(UserError, match=r"6 questions in a row .HTTP 400: .+; check"):
+    run(server, tmp_path / "again", prompts)
 
 
 def test_one_that_never_answers_in_json_is_given_up(server, tmp_path):

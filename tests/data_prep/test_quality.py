@@ -95,6 +95,50 @@ def test_each_fault_has_its_reason(case, head):
   assert found == reasons
 
 
+HIDDEN = {
+  "teleport": (lambda: with_step(acted(), "head_pose", 1, np.pi / 4), "jump"),
+  "jaw": (lambda: with_spike(acted(), "jaw_pose", 0, 0.6), "jump"),
+  "far": (lambda: with_spike(acted(), "jaw_pose", 1, 0.3), "range"),
+  "wild": (lambda: with_spike(acted(), "expression", 3, 9.0), "range"),
+  "behind a lost frame": (
+    lambda: without_frames(with_step(acted(), "head_pose", 1, 1.2), 39, 41),
+    "jump",
+  ),
+}
+
+
+def with_spike(clip, name, column, size, at=40):
+  track = getattr(clip, name).copy()
+  track[at, column] += size
+  return clip.replace(**{name: track})
+
+
+@pytest.mark.parametrize("case", HIDDEN)
+def test_what_smoothing_would_hide_is_found_by_the_whole_command(case, tmp_path):
+  """The kept motion looks well: only the raw one shows the fault."""
+  make, reason = HIDDEN[case]
+  clip, limits = make(), quality.Limits()
+  assert reason in quality.inspect(clip, None, None, row("a"), limits)
+  if case != "behind a lost frame":
+    assert quality.inspect(quality.smooth(clip), None, None, row("a"), limits) == []
+  motion.save_motion(tmp_path / "tracks" / "motions" / "a.npz", clip)
+  manifest.write(tmp_path / "tracks" / "tracks.jsonl", [row("a")])
+  report = quality.filter_clips(tmp_path / "tracks", tmp_path / "out", progress=False)
+  assert report["kept"] == 0
+  (dropped,) = manifest.read(tmp_path / "out" / "dropped.jsonl")
+  assert reason in dropped["reasons"]
+  assert not list((tmp_path / "out").glob("motions/*"))
+
+
+def test_a_slow_turn_behind_lost_frames_is_no_jump():
+  turning = acted()
+  still = np.zeros(T, np.float32)
+  turn = np.linspace(-0.9, 0.9, T, dtype=np.float32)
+  turning = turning.replace(head_pose=np.stack([still, turn, still], axis=1))
+  lost = without_frames(turning, 30, 35)
+  assert quality.inspect(lost, None, None, row("a"), quality.Limits()) == []
+
+
 def test_smoothing_stills_trembling_and_keeps_the_motion(head):
   model, _ = head
   clip = acted()
@@ -156,6 +200,53 @@ def test_every_clip_is_kept_or_dropped_with_a_counted_reason(tracks, tmp_path, c
   assert quality.main([str(tracks), "--out", str(out), "--seconds", "9"]) == 0
   assert not (out / "motions" / "good.npz").exists()
   assert (out / "clips.jsonl").read_text() == ""
+
+
+def test_a_clip_is_looked_at_once_and_again_when_anything_changes(
+  tracks, tmp_path, monkeypatch
+):
+  looked, real = [], quality.inspect
+
+  def inspect(*arguments):
+    looked.append(arguments[3]["clip_id"])
+    return real(*arguments)
+
+  monkeypatch.setattr(quality, "inspect", inspect)
+  run = lambda **more: quality.filter_clips(
+    tracks, tmp_path / "out", progress=False, **more
+  )
+  first = run()
+  assert sorted(looked) == ["blank", "crowd", "good"]
+  assert run() == first and len(looked) == 3
+  (tmp_path / "out" / "motions" / "good.npz").unlink()
+  assert run() == first and looked[3:] == ["good"]
+  path = tracks / "motions" / "blank.npz"  # tracked anew, to the same length
+  motion.save_motion(path, with_step(acted(), "head_pose", 1, 0.8))
+  assert run()["dropped"]["jump"] == 1 and looked[4:] == ["blank"]
+  run(limits=quality.Limits(seconds=9.0))
+  assert len(looked) == 8
+  rows = [row("good", prompt="A calm woman."), row("crowd")]
+  manifest.write(tracks / "tracks.jsonl", rows)
+  run(limits=quality.Limits(seconds=9.0))
+  assert looked[8:] == ["good"]
+
+
+def test_landmarks_of_elsewhere_are_counted_too(tracks, tmp_path, capsys):
+  """Whoever hands landmarks in has them in another folder, perhaps without counts."""
+  counts = np.int32([2, 2, 2])
+  np.savez(tmp_path / "elsewhere.npz", faces=counts)
+  rows = [row("good", landmarks="../elsewhere.npz"), row("crowd")]
+  manifest.write(tracks / "tracks.jsonl", rows)
+  assert quality.main([str(tracks), "--out", str(tmp_path / "out")]) == 0
+  said = capsys.readouterr()
+  assert json.loads(said.out)["dropped"] == {"second_face": 2} and not said.err.count(
+    "nobody counted"
+  )
+  np.savez(tmp_path / "elsewhere.npz", detected=counts)
+  assert quality.main([str(tracks), "--out", str(tmp_path / "out")]) == 0
+  said = capsys.readouterr()
+  assert json.loads(said.out)["faces_not_counted"] == 1
+  assert "in 1 clips nobody counted the faces" in " ".join(said.err.split())
 
 
 def test_clips_of_a_basis_without_its_model_are_still_checked(tracks, tmp_path):

@@ -100,7 +100,9 @@ def test_every_clip_is_tracked_or_has_its_reason(folder, capsys):
   (folder / "landmarks" / "c.npz").write_bytes(
     (folder / "landmarks" / "a.npz").read_bytes()
   )
-  (folder / "out" / "motions" / ".tmp-7.npz").touch()
+  leftover, foreign = (folder / "out" / "motions" / f".tmp-{i}.npz" for i in (7, 8))
+  leftover.touch(), foreign.touch()
+  os.utime(leftover, (0, 0))
   # This time on to records.
   more = (
     "--landmarks",
@@ -117,7 +119,7 @@ def test_every_clip_is_tracked_or_has_its_reason(folder, capsys):
   rows = rows_of(folder)
   assert rows["c"]["status"] == "tracked"
   assert (folder / "out" / rows["a"]["motion"]).stat().st_mtime_ns == before
-  assert not (folder / "out" / "motions" / ".tmp-7.npz").exists()
+  assert not leftover.exists() and foreign.exists()  # another run's, on this minute
 
 
 def test_openings_by_hand():
@@ -187,14 +189,103 @@ def test_full_disk_is_one_line_and_loses_nothing(
   assert rows_of(folder)["a"]["status"] == "tracked"
 
 
+def test_what_is_made_anew_is_tracked_anew(folder):
+  """The same names, other landmarks: no old motion is taken for theirs."""
+  given = ("--landmarks", str(folder / "landmarks"))
+  assert run(folder, *given) == 0
+  path = folder / "out" / "motions" / "a.npz"
+  first, when = motion.load_npz(path), path.stat().st_mtime_ns
+  landmarks = folder / "landmarks" / "a.npz"
+  os.utime(landmarks, (1, 1))  # touched, and the same
+  assert run(folder, *given) == 0 and path.stat().st_mtime_ns == when
+  shut = nod().replace(jaw_pose=0 * nod().jaw_pose)
+  np.savez(landmarks, **landmark_arrays(shut))
+  assert run(folder, *given) == 0
+  again = motion.load_npz(path)
+  assert np.abs(again.jaw_pose).max() < 0.5 * np.abs(first.jaw_pose).max()
+  held = json.loads(path.with_suffix(".json").read_text())
+  head = load_model.load_face_model("default_v1")
+  assert held["head"] == head.version
+  path.with_suffix(".json").write_text(json.dumps({**held, "head": "of last year"}))
+  when = path.stat().st_mtime_ns
+  assert run(folder, *given) == 0 and path.stat().st_mtime_ns > when
+
+
+def test_videos_made_anew_are_detected_anew(tmp_path, monkeypatch):
+  asked = []
+
+  def track_videos(jobs, python, workers, timeout_s):
+    for source, out in jobs:
+      asked.append(pathlib.Path(source).name)
+      np.savez(out, **landmark_arrays(nod()))
+      yield {"out": os.fspath(out), "frames": FRAMES, "detected": FRAMES}
+
+  monkeypatch.setattr(track_landmarks, "track_videos", track_videos)
+  monkeypatch.setattr(track_landmarks, "environment_python", lambda python: "python")
+  for name in "ab":
+    (tmp_path / f"{name}.mp4").write_bytes(name.encode())
+  go = lambda: track.track(track.plan(tmp_path), tmp_path / "out", progress=False)
+  go(), go()
+  assert asked == ["a.mp4", "b.mp4"]
+  (tmp_path / "b.mp4").write_bytes(b"c")  # as long, another content
+  go()
+  assert asked == ["a.mp4", "b.mp4", "b.mp4"]
+
+
+def test_machines_share_the_work_and_one_gathers_it(folder):
+  rows = track.plan(folder / "videos", folder / "prompts.jsonl")
+  shares = [[r["clip_id"] for r in track.shard_of(rows, f"{i}/3")] for i in range(3)]
+  assert sorted(s for share in shares for s in share) == sorted(
+    row["clip_id"] for row in rows
+  )
+  assert track.shard_of(rows, "3/3") == track.shard_of(rows, "0/3")
+  given = ("--landmarks", str(folder / "landmarks"))
+  for i in range(2):
+    run(folder, *given, "--shard", f"{i}/2")
+    assert (folder / "out" / f"tracks-{i}-of-2.jsonl").exists()
+  path = folder / "out" / "motions" / "a.npz"
+  when = path.stat().st_mtime_ns
+  assert not (folder / "out" / "tracks.jsonl").exists()
+  assert run(folder, *given) == 0 and path.stat().st_mtime_ns == when
+  assert len(rows_of(folder)) == 5
+
+
+@pytest.mark.parametrize("shard", ["3", "5/3", "0/0", "-1/3", "a/b"])
+def test_bad_shards(folder, capsys, shard):
+  assert run(folder, f"--shard={shard}") == 2
+  assert "give I/N" in capsys.readouterr().err
+
+
+def test_a_clip_with_a_fault_of_the_program_fails_alone(folder, monkeypatch):
+  real = track.fit_landmarks.fit_landmarks
+
+  def fit(head, **tracked):
+    if tracked["fps"] == 24:
+      raise np.linalg.LinAlgError("singular")
+    return real(head, **tracked)
+
+  monkeypatch.setattr(track.fit_landmarks, "fit_landmarks", fit)
+  arrays = landmark_arrays(nod())
+  np.savez(folder / "landmarks" / "c.npz", **{**arrays, "fps": np.float32(24)})
+  assert run(folder, "--landmarks", str(folder / "landmarks")) == 0
+  rows = rows_of(folder)
+  assert rows["a"]["status"] == "tracked"
+  assert (rows["c"]["reason"], rows["c"]["message"]) == (
+    "fault",
+    "LinAlgError: singular",
+  )
+
+
 FAKE_TRACKER = """
-import json, os, sys
+import json, os, sys, time
 for line in sys.stdin:
   job = json.loads(line)
   name = os.path.basename(job["video"])
   if name == "crash.mp4":
     print("it hurts", file=sys.stderr)
     os._exit(139)
+  if name == "hang.mp4":
+    time.sleep(600)
   answer = {"out": job["out"], "frames": 1, "detected": 1}
   if name == "full.mp4":
     answer = {"out": job["out"], "error": "cannot be written (full)", "fatal": True}
@@ -215,6 +306,10 @@ def test_a_tracker_that_dies_costs_one_video(tmp_path, monkeypatch):
   assert died["out"] == "crash" and "exit code 139: it hurts" in died["error"]
   with pytest.raises(UserError, match="cannot be written"):
     list(track_landmarks.track_videos([("full.mp4", "x")], sys.executable))
+  jobs = [("hang.mp4", "hang"), ("a.mp4", "a")]
+  hung, fine = track_landmarks.track_videos(jobs, sys.executable, 1, timeout_s=2.0)
+  assert hung["reason"] == "timeout" and "within 2 s" in hung["error"]
+  assert "error" not in fine
 
 
 @pytest.fixture(scope="module")
@@ -234,15 +329,20 @@ def test_bad_videos_are_counted_by_reason(tmp_path, mediapipe, capsys):
   video.write_video(videos / "gray.mp4", frames)
   (videos / "corrupt.mp4").write_bytes(os.urandom(5000))
   (videos / "cut.mp4").write_bytes((videos / "gray.mp4").read_bytes()[:900])
-  names = ("corrupt", "cut", "gray", "gone")
+  noise = np.random.default_rng(0).integers(0, 255, (40, 96, 96, 3)).astype(np.uint8)
+  video.write_video(videos / "half.mp4", noise)
+  whole = (videos / "half.mp4").read_bytes()
+  (videos / "half.mp4").write_bytes(whole[: len(whole) // 2])
+  names = ("corrupt", "cut", "gray", "gone", "half")
   rows = [{"clip_id": name, "prompt": "She smiles."} for name in names]
   write_jsonl(tmp_path / "prompts.jsonl", rows)
   args = [str(videos), "--prompts", str(tmp_path / "prompts.jsonl"), "--out", str(out)]
   assert track.main([*args, "--python", mediapipe]) == 2, "nothing was tracked"
   said = capsys.readouterr()
-  failed = {"no_face": 1, "no_video": 1, "undecodable": 2}
+  failed = {"cut_short": 1, "no_face": 1, "no_video": 1, "undecodable": 2}
   assert json.loads(said.out)["failed"] == failed
   assert "corrupt: cannot be decoded" in said.err and "gone: no_video" in said.err
+  assert "half: is cut short" in said.err
   with np.load(out / "landmarks" / "gray.npz") as arrays:
     assert arrays["landmarks_px"].shape == (10, 478, 3)
     assert arrays["faces"].tolist() == [0, 0] and arrays["fps"] == 25
@@ -262,3 +362,25 @@ def test_mediapipe_finds_the_landmarks_of_a_real_clip(tmp_path, mediapipe):
       ours["landmarks_px"], theirs["landmarks_px"], atol=0.01, equal_nan=True
     )
     assert ours["faces"].max() == 2
+
+
+@pytest.mark.slow
+def test_a_telephones_video_is_tracked_upright_and_in_time(mediapipe, tmp_path):
+  """The same clip, lying down and at a varying pace."""
+  real = os.environ.get("TDMM_REAL_DATA")
+  if not real or not pathlib.Path(real, "cases").is_dir():
+    pytest.skip("TDMM_REAL_DATA names no folder of real data with 'cases'")
+  folder = pathlib.Path(real, "cases", "video_rotated_and_vfr")
+  jobs = [
+    (folder / f"{name}.mp4", tmp_path / f"{name}.npz") for name in ("rot90tag", "vfr")
+  ]
+  assert not [a for a in track_landmarks.track_videos(jobs, mediapipe) if "error" in a]
+  with np.load(jobs[0][1]) as turned, np.load(jobs[1][1]) as uneven:
+    assert (turned["width"], turned["height"]) == (832, 480)
+    assert turned["detected"].all() and turned["fps"] == uneven["fps"] == 24
+    eyes = turned["landmarks_px"][:, 263, :2] - turned["landmarks_px"][:, 33, :2]
+    assert np.abs(np.degrees(np.arctan2(*eyes.T[::-1]))).max() < 20
+    seen = uneven["detected"]
+    assert len(seen) == 97 and seen[:49].all() and not seen[49:].all()
+    off = np.abs(uneven["landmarks_px"] - turned["landmarks_px"])[seen]
+    assert off.max() < 0.05 * 480  # each at its time; the rest is the encoders'

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from data_prep import manifest, videos
+from data_prep import manifest, videos, videos_api
 from tdmm_jax.errors import UserError
 from tdmm_jax.render import video
 
@@ -83,6 +83,61 @@ def test_full_disk_ends_the_run_and_is_no_fault_of_the_item(tmp_path):
   assert not list((tmp_path / "failed").iterdir())
 
 
+def test_a_generator_that_fails_costs_one_try_and_no_more(tmp_path):
+  jobs, broken = videos.plan(prompts(9), ["a"]), True
+
+  def make(job, path):
+    if broken:
+      raise RuntimeError(f"CUDA error {job['clip_id']}: device 3 is lost")
+    pathlib.Path(path).write_bytes(b"video")
+
+  quiet = lambda line: None
+  for _ in range(2):
+    with pytest.raises(UserError, match=r"3 jobs in a row failed alike .*CUDA error"):
+      videos.work(jobs, tmp_path, make, 3, quiet)
+  tries = {
+    p.stem: json.loads(p.read_text())["tries"] for p in tmp_path.glob("failed/*")
+  }
+  assert tries == {"p0": 2}
+  broken = False
+  assert videos.work(jobs, tmp_path, make, 3, quiet)["done"] == 9
+  assert not list(tmp_path.glob("failed/*"))
+
+
+def test_refusals_of_single_prompts_do_not_end_the_run(tmp_path):
+  def make(job, path):
+    raise videos_api.RefusedError("against the rules")
+
+  counts = videos.work(videos.plan(prompts(5), ["a"]), tmp_path, make, 3, print)
+  assert counts["failed"] == 5
+
+
+def test_another_seed_wording_or_setting_makes_a_video_anew(tmp_path):
+  made = []
+
+  def make(job, path):
+    made.append(job["clip_id"])
+    pathlib.Path(path).write_text(job["wording"])
+
+  jobs = videos.plan(prompts(2), ["a"])
+  run = lambda settings=None: videos.work(
+    jobs, tmp_path, make, 3, lambda line: None, settings
+  )
+  run(), run()
+  assert made == ["p0", "p1"]
+  jobs[1]["wording"] = "Another one."
+  run()
+  assert made[2:] == ["p1"] and (tmp_path / "p1.mp4").read_text() == "Another one."
+  jobs[0]["seed"] += 1
+  run()
+  assert made[3:] == ["p0"]
+  run({"fps": 30})
+  assert made[4:] == ["p0", "p1"]
+  (tmp_path / "made" / "p0.json").unlink()  # somebody's own video stays
+  run({"fps": 60})
+  assert made[6:] == ["p1"]
+
+
 GENERATOR = """
 import json, pathlib, sys
 work, prompt, seed = sys.argv[1:]
@@ -127,7 +182,7 @@ def test_command_lines_run_by_template(tmp_path):
   assert (tmp_path / "out" / "good.mp4").read_text() == f"{wording} {seed}"
   record = json.loads((tmp_path / "out" / "failed" / "bad.json").read_text())
   assert record["error"] == "RuntimeError: exit code 1: no memory left"
-  assert sorted(os.listdir(out)) == ["failed", "good.mp4"]
+  assert sorted(os.listdir(out)) == ["failed", "good.mp4", "made"]
 
 
 def test_bad_input(tmp_path, capsys):

@@ -1,0 +1,42 @@
+import os
+
+import pytest
+
+from data_prep import workers
+
+
+def square(number):
+  if number == 3:
+    os._exit(137)  # as the system kills what takes too much memory
+  if number == 99:
+    raise ValueError("no disk")
+  return number**2, os.environ["JAX_PLATFORMS"], os.environ["OMP_NUM_THREADS"]
+
+
+def test_a_process_that_dies_costs_its_job_alone():
+  before = dict(os.environ)
+  results = dict(workers.each(square, range(6), 2))
+  assert results.pop(3) == workers.DIED
+  assert results == {n: (n**2, "cpu", "1") for n in (0, 1, 2, 4, 5)}
+  assert dict(os.environ) == before
+
+
+def test_what_a_job_raises_ends_the_work():
+  with pytest.raises(ValueError, match="no disk"):
+    list(workers.each(square, [99, 1], 2))
+
+
+def test_identity_reads_only_what_may_have_changed(tmp_path):
+  path = tmp_path / "a"
+  path.write_bytes(b"one")
+  first = workers.identity(path)
+  assert workers.identity(path, {**first, "sha256": "trusted"})["sha256"] == "trusted"
+  os.utime(path, (5, 5))
+  touched = workers.identity(path, first)
+  assert touched != first and workers.same(touched, first)
+  path.write_bytes(b"two")
+  assert not workers.same(workers.identity(path, first), first)
+  assert not workers.same(None, first) and not workers.same(first, {})
+  folder = workers.identity(tmp_path)
+  path.rename(tmp_path / "b")
+  assert not workers.same(workers.identity(tmp_path, None), folder)
