@@ -48,8 +48,8 @@ def shrink(config, run_dir, **overrides):
     config.tokenizer_dir = str(run_dir / "tokenizer")
     if config.text_encoder == "minilm":
       config.text_encoder = f"hf:{run_dir / 'text_encoder'}"
-    config.num_pieces = 420
-    config.encoder_length, config.decoder_length = 224, 160
+    config.num_pieces = 520  # of which 256 are bytes and 61 times
+    config.encoder_length, config.decoder_length = 256, 160
     config.max_frames, config.max_prompt_pieces, config.max_caption_pieces = 40, 150, 32
     model.emb_dim, model.num_heads, model.head_dim, model.mlp_dim = 32, 4, 8, 48
     model.num_encoder_layers = model.num_decoder_layers = 1

@@ -81,7 +81,7 @@ def l2m_encoder(
   before, after = instructions.around_prompt(template, seconds)
   spans = [*([before] if before else []), prompt, *([after] if after else [])]
   if terms is None:
-    terms = understanding.terms_of(prompt, seconds, timed=True) if prompt else ""
+    terms = understanding.terms_of(prompt, seconds, seed=()) if prompt else ""
   told = vocab.encode_text(terms) if terms and vocab.read_acts else []
   return _encoder(vocab, "l2m", spans, [*told, EOS_ID])
 

@@ -380,7 +380,9 @@ class Face:
         [prompts[i] for i in filled],
         lengths,
         sampling,
+        keys[np.array(filled)],
         None if fixed is None else [fixed[i] for i in filled],
+        timed=fixed is None,
       )
       tokens = sample.decode(
         self.model,
@@ -403,19 +405,21 @@ class Face:
     prompts: Sequence[str],
     frames: Sequence[int],
     sampling: sample.Sampling,
+    keys_B,
     fixed: Sequence[np.ndarray] | None = None,
     timed: bool = True,
   ):
     """What `sample.decode` is given: encoder tokens [B or 2B, M], low, high [B, L].
 
-    `timed`: whether a prompt has all of its frames, so that its acts get times there.
+    Args:
+      keys_B: PRNG keys of the requests, which also choose when acts happen.
+      timed: whether a prompt has all of its frames, so that its acts get times there.
     """
-    rows = [
-      tasks.l2m_encoder(
-        self.vocab, prompt, n, terms=None if timed else understanding.terms_of(prompt)
-      )
-      for prompt, n in zip(prompts, frames, strict=True)
-    ]
+    rows = []
+    for prompt, n, key in zip(prompts, frames, keys_B, strict=True):
+      seed = tuple(jax.random.key_data(key).tolist()) if timed else None
+      terms = understanding.terms_of(prompt, n / tasks.FPS, seed)
+      rows.append(tasks.l2m_encoder(self.vocab, prompt, n, terms=terms))
     if sampling.guidance != 1.0:
       rows += [tasks.l2m_encoder(self.vocab, "", n) for n in frames]
     length = self.config.max_frames + tasks.NUM_MOTION_SPECIALS

@@ -115,7 +115,12 @@ def stream_codes(
 
 def _stream_window(face, window: Window, fixed, key, sampling) -> Iterator[np.ndarray]:
   encoder, low, high = face.request_tokens(
-    [window.prompt], [len(fixed)], sampling, [fixed], window.free == window.start
+    [window.prompt],
+    [len(fixed)],
+    sampling,
+    key[None],
+    [fixed],
+    timed=window.free == window.start,
   )
   first = 1 + window.free - window.start  # position 0 is <som>
   last = 1 + window.stop - window.start

@@ -44,18 +44,20 @@ def understand(prompt: str, seconds: float = 4.0) -> Understanding:
 
 
 @functools.lru_cache(maxsize=100_000)
-def terms_of(prompt: str, seconds: float = 4.0, timed: bool = False) -> str:
+def terms_of(
+  prompt: str, seconds: float = 4.0, seed: tuple[int, ...] | None = None
+) -> str:
   """What is read in a prompt of so many seconds, in `wording.terms`; may be empty.
 
   Args:
-    timed: whether acts get times: those that the prompt says, and where it says none
-      such as the behaviour simulator chooses. The same prompt gets the same times.
+    seed: gives acts times: those that the prompt says, and where it says none such as
+      the behaviour simulator chooses, others for another seed. None: no times.
   """
   attributes = lexicon.parse(prompt, seconds)
-  if timed:
-    rng = np.random.default_rng(zlib.crc32(prompt.encode()))
+  if seed is not None:
+    rng = np.random.default_rng((zlib.crc32(prompt.encode()), *seed))
     attributes = placing.placed(attributes, seconds, rng)
-  return wording.terms(attributes, timed)
+  return wording.terms(attributes, timed=seed is not None)
 
 
 def refuse_doubtful(prompt: str, seconds: float = 4.0) -> None:

@@ -1,5 +1,7 @@
 """What a user is told of a prompt: what was understood, and what is doubtful."""
 
+import re
+
 import pytest
 
 from benchmarks import control
@@ -63,3 +65,15 @@ def test_terms_tell_apart_what_readings_tell_apart():
   for text, _ in control.written():
     key = repr(lexicon.comparable(lexicon.parse(text)))
     assert said.setdefault(understanding.terms_of(text), key) == key
+
+
+def test_times_are_those_said_or_the_seeds():
+  timed = lambda prompt, *seed: understanding.terms_of(prompt, 4.0, seed)
+  assert timed("She nods twice.", 1) == timed("She nods twice.", 1)
+  assert len({timed("She nods twice.", i) for i in range(8)}) > 2
+  for seed in range(8):
+    said = timed("After two seconds he opens his mouth.", seed)
+    assert said.startswith("jaw drop after 2 <t10>")
+    first, second = re.findall(r"<t(\d+)>", timed("He nods, then winks.", seed))[1:3]
+    assert int(second) >= int(first) - 1
+  assert timed("He looks sad.", 1) == "sadness sad"  # throughout
