@@ -54,9 +54,9 @@ _MODELS = {
     "model.num_vertices": 48,
   },
   "lm": {
-    "num_pieces": 420,
-    "encoder_length": 192,
-    "decoder_length": 128,
+    "num_pieces": 520,
+    "encoder_length": 256,
+    "decoder_length": 160,
     "max_frames": 40,
     "max_prompt_pieces": 80,
     "max_caption_pieces": 32,

@@ -1,6 +1,7 @@
 """Does the face do what the sentence says? Judged by geometry, never by a classifier.
 
   python -m benchmarks.control [--run DIR] [--seeds 8] [--json FILE] [--picture PNG]
+  python -m benchmarks.control --tokens [--run DIR] [--seeds 8]
   python -m benchmarks.control --simulated 100
 
 Each sentence is acted out once a seed, at default settings, and measured on head angles
@@ -14,12 +15,17 @@ and ARKit's curves with the thresholds of `tdmm_jax.metrics.acts`:
 
 `--picture` draws one sentence a row, of which each row changes one word.
 
+`--tokens` acts the kinds out by the simulator, from the same sentences, and measures
+the motions before and after the run's tokenizer: what no language model of it can
+exceed.
+
 `--simulated N` measures N clips of the behaviour simulator against their own attributes
 instead: what the meter and the simulator are worth together.
 """
 
 import argparse
 import collections
+import itertools
 import json
 import pathlib
 from collections.abc import Iterable
@@ -182,6 +188,28 @@ def _tempos(face, seed: int) -> list[bool]:
   return [slow >= 2 * quick for slow, quick in zip(rises[::2], rises[1::2])]
 
 
+def of_tokens(codec, seeds: int) -> dict:
+  """The summaries of simulated kinds: {"simulated", "through_the_tokens"}."""
+  basis, told = simulate.head_basis(), kinds()
+  styles = list(simulate.GENERATORS), list(simulate.TRACKERS)
+  names, asked, motions = [], [], []
+  for seed, (i, (name, acts)) in itertools.product(range(seeds), enumerate(told)):
+    attributes = lexicon.parse(sentence(acts, seed), SECONDS)
+    style = [options[i % len(options)] for options in styles]
+    motion = simulate.simulate(attributes, (seed, i), SECONDS, *style, basis)
+    names, asked, motions = [*names, name], [*asked, acts], [*motions, motion]
+  found = {"limits": measures.LIMITS._asdict()}
+  decoded = codec.decode(codec.encode(motions))
+  for key, shown in (("simulated", motions), ("through_the_tokens", decoded)):
+    tracks = [measures.tracks_of(codec.face, motion) for motion in shown]
+    rows = [
+      (name, measures.aspects(track, acts))
+      for name, track, acts in zip(names, tracks, asked, strict=True)
+    ]
+    found[key] = summary(rows)
+  return found
+
+
 def of_simulator(num_clips: int, seed: int = 7) -> dict:
   """The summary of simulated clips against their own attributes.
 
@@ -238,11 +266,16 @@ def main() -> None:
   parser.add_argument(
     "--simulated", type=int, metavar="N", help="measure N simulated clips instead"
   )
+  parser.add_argument(
+    "--tokens", action="store_true", help="measure the run's tokenizer instead"
+  )
   parser.add_argument("--json", help="a file to write, besides")
   parser.add_argument("--picture", metavar="PNG", help="a picture to write, besides")
   args = parser.parse_args()
   if args.simulated:
     found = of_simulator(args.simulated)
+  elif args.tokens:
+    found = of_tokens(tdmm_jax.load(args.run).codec, args.seeds)
   else:
     face = tdmm_jax.load(args.run)
     if args.picture:
