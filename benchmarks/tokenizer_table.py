@@ -4,9 +4,7 @@
       --records runs/small/records
 
 `--rows`: a folder with one training run in `ROW/SEED`. Prints a table in markdown, the
-mean over seeds and their spread. A run with refinements has a second row, `ROW +
-refinement`: decoded from all codes of a frame; the codes counted there are the
-refinements. `--json FILE` takes all numbers.
+mean over seeds and their spread. `--json FILE` takes all numbers.
 """
 
 import argparse
@@ -20,10 +18,7 @@ from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import evaluate
-from tdmm_jax.metrics import codebook, reconstruction
 from tdmm_jax.runs import checkpoints
-
-REFINED = " + refinement"  # names the row of all codes of a run
 
 # Key of the scores, heading, digits. `share`: of what the mean training frame costs.
 COLUMNS = (
@@ -42,36 +37,13 @@ COLUMNS = (
 )
 
 
-def refined(codec, clips: list[dict]) -> dict[str, float]:
-  """As `evaluate.reconstruction`, decoded from all codes of a frame."""
-  longest = max(len(clip["vectors"]) for clip in clips)
-  decoded, codes = [], []
-  for clip in clips:
-    vectors, pad = clip["vectors"], longest - len(clip["vectors"])
-    values = np.pad(vectors, ((0, pad), (0, 0)))[None]
-    mask = np.pad(np.ones(len(vectors), np.float32), (0, pad))[None]
-    made = codec.encode_refined_window(values, mask)
-    decoded.append(codec.decode_refined_window(made, mask)[0, : len(vectors)])
-    codes.append(made[0, : len(vectors), 1:])
-  level = np.arange(codec.num_refinements) * codec.num_codes
-  scores = reconstruction.errors(
-    codec.face, clips, decoded, codec.variables["stats"]["params_mean"]
-  )
-  num_codes = codec.num_refinements * codec.num_codes
-  return scores | codebook.usage((np.concatenate(codes) + level).ravel(), num_codes)
-
-
-def measure(workdir, clips: list[dict]) -> dict[str, dict]:
-  """All numbers of one training run, by what its row's name ends with."""
+def measure(workdir, clips: list[dict]) -> dict:
+  """All numbers of one training run."""
   codec = motion_codec.load(workdir)
-  rows = {"": evaluate.reconstruction(codec, clips) | {"num_codes": codec.num_codes}}
-  if codec.num_refinements:
-    num_codes = codec.num_refinements * codec.num_codes
-    rows[REFINED] = refined(codec, clips) | {"num_codes": num_codes}
-  for scores in rows.values():
-    for name, part in (("face", "face_error_mm"), ("head", "head_error_deg")):
-      scores[f"{name}_share"] = scores[part] / scores[f"constant_{part}"]
-  return rows
+  scores = evaluate.reconstruction(codec, clips) | {"num_codes": codec.num_codes}
+  for name, part in (("face", "face_error_mm"), ("head", "head_error_deg")):
+    scores[f"{name}_share"] = scores[part] / scores[f"constant_{part}"]
+  return scores
 
 
 def table(found: dict[str, dict[str, dict]]) -> str:
@@ -107,8 +79,8 @@ def main(argv=None) -> None:
   clips = records.load_clips(args.records, args.split)[: args.clips]
   found: dict[str, dict[str, dict]] = {}
   for workdir in runs:
-    for suffix, scores in measure(workdir, clips).items():
-      found.setdefault(workdir.parent.name + suffix, {})[workdir.name] = scores
+    row = found.setdefault(workdir.parent.name, {})
+    row[workdir.name] = measure(workdir, clips)
     print(workdir, file=sys.stderr)
   if args.json:
     content = {"split": args.split, "num_clips": len(clips), "rows": found}

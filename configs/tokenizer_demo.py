@@ -32,7 +32,6 @@ def get_config() -> ml_collections.ConfigDict:
   model.codes_per_phase = 256  # EMA-VQ
   model.code_dim = 3  # EMA-VQ
   model.decay = 0.99  # EMA-VQ
-  model.num_refinements = 0  # further codes a frame, FSQ only
   model.space = "geometry"  # or "params", the ablation
   model.num_features = 48
   model.num_vertices = 512  # of the face region, lips more often

@@ -92,9 +92,8 @@ def _muon(config):
   config.grad_clip_norm = 1.0
 
 
-def _fsq(levels, phases: int, space: str = "geometry", refinements: int = 0):
+def _fsq(levels, phases: int, space: str = "geometry"):
   def change(config):
-    config.model.num_refinements = refinements
     config.model.levels = levels
     config.model.num_phases = phases
     config.model.space = space
@@ -128,6 +127,4 @@ ROWS = {
   "fsq_phases_1k_params": _fsq((5, 5, 5), 8, "params"),
   "fsq_phases_4k": _fsq((8, 8, 8), 8),
   "fsq_phases_64k": _fsq((8, 8, 8, 16), 8),
-  # A base code and one refinement a frame, each of 1,000; two rows of the table.
-  "fsq_phases_1k_refined": _fsq((5, 5, 5), 8, refinements=1),
 }

@@ -68,8 +68,6 @@ class MotionCodec:
     face: the full FaceModel the coefficients belong to.
     num_codes: codebook size; frame t's code lies in the share of phase
       t mod num_phases.
-    num_refinements: R, further codes of a frame beside its base code. All methods
-      but those of refined windows are about base codes alone.
     version: hash of the trained weights; stored by language models.
   """
 
@@ -80,16 +78,9 @@ class MotionCodec:
     self.subset = face_lib.vertex_subset(face, ids)
     self.model = build_model(config, face.num_expression)
     self.num_phases = self.model.num_phases
-    self.num_refinements = self.model.num_refinements
     self.num_codes = self.model.num_codes
     self._encode = jax.jit(functools.partial(_encode, self.model))
-    self._encode_refined = jax.jit(
-      functools.partial(_encode, self.model, method="encode_refined")
-    )
     self._decode = jax.jit(functools.partial(_decode, self.model))
-    self._decode_refined = jax.jit(
-      functools.partial(_decode, self.model, method="decode_refined")
-    )
 
   @property
   def reach(self) -> int:
@@ -120,16 +111,6 @@ class MotionCodec:
     Exact where all of a frame's `reach` lies in the window or outside the motion.
     """
     return np.asarray(self._decode(self.variables, codes_BT, mask_BT))
-
-  def encode_refined_window(self, vectors_BTP, mask_BT) -> np.ndarray:
-    """`encode_window` with the refinements: int32[B, T, 1 + R], the base code first."""
-    return np.asarray(
-      self._encode_refined(self.variables, self.subset, vectors_BTP, mask_BT)
-    )
-
-  def decode_refined_window(self, codes_BTL, mask_BT) -> np.ndarray:
-    """`decode_window` of base codes and 0 to R refinements of each."""
-    return np.asarray(self._decode_refined(self.variables, codes_BTL, mask_BT))
 
   def encode(
     self, motions: Sequence[motion_lib.FaceMotion], where: str = "motion"
@@ -204,13 +185,13 @@ class MotionCodec:
     ]
 
 
-def _encode(model, variables, subset, vectors_BTP, mask_BT, method="encode"):
+def _encode(model, variables, subset, vectors_BTP, mask_BT):
   geometry_BTG = face_lib.vector_geometry(subset, vectors_BTP)
-  return model.apply(variables, geometry_BTG, vectors_BTP, mask_BT, method=method)
+  return model.apply(variables, geometry_BTG, vectors_BTP, mask_BT, method="encode")
 
 
-def _decode(model, variables, codes, mask_BT, method="decode"):
-  return model.apply(variables, codes, mask_BT, method=method)
+def _decode(model, variables, codes_BT, mask_BT):
+  return model.apply(variables, codes_BT, mask_BT, method="decode")
 
 
 def load(workdir, face_model: str | None = None) -> MotionCodec:
@@ -221,7 +202,8 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
     face_model: "default_v1" or the path of a FLAME file; default: the config's.
 
   Raises:
-    UserError: nothing trained there, or the face model's version differs.
+    UserError: nothing trained there, the face model's version differs, or the tokenizer
+      has refinements, further codes a frame that an earlier version could train.
   """
   workdir = epath.Path(workdir)
   if not checkpoints.has_checkpoint(workdir):
@@ -231,6 +213,11 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
   stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
   # Tokenizers trained before there was a choice do not name their network.
   stored["config"]["model"].setdefault("network", "temporal")
+  if refinements := stored["config"]["model"].pop("num_refinements", 0):
+    raise UserError(
+      f"{workdir}: num_refinements is {refinements}, which is no longer supported; "
+      "train it again"
+    )
   config = ml_collections.ConfigDict(stored["config"])
   checkpoints.refuse_old_versions(workdir, stored["versions"])
   face = load_model.load_face_model(face_model or config.face_model)

@@ -97,7 +97,6 @@ class ConvVQ(MotionNetwork):
   dead_below: float
 
   num_phases = 1
-  num_refinements = 0
 
   def setup(self):
     super().setup()

@@ -2,7 +2,7 @@
 
 Shape letters: B batch, T frames, D width, C code width, K codes, G geometry features
 (head-fixed vertex displacements, flattened, metres), N projected features, P motion
-vector (tdmm_jax/face/motion_vector.py), L levels: the base code and its refinements.
+vector (tdmm_jax/face/motion_vector.py).
 
 The encoder sees the *geometry* of the identity-free face, not its coefficients:
 different coefficients can give the same face. The decoder returns motion vectors.
@@ -112,8 +112,8 @@ class MotionNetwork(nn.Module):
 
   `space` chooses it: "geometry", or "params" for the ablation. The `stats` collection
   holds the training set's normalisation, set once before step 0. A network has the
-  properties `num_phases`, `num_codes`, `num_refinements` and `reach`: how many frames
-  to each side an output depends on.
+  properties `num_phases`, `num_codes` and `reach`: how many frames to each side an
+  output depends on.
   """
 
   space: str  # "geometry" | "params"
@@ -163,15 +163,6 @@ class MotionTokenizer(MotionNetwork):
   Beside each network runs a linear path over a window of frames, `linear_encoder` and
   `linear_decoder`. They are zero unless set before step 0 (`objectives.tokenizer` sets
   them to a codec fitted by least squares), so that training starts from a good codec.
-
-  With `num_refinements` R above 0 (FSQ only) a frame has R further codes beside its
-  base code, which stays decodable alone and is the one that a language model speaks.
-  A refinement has latents of its own from the encoder, held uncorrelated with the
-  base's by the same loss: it may carry what the base code never saw. (Residual FSQ,
-  which codes the base's rounding error, starts from a better linear codec; the two were
-  not compared after training.) In training each example is decoded from its base and
-  its first n refinements, n drawn from 0 to R (quantiser dropout); absent ones are
-  zeros to the decoder.
   """
 
   emb_dim: int
@@ -183,15 +174,10 @@ class MotionTokenizer(MotionNetwork):
   code_dim: int  # EMA-VQ
   num_phases: int
   decay: float
-  num_refinements: int = 0  # stored configs may be older than refinements
   dtype: Any = jnp.float32
 
   def setup(self):
     super().setup()
-    if self.num_refinements and self.quantizer != "fsq":
-      raise ValueError(
-        f"num_refinements {self.num_refinements} with {self.quantizer!r}; choose 'fsq'"
-      )
     if self.quantizer == "fsq":
       self.quantize = quantizers.FSQ(self.levels)
       width = len(self.levels)
@@ -200,9 +186,8 @@ class MotionTokenizer(MotionNetwork):
       width = self.code_dim
     else:
       raise ValueError(f"quantizer {self.quantizer!r}; choose 'fsq' or 'ema_vq'")
-    num_levels = 1 + self.num_refinements
-    num_latents = num_levels * self.num_phases * width
-    num_vectors = num_levels * self.num_phases * (width + 1)
+    num_latents = self.num_phases * width
+    num_vectors = self.num_phases * (width + 1)
     self.linear_encoder = self._linear(
       "linear_encoder", self.num_phases, self.num_inputs, num_latents
     )
@@ -240,7 +225,7 @@ class MotionTokenizer(MotionNetwork):
     return jax.nn.one_hot(jnp.arange(num_frames) % self.num_phases, self.num_phases)
 
   def _latents(self, geometry_BTG, params_BTP, mask_BT):
-    """Latents of all phases, float32[B, T, P', L * C]; a frame uses its own phase's."""
+    """Latents of all phases, float32[B, T, P', C]; a frame uses its own phase's."""
     features_BTN = self.features(geometry_BTG, params_BTP)
     batch, length, _ = features_BTN.shape
     phases = jnp.broadcast_to(self._phases(length), (batch, length, self.num_phases))
@@ -251,36 +236,26 @@ class MotionTokenizer(MotionNetwork):
     return latents.reshape(batch, length, self.num_phases, -1)
 
   def _quantize(self, geometry_BTG, params_BTP, mask_BT, train=False):
-    """(quantised float32[B, T, L, C], codes int32[B, T, L], loss)."""
+    """(quantised float32[B, T, C], codes int32[B, T], loss)."""
     latents_BTPC = self._latents(geometry_BTG, params_BTP, mask_BT)
     phases_TP = self._phases(mask_BT.shape[1])
     own_BTC = jnp.einsum("btpc,tp->btc", latents_BTPC, phases_TP)
-    levels = [
-      self.quantize(latents, mask_BT, train)
-      for latents in jnp.split(own_BTC, 1 + self.num_refinements, axis=-1)
-    ]
-    quantized, codes, losses = zip(*levels, strict=True)
-    loss = sum(losses)
+    quantized_BTC, codes_BT, loss = self.quantize(own_BTC, mask_BT, train)
     if self.quantizer == "fsq":
       loss = quantizers.spread_loss(latents_BTPC, mask_BT)
       loss += _MARGINAL_WEIGHT * quantizers.marginal_loss(latents_BTPC, mask_BT)
-    phase_T1 = jnp.argmax(phases_TP, axis=-1)[:, None]
-    codes_BTL = jnp.stack(codes, axis=-1) + phase_T1 * self.quantize.num_codes
-    return jnp.stack(quantized, axis=-2), codes_BTL, loss
+    phase_T = jnp.argmax(phases_TP, axis=-1)
+    return quantized_BTC, codes_BT + phase_T * self.quantize.num_codes, loss
 
   def encode(self, geometry_BTG, params_BTP, mask_BT):
-    """Base codes int32[B, T] in [0, K)."""
-    return self.encode_refined(geometry_BTG, params_BTP, mask_BT)[..., 0]
-
-  def encode_refined(self, geometry_BTG, params_BTP, mask_BT):
-    """Codes int32[B, T, 1 + R] in [0, K): the base code first, then refinements."""
+    """Codes int32[B, T] in [0, K)."""
     return self._quantize(geometry_BTG, params_BTP, mask_BT)[1]
 
   def code_vectors(self, codes):
     """What the decoder is given for codes int[...]: float32[..., P' * C + P'].
 
     A code's latent stands in its phase's slot, the other slots are zero; the phase
-    itself follows. Base codes and refinements alike, each for itself.
+    itself follows.
     """
     latents = self.quantize.codes_to_latents(codes % self.quantize.num_codes)
     return self._in_slots(latents, codes // self.quantize.num_codes)
@@ -291,49 +266,20 @@ class MotionTokenizer(MotionNetwork):
     return jnp.concatenate([slots.reshape(*slots.shape[:-2], -1), one_hot], axis=-1)
 
   def decode(self, codes_BT, mask_BT):
-    """Motion vectors float32[B, T, P] of base codes alone."""
-    return self.decode_refined(codes_BT[..., None], mask_BT)
+    """Motion vectors float32[B, T, P]."""
+    return self._decode(self.code_vectors(codes_BT), mask_BT)
 
-  def decode_refined(self, codes_BTL, mask_BT):
-    """Motion vectors float32[B, T, P] of base codes and 0 to R refinements of each."""
-    return self._decode(self.code_vectors(codes_BTL), mask_BT)
-
-  def decoder_inputs(self, codes_BTL):
-    """Code vectors float32[B, T, (1 + R) (P' C + P')]; zeros for what is absent."""
-    return self._side_by_side(self.code_vectors(codes_BTL))
-
-  def _side_by_side(self, vectors_BTLN):
-    absent = 1 + self.num_refinements - vectors_BTLN.shape[2]
-    padded = jnp.pad(vectors_BTLN, ((0, 0), (0, 0), (0, absent), (0, 0)))
-    return padded.reshape(*padded.shape[:2], -1)
-
-  def _decode(self, vectors_BTLN, mask_BT):
-    vectors_BTN = self._side_by_side(vectors_BTLN) * mask_BT[..., None]
+  def _decode(self, vectors_BTN, mask_BT):
+    vectors_BTN = vectors_BTN * mask_BT[..., None]
     outputs_BTP = self.decoder(vectors_BTN, mask_BT)
     window = layers.window(vectors_BTN, self.num_phases)
     outputs_BTP += layers.flat_product(window, self.linear_decoder)
     return self.denormalise(outputs_BTP)
 
   def __call__(self, geometry_BTG, params_BTP, mask_BT, train: bool = False):
-    """Returns (motion vectors float32[B, T, P], codes int32[B, T], quantiser loss).
-
-    Codes are base codes. The vectors are decoded from them, in training from a random
-    number of refinements, too; it is drawn from the "dropout" stream.
-    """
-    quantized_BTLC, codes_BTL, loss = self._quantize(
+    """Returns (motion vectors float32[B, T, P], codes int32[B, T], quantiser loss)."""
+    quantized_BTC, codes_BT, loss = self._quantize(
       geometry_BTG, params_BTP, mask_BT, train
     )
-    phase_BTL = codes_BTL // self.quantize.num_codes
-    vectors_BTLN = self._in_slots(quantized_BTLC, phase_BTL)
-    if train and self.num_refinements:
-      kept_BL = self._kept_levels(len(mask_BT))
-      vectors_BTLN = vectors_BTLN * kept_BL[:, None, :, None]
-    else:
-      vectors_BTLN = vectors_BTLN[:, :, :1]
-    return self._decode(vectors_BTLN, mask_BT), codes_BTL[..., 0], loss
-
-  def _kept_levels(self, batch: int):
-    """bool[B, 1 + R]: the base, and of each example's refinements the first few."""
-    shape, most = (batch, 1), 1 + self.num_refinements
-    count_B1 = jax.random.randint(self.make_rng("dropout"), shape, 0, most)
-    return jnp.arange(most) <= count_B1
+    vectors_BTN = self._in_slots(quantized_BTC, codes_BT // self.quantize.num_codes)
+    return self._decode(vectors_BTN, mask_BT), codes_BT, loss

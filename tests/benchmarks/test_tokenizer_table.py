@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tiny
 
 from benchmarks import tokenizer_table
 from tdmm_jax.codec import motion_codec
@@ -37,19 +36,6 @@ def test_the_table_has_the_numbers_of_an_evaluation(tiny_run, clips, tmp_path, c
   for key, value in evaluate.reconstruction(codec, clips).items():
     np.testing.assert_allclose(scores[key], value, rtol=1e-6, err_msg=key)
   assert f"| one | 1 | 24 | {scores['face_error_mm']:.3f} |" in capsys.readouterr().out
-
-
-def test_a_run_with_refinements_has_a_row_of_all_its_codes(tiny_run, tmp_path, capsys):
-  config = tiny.config_of("tokenizer_demo", tiny_run, total_steps=60, warmup_steps=10)
-  config.model.update({"num_phases": 8, "levels": (5, 5, 5), "num_refinements": 1})
-  config.update({"eval_every": 60, "save_every": 60})
-  tiny.train_on(config, tmp_path / "two" / "0")
-  rows = run(tmp_path, tiny_run)
-  assert [*rows] == ["two", "two + refinement"]
-  base, refined = (row["0"] for row in rows.values())
-  assert refined["head_error_deg"] < base["head_error_deg"]
-  assert refined["num_codes"] == base["num_codes"] == 1_000
-  assert "| two + refinement | 1 |" in capsys.readouterr().out
 
 
 def test_a_folder_without_runs_is_one_line(tiny_run, tmp_path, capsys):

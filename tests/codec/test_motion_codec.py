@@ -107,18 +107,21 @@ def test_vectors_and_motions_are_inverse(tiny_run):
   np.testing.assert_allclose(motion_vector.from_motion(back), vectors, atol=1e-6)
 
 
-def test_a_tokenizer_older_than_refinements_loads_unchanged(
+def test_a_tokenizer_of_the_time_of_refinements_loads_if_it_has_none(
   tiny_run, codec, vectors, tmp_path
 ):
   folder = tmp_path / "old"
   shutil.copytree(tiny_run / "tokenizer", folder)
   stored = checkpoints.read_json(folder / checkpoints.CONFIG_FILE)
-  assert stored["config"]["model"].pop("num_refinements") == 0
+  stored["config"]["model"]["num_refinements"] = 0
   files.write_json(folder / checkpoints.CONFIG_FILE, stored)
   old = motion_codec.load(folder)
-  assert old.num_refinements == 0
   for one, other in zip(old.encode_vectors(vectors), codec.encode_vectors(vectors)):
     np.testing.assert_array_equal(one, other)
+  stored["config"]["model"]["num_refinements"] = 2
+  files.write_json(folder / checkpoints.CONFIG_FILE, stored)
+  with pytest.raises(UserError, match=r"num_refinements is 2, which .* train it again"):
+    motion_codec.load(folder)
 
 
 def test_a_folder_without_a_tokenizer_is_the_users_error(tmp_path):

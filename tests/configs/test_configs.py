@@ -90,7 +90,7 @@ SMALL = {"emb_dim": 16, "num_features": 12, "num_vertices": 48}
 
 @pytest.mark.parametrize(
   "row",
-  ["t2m_gpt_params", "t2m_gpt_geometry", "fsq_params", "fsq_phases_1k_refined"],
+  ["t2m_gpt_params", "t2m_gpt_geometry", "fsq_params", "fsq_phases_1k"],
 )
 def test_the_tokenizer_tables_networks_train_and_load(row, tiny_run, tmp_path):
   config = tokenizer_table.get_config(row)

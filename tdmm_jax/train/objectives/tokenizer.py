@@ -1,6 +1,5 @@
 """What the geometry tokenizer trains on: its data, its initial variables, its loss."""
 
-import itertools
 import pathlib
 
 import jax
@@ -85,10 +84,8 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
   rotation, which is fast, has the first and the middle phase, together with the
   direction of the lids where a code has room for four; gaze and the geometry's
   principal directions, in order, share the others. With a single phase the latents
-  alternate between the two and are not smoothed. Refinements continue in the order of
-  the principal directions, and have the head's rotation in the phases half way between.
-  Decoder: least squares from a window of the resulting code vectors to the motion, with
-  every number of refinements.
+  alternate between the two and are not smoothed.
+  Decoder: least squares from a window of the resulting code vectors to the motion.
 
   Args:
     variables: the model's, unboxed, its networks' outputs still zero.
@@ -107,25 +104,17 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
   num_features = features_BTN.shape[-1]
   num_slots = variables["params"]["linear_encoder"].shape[-1]
   lids = _direction_of_lids(features_BTN[mask_BT > 0], vectors_BTP[mask_BT > 0])
-  picks, taps = _slots(
-    num_features, num_slots, model.num_phases, 1 + model.num_refinements, lids
-  )
+  picks, taps = _slots(num_features, num_slots, model.num_phases, lids)
   encoder = np.zeros((len(taps), num_features, num_slots), np.float32)
   encoder[:, picks, np.arange(num_slots)] = taps
   spread_N = np.asarray(features_BTN[mask_BT > 0].std(0)) + 1e-3
   linear = {"linear_encoder": encoder.reshape(-1, num_slots) / spread_N[picks]}
 
   variables = {**variables, "params": variables["params"] | linear}
-  codes_BTL = apply("encode_refined", geometry_BTG, vectors_BTP, mask_BT)
-  inputs = []
-  for level in range(codes_BTL.shape[-1]):
-    vectors_BTN = apply("decoder_inputs", codes_BTL[..., : level + 1])
-    masked_BTN = vectors_BTN * mask_BT[..., None]
-    inputs.append(window(masked_BTN, model.num_phases)[mask_BT > 0])
-  targets = jnp.concatenate(
-    [apply("normalise", vectors_BTP)[mask_BT > 0]] * len(inputs)
-  )
-  inputs = jnp.concatenate(inputs)
+  codes_BT = apply("encode", geometry_BTG, vectors_BTP, mask_BT)
+  code_vectors = apply("code_vectors", codes_BT) * mask_BT[..., None]
+  inputs = window(code_vectors, model.num_phases)[mask_BT > 0]
+  targets = apply("normalise", vectors_BTP)[mask_BT > 0]
   gram = inputs.T @ inputs + 1e-3 * len(inputs) * jnp.eye(inputs.shape[-1])
   return linear | {"linear_decoder": jnp.linalg.solve(gram, inputs.T @ targets)}
 
@@ -138,13 +127,8 @@ def _direction_of_lids(features_MN, vectors_MP) -> int:
   return int(np.argmax(np.abs(covariance_N) / (skin_MN.std(0) + 1e-6)))
 
 
-def _slots(
-  num_features: int, num_slots: int, num_phases: int, num_levels: int, lids: int
-):
-  """Which feature each slot carries, int[S], and its smoothing, float[2 P' + 1, S].
-
-  Slots are ordered by phase, then by level (the base code's, its refinements').
-  """
+def _slots(num_features: int, num_slots: int, num_phases: int, lids: int):
+  """Which feature each slot carries, int[S], and its smoothing, float[2 P' + 1, S]."""
   head = [num_features - 3, num_features - 2, num_features - 1]
   gaze = [num_features - 9, num_features - 8]
   others = gaze + list(range(num_features - 9))
@@ -155,18 +139,15 @@ def _slots(
     order = [x for pair in zip(others[2:], head * width) for x in pair][:width]
     return np.array(order), np.tile([[0.0], [1.0], [0.0]], width)
   picks, taps = [], []
-  for level, phase in itertools.product(range(num_levels), range(num_phases)):
-    first = level * num_phases // 4
-    fast = (phase - first) % num_phases in (0, num_phases // 2)
-    for slot in range(width // num_levels):
+  for phase in range(num_phases):
+    fast = phase in (0, num_phases // 2)
+    for slot in range(width):
       picks.append(fastest[slot % 4] if fast else others[0])
       others = others if fast else others[1:] + others[:1]
       hann = np.hanning((radius // 2 * 2 if fast else 2 * radius) + 3)[1:-1]
       pad = (2 * radius + 1 - len(hann)) // 2
       taps.append(np.pad(hann / hann.sum(), pad))
-  by_phase = np.arange(num_slots).reshape(num_levels, num_phases, -1)
-  by_phase = by_phase.swapaxes(0, 1).ravel()
-  return np.array(picks)[by_phase], np.stack(taps, axis=-1)[:, by_phase]
+  return np.array(picks), np.stack(taps, axis=-1)
 
 
 def _replace_params(variables: dict, new: dict) -> dict:
@@ -188,7 +169,7 @@ def tokenizer_loss(config, model, subset, params, collections, batch, rng):
     batch["mask"],
     train=train,
     mutable=["codebook"] if train else [],
-    rngs={"codebook": rng, "dropout": rng} if train else None,
+    rngs={"codebook": rng} if train else None,
   )
   predicted_geometry = face_lib.vector_geometry(subset, predicted)
   errors = losses.motion_errors(
