@@ -32,7 +32,6 @@ from tdmm_jax.language import lexicon, placing
 from tdmm_jax.language.acts import KINDS, STILL, Act
 
 SPLITS = ("train", "valid", "test")
-_SPLIT_PERCENT = {"train": 90, "valid": 5, "test": 5}
 NUM_CAPTIONS = 5
 
 # What hides or contradicts an act: families that already do it ...

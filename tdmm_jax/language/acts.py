@@ -18,7 +18,6 @@ HOLDS = ("brief", "held")
 WHENS = ("start", "end", "after", "then", "while", "throughout")
 USUAL_SIZE = 3
 SHORTEST_S = 0.36  # of one of several: more do not fit
-MAX_COUNT = 4  # that the corpus shows; texts may ask for more
 
 
 class Kind(NamedTuple):

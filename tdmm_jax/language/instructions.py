@@ -112,15 +112,6 @@ def templates(task: str, split: str) -> tuple[str, ...]:
   return _WORDINGS[task][SPLITS.index(split)]
 
 
-def all_wordings() -> list[str]:
-  """Those of all tasks, questions and splits."""
-  found = [text for table in _WORDINGS.values() for split in table for text in split]
-  for kind in question_wordings.QUESTION_KINDS:
-    for split in SPLITS:
-      found += question_wordings.questions(kind, split)
-  return found
-
-
 def captions_asked_for(text: str) -> bool:
   """Whether the text is one of Motion2Language's wordings, of any split."""
   return any(text in options for options in _WORDINGS["m2l"])

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import motion_words
 from tdmm_jax.language.acts import EMOTION, STILL, USUAL_SIZE, Act
-from tdmm_jax.language.emotion_words import LABELS, NEUTRAL, adverb
+from tdmm_jax.language.emotion_words import LABELS, NEUTRAL
 
 COUNTS = {count: forms[:2] for count, forms in motion_words.COUNT_ADVERBS.items()}
 _NOUNS = {"nod": "nods", "blink": "blinks", "wink": "winks", "sniff": "sniffs"}
@@ -161,11 +161,6 @@ def _denied(act: Act, form: int) -> str:
     word = LABELS[act.name].adjectives[0]
     return f"does not look {word}" if form == THIRD else f"not looking {word}"
   return f"does not {base}" if form == THIRD else f"without {participle}"
-
-
-def manner_of(name: str) -> str:
-  """The adverb of an emotion: "angrily"."""
-  return adverb(LABELS[name].adjectives[0])
 
 
 def sentence(acts: Sequence[Act], subject: str = "she", possessive: str = "her") -> str:

@@ -71,7 +71,7 @@ class Pretrained(NamedTuple):
     if not self.fields["logits_via_embedding"]:
       head = tensors.get(_HEAD, tensors[_SHARED])
       tensors[_HEAD] = head * self.fields["emb_dim"] ** -0.5 if self.scaled else head
-    return to_params(tensors, self.fields, self.num_rows)
+    return to_params(tensors, _all_entries(self.fields, self.num_rows))
 
 
 def find(directory) -> Pretrained:
@@ -82,7 +82,11 @@ def find(directory) -> Pretrained:
       unknown or misshapen; the message names all of them.
   """
   directory = epath.Path(directory)
-  stored = _read_config(directory)
+  stored = read_config(
+    directory,
+    f"config.init_from is a folder with config.json, {_TENSORS} and spiece.model, as "
+    "Hugging Face's T5 and FLAN-T5 have them",
+  )
   fields, num_rows = model_fields(stored, str(directory / "config.json"))
   tied = bool(stored.get("tie_word_embeddings", True))
   scaled = bool(stored.get("scale_decoder_outputs", tied))
@@ -93,27 +97,37 @@ def find(directory) -> Pretrained:
   fields["logits_via_embedding"] = tied and scaled and _HEAD not in shapes
   if tied and _HEAD not in shapes and not scaled and _SHARED in shapes:
     shapes[_HEAD] = shapes[_SHARED]
-  _check(shapes, fields, num_rows, str(directory))
+  check(shapes, _all_entries(fields, num_rows), str(directory))
   path = directory / "spiece.model"
   if not path.exists():
     raise UserError(f"{path}: missing; copy that of the same checkpoint there")
   return Pretrained(directory, fields, num_rows, path.read_bytes(), scaled)
 
 
-def _read_config(directory) -> dict:
+def read_config(directory, what: str) -> dict:
+  """config.json of a folder in Hugging Face's format; `what` says what one holds.
+
+  Raises:
+    UserError: there is none, or it is damaged.
+  """
   path = directory / "config.json"
   try:
-    stored = json.loads(path.read_text())
+    return json.loads(path.read_text())
   except FileNotFoundError as error:
-    raise UserError(
-      f"{path}: missing; config.init_from is a folder with config.json, "
-      f"{_TENSORS} and spiece.model, as Hugging Face's T5 and FLAN-T5 have them"
-    ) from error
+    raise UserError(f"{path}: missing; {what}") from error
   except ValueError as error:
     raise UserError(
       f"{path}: not JSON ({error}); fetch the checkpoint again"
     ) from error
-  return stored
+
+
+def differences(stored: dict, fixed: dict) -> list[str]:
+  """What a config.json says otherwise than the network here has built in."""
+  return [
+    f"{name} is {stored[name]!r}, not {value!r}"
+    for name, value in fixed.items()
+    if stored.get(name, value) != value
+  ]
 
 
 def model_fields(stored: dict, where: str) -> tuple[dict, int]:
@@ -131,11 +145,7 @@ def model_fields(stored: dict, where: str) -> tuple[dict, int]:
   missing = [name for name in (*_SIZES.values(), "vocab_size") if not stored.get(name)]
   if missing:
     raise UserError(f"{where}: without {', '.join(missing)}; fetch the file again")
-  wrong = [
-    f"{name} is {stored[name]!r}, not {value!r}"
-    for name, value in _FIXED.items()
-    if stored.get(name, value) != value
-  ]
+  wrong = differences(stored, _FIXED)
   kind = stored.get("feed_forward_proj", "relu")
   if kind not in t5.MLP_ACTIVATIONS:
     wrong.append(f"feed_forward_proj is {kind!r}, not one of {t5.MLP_ACTIVATIONS}")
@@ -255,11 +265,15 @@ def _all_entries(fields: dict, num_rows: int):
   yield from _entries(fields)
 
 
-def _check(shapes: dict, fields: dict, num_rows: int, where: str) -> None:
-  """Raises UserError: names each tensor that is missing, unknown or misshapen."""
-  wanted = {theirs: shape for _, theirs, shape in _all_entries(fields, num_rows)}
+def check(shapes: dict, entries, where: str, never_read=()) -> None:
+  """Compares tensors' shapes with those of `entries`, as `to_params` has them.
+
+  Raises:
+    UserError: names each tensor that is missing, unknown or misshapen.
+  """
+  wanted = {theirs: shape for _, theirs, shape in entries}
   faults = [f"missing {name}" for name in wanted if name not in shapes]
-  faults += [f"unknown {name}" for name in shapes if name not in wanted]
+  faults += [f"unknown {name}" for name in shapes if name not in (*wanted, *never_read)]
   faults += [
     f"{name} is {list(shapes[name])}, not {list(shape)}"
     for name, shape in wanted.items()
@@ -281,10 +295,14 @@ def _without_copies(tensors: dict) -> dict:
   return kept
 
 
-def to_params(tensors: dict[str, np.ndarray], fields: dict, num_rows: int) -> dict:
-  """Hugging Face's tensors as parameters of models.t5.T5, layers apart; see `find`."""
+def to_params(tensors: dict[str, np.ndarray], entries) -> dict:
+  """Hugging Face's tensors as our parameters.
+
+  Args:
+    entries: (path of our parameter, their name, their shape) of each.
+  """
   params: dict = {}
-  for path, theirs, _ in _all_entries(fields, num_rows):
+  for path, theirs, _ in entries:
     *parents, last = path
     node = params
     for name in parents:

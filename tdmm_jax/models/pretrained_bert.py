@@ -5,11 +5,9 @@ tokenizer.json or vocab.txt. A linear layer's weight is [out, in] there, [in, ou
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 from etils import epath
 
 from tdmm_jax.errors import UserError
@@ -59,8 +57,9 @@ class Pretrained(NamedTuple):
     """
     tensors = pretrained.read_tensors(self.directory)
     tensors = {name.removeprefix("bert."): x for name, x in tensors.items()}
-    _check(tensors, self.sizes, str(self.directory))
-    return to_params(tensors, self.sizes)
+    shapes = {name: x.shape for name, x in tensors.items()}
+    pretrained.check(shapes, entries(self.sizes), str(self.directory), _NEVER_READ)
+    return pretrained.to_params(tensors, entries(self.sizes))
 
 
 def chosen(text_encoder: str) -> Pretrained | None:
@@ -93,18 +92,11 @@ def find(directory) -> Pretrained:
   """
   directory = epath.Path(directory)
   path = directory / "config.json"
-  try:
-    stored = json.loads(path.read_text())
-  except FileNotFoundError as error:
-    raise UserError(
-      f"{path}: missing; a text encoder is a folder with config.json, "
-      "model.safetensors and tokenizer.json or vocab.txt; `python -m "
-      "data_prep.text_encoder` fetches MiniLM's"
-    ) from error
-  except ValueError as error:
-    raise UserError(
-      f"{path}: not JSON ({error}); fetch the checkpoint again"
-    ) from error
+  stored = pretrained.read_config(
+    directory,
+    "a text encoder is a folder with config.json, model.safetensors and tokenizer.json "
+    "or vocab.txt; `python -m data_prep.text_encoder` fetches MiniLM's",
+  )
   if stored.get("model_type") != "bert":
     raise UserError(
       f"{path}: model_type is {stored.get('model_type')!r}, not 'bert'; give a BERT, "
@@ -113,12 +105,7 @@ def find(directory) -> Pretrained:
   missing = [name for name in THEIRS.values() if not stored.get(name)]
   if missing:
     raise UserError(f"{path}: without {', '.join(missing)}; fetch the file again")
-  wrong = [
-    f"{name} is {stored[name]!r}, not {value!r}"
-    for name, value in _FIXED.items()
-    if stored.get(name, value) != value
-  ]
-  if wrong:
+  if wrong := pretrained.differences(stored, _FIXED):
     raise UserError(f"{path}: {'; '.join(wrong)}; give a plain BERT")
   sizes = {ours: int(stored[theirs]) for ours, theirs in THEIRS.items()}
   if sizes["max_length"] < wordpieces.MOST:
@@ -164,33 +151,3 @@ def entries(
       yield (layer, ours, "bias"), f"{theirs}.{name}.bias", shape[:1]
     yield from norm((layer, "attention_norm"), f"{theirs}.attention.output")
     yield from norm((layer, "mlp_norm"), f"{theirs}.output")
-
-
-def _check(tensors: dict, sizes: bert.Sizes, where: str) -> None:
-  wanted = {theirs: shape for _, theirs, shape in entries(sizes)}
-  faults = [f"missing {name}" for name in wanted if name not in tensors]
-  faults += [
-    f"unknown {name}" for name in tensors if name not in (*wanted, *_NEVER_READ)
-  ]
-  faults += [
-    f"{name} is {list(tensors[name].shape)}, not {list(shape)}"
-    for name, shape in wanted.items()
-    if name in tensors and tensors[name].shape != shape
-  ]
-  if faults:
-    raise UserError(
-      f"{where}: its tensors are not those of its config.json: {'; '.join(faults)}; "
-      "give config.json and weights of the same checkpoint"
-    )
-
-
-def to_params(tensors: dict[str, np.ndarray], sizes: bert.Sizes) -> dict:
-  """Hugging Face's tensors as parameters of bert.Bert."""
-  params: dict = {}
-  for path, theirs, _ in entries(sizes):
-    *parents, last = path
-    node = params
-    for name in parents:
-      node = node.setdefault(name, {})
-    node[last] = tensors[theirs].T if last == "kernel" else tensors[theirs]
-  return params

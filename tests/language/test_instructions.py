@@ -30,9 +30,8 @@ def test_partition(group):
 
 
 def test_at_least_a_hundred_and_none_twice():
-  every = instructions.all_wordings()
+  every = [t for g in GROUPS.values() for s in SPLITS for t in g[s]]
   assert len(set(every)) == len(every) >= 100
-  assert set(every) == {t for g in GROUPS.values() for s in SPLITS for t in g[s]}
 
 
 @pytest.mark.parametrize("task", TEMPLATED)

@@ -213,8 +213,6 @@ def resident_mb() -> float:
 
 
 def test_clients_at_once_are_all_answered_and_memory_stays(studio):
-  """Small here; `python -m benchmarks.studio_load` asks 50 times from 8 clients."""
-
   def ask(number):
     client = gradio_client.Client(studio, verbose=False)
     request = ("She smiles.", 0.4, "Natural", "Default", number, 1)
