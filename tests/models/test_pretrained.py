@@ -227,7 +227,7 @@ def start(tiny_run, written):
       tiny_run,
       init_from=str(written["t5_1_1"][0]),
       num_extra_ids=t5_folders.EXTRA_IDS,
-      encoder_length=320,  # its text pieces are few and short
+      encoder_length=384,  # its text pieces are few and short
       decoder_length=256,
     )
     config.model.scan_layers = scan_layers
@@ -271,7 +271,7 @@ def test_a_pretrained_model_is_tuned_and_written_back(tiny_run, written, tmp_pat
     total_steps=4,
     eval_every=4,
     batch_per_chip=0,
-    encoder_length=320,  # its text pieces are few and short
+    encoder_length=384,  # its text pieces are few and short
     decoder_length=256,
     ema_decay=0.5,
   )
