@@ -55,6 +55,19 @@ def test_a_motion_saves_as_what_its_suffix_says(loaded_run, tmp_path):
   assert sorted(p.name for p in tmp_path.iterdir()) == ["a.mp4", "a.npz"]
 
 
+def test_every_suffix_that_the_command_knows(tmp_path):
+  """Names with dots, pictures; FLAME's own layouts need no model file."""
+  motion = motion_lib.zeros(3)
+  for name in ("take.01.npz", "sheet.v2.png"):
+    motion.save(tmp_path / name)
+  assert tdmm_jax.load_motion(tmp_path / "take.01.npz").num_frames == 3
+  assert (tmp_path / "sheet.v2.png").read_bytes()[:4] == b"\x89PNG"
+  flame = motion_lib.zeros(3, "flame2020")
+  for name in ("take.01.npz", "a.smirk.npz", "a.flame.npz"):
+    flame.save(tmp_path / name)
+    assert tdmm_jax.load_motion(tmp_path / name, fps=25).num_frames == 3
+
+
 def test_a_motion_of_another_face_is_refused(loaded_run, tmp_path):
   flame = motion_lib.zeros(5, "flame2020")
   with pytest.raises(tdmm_jax.UserError, match=r"motion: .*'flame2020'"):

@@ -29,7 +29,7 @@ def add_reading(command) -> None:
 
 
 def add_commands(add, add_json, add_face_model, say) -> None:
-  """Adds `render`, `export`, `fit` and `retarget`.
+  """Adds `render`, `export`, `cut`, `fit` and `retarget`.
 
   Args:
     add: (name, function, text) -> the command's parser.
@@ -108,6 +108,16 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   add_face_model(export)
   add_json(export)
 
+  cut = add_motion(
+    "cut", _cut, "Cut some frames out of a motion.", help="any known layout"
+  )
+  cut.add_argument(
+    "--frames", required=True, metavar="A-B", help="frames A to B - 1 of 25 a second"
+  )
+  cut.add_argument("-o", "--output", default="cut.npz", help="default: cut.npz")
+  add_reading(cut)
+  add_json(cut)
+
   fit = add("fit", _fit, "Fit a motion to meshes, ARKit curves, landmarks or a video.")
   fit.set_defaults(say=say)
   fit.add_argument(
@@ -160,6 +170,7 @@ def add_commands(add, add_json, add_face_model, say) -> None:
     metavar="FILE",
     help="the motion's own model, where that is FLAME",
   )
+  add_reading(retarget)
   add_json(retarget)
 
 
@@ -223,6 +234,19 @@ def _export(args) -> None:
   args.say(args, args.output, file=args.output, notes=said)
 
 
+def _cut(args) -> None:
+  from tdmm_jax.export import save
+  from tdmm_jax.face import motion as motion_lib
+  from tdmm_jax.face.files import read
+  from tdmm_jax.generate import editing
+
+  start, stop = editing.parse_frames(args.frames)
+  motion = read.load_motion(args.motion, args.fps, args.layout)
+  editing.check_frames(motion, start, stop)
+  save.save(motion_lib.trim(motion, start, stop), args.output)
+  args.say(args, args.output, file=args.output, frames=[start, stop])
+
+
 def _fit(args) -> None:
   if not str(args.output).lower().endswith(".npz"):
     raise UserError(f"{args.output}: a motion is written as .npz; end the name in it")
@@ -258,7 +282,7 @@ def _retarget(args) -> None:
   from tdmm_jax.face.files import read
   from tdmm_jax.face.fit import retarget
 
-  motion = read.load_motion(args.motion)
+  motion = read.load_motion(args.motion, args.fps, args.layout)
   made = retarget.between_files(motion, args.face_model, args.source, args.motion)
   motion_lib.save_motion(args.output, made)
   args.say(

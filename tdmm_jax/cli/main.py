@@ -23,6 +23,7 @@ from tdmm_jax.runs import locate
 
 _LOG = logging.getLogger(__name__)
 JSON_VERSION = 1  # of everything that --json prints
+MAX_NUM = 10_000  # variants of one prompt; they are written while they are made
 
 
 def _load(args):
@@ -72,8 +73,11 @@ def _requests(args) -> list[tuple[str, str, float]]:
   takes_lib.check(args.takes)
   if args.takes > 1 and (args.prompts or args.timeline):
     raise UserError("--takes: for one PROMPT; not with --prompts or --timeline")
-  if args.num < 1:
-    raise UserError(f"--num {args.num}: out of range; ask for at least 1")
+  if not 1 <= args.num <= MAX_NUM:
+    raise UserError(
+      f"--num {args.num}: out of range; ask for 1 to {MAX_NUM}, or name more prompts "
+      "with --prompts FILE"
+    )
   if args.prompts:
     from tdmm_jax.language import prompt_file
 
@@ -120,9 +124,12 @@ def _generate(args) -> None:
     for seed, (file, prompt) in enumerate(zip(files, prompts), start=args.seed):
       on_model(face.generate(prompt, args.seconds, seed, **options)).save(file)
   else:
-    motions = face.generate_many(prompts, seconds, args.seed, **_sampling(args))
-    for file, motion in zip(files, motions, strict=True):
-      on_model(motion).save(file)
+    frames = [face.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
+    sampling = face.sampling(**_sampling(args))
+    for batch in face.generate_batches(prompts, frames, args.seed, sampling):
+      motions = face.codec.decode(list(batch.values()))
+      for number, motion in zip(batch, motions, strict=True):
+        on_model(motion).save(files[number])
   _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
   told = {prompt: _say_understood(args, prompt, said[prompt]) for prompt in said}
   made = [

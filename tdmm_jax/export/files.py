@@ -50,7 +50,9 @@ def format_of(path: str | os.PathLike, others: tuple[str, ...] = ()) -> str:
     return max(known, key=len)
   hint = ""
   if name.endswith((".abc", ".fbx")):
-    hint = "; Blender makes it from a .glb (docs/export.md)"
+    hint = "; Blender makes it from a .glb"
+  elif name.endswith((".mp4", ".gif", ".png")) and not others:
+    hint = "; render writes pictures and video"
   raise UserError(
     f"{path}: cannot write a {pathlib.Path(path).suffix or 'suffixless'} file; end the "
     f"name in one of {', '.join((*FORMATS, *others))}{hint}"

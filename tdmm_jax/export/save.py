@@ -2,7 +2,7 @@
 
 | suffix | what is written |
 |---|---|
-| .mp4, .gif | a video of the face |
+| .mp4, .gif, .png | a video of the face, or a contact sheet of it |
 | .npz | the motion itself, which every command reads |
 | .glb, .usd, .csv, .obj, ... | what `export.files.FORMATS` lists |
 """
@@ -10,10 +10,10 @@
 import pathlib
 
 from tdmm_jax.errors import UserError
+from tdmm_jax.export import flame_layouts
 from tdmm_jax.face import motion as motion_lib
 
-VIDEO_SUFFIXES = (".mp4", ".gif")
-VIDEO_SIZE = 512  # pixels
+PICTURES = (".mp4", ".gif", ".png")
 
 
 def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
@@ -29,16 +29,21 @@ def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
     UserError: unknown suffix, a broken motion, no face model, no folder to write to.
   """
   path = pathlib.Path(path)
-  suffix = path.suffix.lower()
-  if path.name.lower().endswith(".npz") and path.name.count(".") == 1:
+  name = path.name.lower()
+  if name.endswith(".npz") and not name.endswith((".smirk.npz", ".flame.npz")):
     motion_lib.save_motion(path, motion)
     return
   from tdmm_jax.export import files  # it reaches JAX and the renderer
 
-  if suffix in VIDEO_SUFFIXES:
-    _save_video(motion, path, _face_of(motion, path, face_model))
+  if path.suffix.lower() in PICTURES:
+    from tdmm_jax.render import clip
+
+    clip.render(path, _face_of(motion, path, face_model), [motion])
     return
-  files.format_of(path, others=VIDEO_SUFFIXES)
+  suffix = files.format_of(path, others=PICTURES)
+  if suffix in (".smirk.npz", ".flame.npz"):  # coefficients as they are: nothing drawn
+    flame_layouts.write_layout(path, motion, suffix.split(".")[1])
+    return
   files.export_motion(path, _face_of(motion, path, face_model), motion)
 
 
@@ -54,15 +59,6 @@ def _face_of(motion, path, face_model):
   from tdmm_jax.face import load_model
 
   return load_model.load_face_model(motion.face_model)
-
-
-def _save_video(motion, path: pathlib.Path, face_model) -> None:
-  from tdmm_jax.face import face_model as face_lib
-  from tdmm_jax.render import scene, video
-
-  vertices = face_lib.motion_vertices(face_model, motion)
-  frames = scene.draw_frames(face_model, vertices, (VIDEO_SIZE, VIDEO_SIZE))
-  video.write_video(path, frames, motion.fps)
 
 
 # A method for users, attached here, so that `face` knows nothing of formats.

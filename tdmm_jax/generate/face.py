@@ -27,10 +27,11 @@ from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.generate import editing, joins, windows
 from tdmm_jax.generate import takes as takes_lib
-from tdmm_jax.language import instructions, timeline, understanding
+from tdmm_jax.language import instructions, timeline, understanding, unseen
 from tdmm_jax.models import t5, t5_layouts
 from tdmm_jax.runs import checkpoints, locate
 
+MAX_BEAMS = 64
 _BATCH = 16
 _ENCODER_MULTIPLE = 32
 
@@ -258,23 +259,25 @@ class Face:
     question: str | None = None,
     num_beams: int = 1,
     where: str = "motion",
+    stops: Sequence[int] | None = None,
   ) -> str:
     """Returns a sentence about what the face does, or the answer to a question.
+
+    A motion longer than `max_seconds` is read in parts of one length, whose sentences
+    are joined by " · ".
 
     Args:
       num_beams: 1 is greedy; more searches for a likelier sentence.
       where: what an error calls the motion.
+      stops: where its parts end, frames; by default they are as few as can be.
 
     Raises:
-      UserError: the motion uses another face model, or is longer than `max_seconds`.
+      UserError: the motion uses another face model.
     """
-    codes = self.codec.encode([motion], where)
-    if motion.num_frames > self.config.max_frames:
-      raise UserError(
-        f"{where}: {motion.num_frames / tasks.FPS:g} s long, this run reads up to "
-        f"{self.max_seconds:g} s; cut it into pieces"
-      )
-    return self.describe_codes(codes, question, num_beams)[0]
+    parts = windows.parts(motion, self.config.max_frames, stops)
+    codes = self.codec.encode(parts, where)
+    texts = self.describe_codes(codes, question, num_beams)
+    return " · ".join(texts if unseen.answer(question) is None else texts[:1])
 
   def encode(self, motion: FaceMotion) -> np.ndarray:
     """Returns the motion's tokens int32[T], one a frame, in 0 .. codec.num_codes - 1.
@@ -447,9 +450,16 @@ class Face:
     question: str | None = None,
     num_beams: int = 1,
   ) -> list[str]:
-    """One sentence for each motion, greedily decoded or by beam search."""
-    if num_beams < 1:
-      raise UserError(f"num_beams {num_beams}: out of range; give 1 (greedy) or more")
+    """One sentence for each motion, greedily decoded or by beam search.
+
+    A question that no motion can answer (the eyes' colour) is answered so.
+    """
+    if not 1 <= num_beams <= MAX_BEAMS:
+      raise UserError(
+        f"num_beams {num_beams}: out of range; give 1 (greedy) to {MAX_BEAMS}"
+      )
+    if unanswerable := unseen.answer(question):
+      return [unanswerable] * len(codes)
     ask = tasks.qa_encoder if self._answers(question) else tasks.m2l_encoder
     encoders = [ask(self.vocab, c, question) for c in codes]
     longest = max(len(encoder) for encoder in encoders)

@@ -16,6 +16,8 @@ import numpy as np
 
 from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints, sample, streaming
+from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import timeline
 
 MAX_SECONDS = 600.0
@@ -87,6 +89,24 @@ def plan(spans: Sequence[Span], max_frames: int, num_phases: int) -> list[Window
       windows.append(Window(start, free, stop, end, span.prompt))
       free = stop
   return windows
+
+
+def parts(
+  motion: FaceMotion, longest: int, stops: Sequence[int] | None = None
+) -> list[FaceMotion]:
+  """A motion cut into what can be read at once.
+
+  Args:
+    motion: T frames.
+    longest: frames of a part.
+    stops: where the parts end; by default as few as can be, of one length.
+  """
+  total = motion.num_frames
+  if stops is None:
+    count = -(-total // longest)
+    stops = [round(total * i / count) for i in range(1, count + 1)]
+  starts = [0, *stops[:-1]]
+  return [motion_lib.trim(motion, *span) for span in zip(starts, stops, strict=True)]
 
 
 def stream_codes(

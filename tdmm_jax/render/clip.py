@@ -21,6 +21,7 @@ from tdmm_jax.render import caption as captions
 from tdmm_jax.render import contact_sheet, heat_map, scene, video
 
 SHEET = ".png"
+MAX_SHEET_FRAMES = 200  # pictures in a row
 SUFFIXES = (*video.SUFFIXES, SHEET)
 _GAP = 8
 
@@ -82,8 +83,8 @@ def check(path: str | os.PathLike, style: Style, count: int, audio=None) -> None
     raise UserError("error: compares motions; give at least two")
   if style.error_max_mm is not None and not style.error_max_mm > 0:
     raise UserError(f"error_max_mm {style.error_max_mm:g}: give millimetres above 0")
-  if style.sheet_frames < 1:
-    raise UserError(f"sheet_frames {style.sheet_frames}: give at least 1")
+  if not 1 <= style.sheet_frames <= MAX_SHEET_FRAMES:
+    raise UserError(f"sheet_frames {style.sheet_frames}: give 1 to {MAX_SHEET_FRAMES}")
   if audio is not None and suffix != ".mp4":
     raise UserError(f"audio: {suffix} is silent; end the name in .mp4")
   if audio is not None and not pathlib.Path(audio).is_file():

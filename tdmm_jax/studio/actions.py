@@ -1,13 +1,13 @@
 """What the studio's buttons do: each calls the library and shelves the result."""
 
 import pathlib
+import re
 import zipfile
 from collections.abc import Callable
 
 from tdmm_jax.data import tasks
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.files import read as io
 from tdmm_jax.face.fit import sources
 from tdmm_jax.language import timeline
@@ -27,6 +27,7 @@ VIDEO_TYPES = (".mp4", ".mov", ".webm", ".avi", ".mkv")
 VIDEO_SIZE = 384  # pixels
 EXPORTS = (".npz", ".glb", ".csv")  # for Blender, Unity, the web; ARKit's curves
 TRACK_TIMEOUT_S = 600
+_OPTIONS = re.compile(r"\b(fps|layout|face_model)\b")  # that hints may name
 
 Say = Callable[[float, str], None]  # share done, what is being done
 
@@ -94,25 +95,9 @@ class Actions:
     stops = [round(segment.stop_s * tasks.FPS) for segment in segments]
     motion = self.face.decode(codes, stops[:-1])
     say(0.7, "Reading the motion back")
-    caption = self._describe(motion, stops)
+    caption = self.face.describe(motion, stops=stops)
     title = " · ".join(f"{s.start_s:g}-{s.stop_s:g}: {s.prompt}" for s in segments)
     return [self.shelf.put(motion, title, caption, codes)]
-
-  def _describe(self, motion, stops=None, question: str | None = None) -> str:
-    """Describes a motion, part by part where it is too long to read at once.
-
-    Args:
-      stops: where the parts end, frames; by default as few as can be.
-    """
-    longest = self.face.config.max_frames
-    total = motion.num_frames
-    stops = stops or [*range(longest, total, longest), total]
-    parts = [
-      motion_lib.trim(motion, start, stop)
-      for start, stop in zip([0, *stops], stops, strict=False)
-    ]
-    codes = self.face.codec.encode(parts)
-    return " · ".join(self.face.describe_codes(codes, question))
 
   def read(self, path, say: Say) -> list[Clip]:
     """An uploaded motion or video, described."""
@@ -122,12 +107,14 @@ class Actions:
     say(0.1, "Reading the file")
     try:
       motion = self._load(path, say)
-      _check_length(path.name, motion.num_frames / motion.fps)
       (codes,) = self.face.codec.encode([motion], path.name)
     except UserError as error:
-      raise UserError(str(error).replace(str(path), path.name)) from error
+      text = str(error).replace(str(path), path.name)
+      if _OPTIONS.search(text):  # the page has no field for them
+        text += " (`tdmm describe` has options for that)"
+      raise UserError(text) from error
     say(0.5, "Putting it into words")
-    caption = self._describe(motion)
+    caption = self.face.describe(motion)
     say(0.8, "Moving the face")
     return [self.shelf.put(motion, path.name, caption, codes)]
 
@@ -136,7 +123,9 @@ class Actions:
     if suffix in VIDEO_TYPES:
       _check_length(path.name, video.duration_s(path))
       say(0.15, "Following the face in the video")
-      return sources.track_video(path, timeout_s=TRACK_TIMEOUT_S)
+      motion = sources.track_video(path, timeout_s=TRACK_TIMEOUT_S)
+      _check_length(path.name, motion.num_frames / motion.fps)
+      return motion
     if suffix not in MOTION_TYPES:
       raise UserError(
         f"{path.name}: not a kind of file that is read here; give "
@@ -145,8 +134,8 @@ class Actions:
     if zipfile.is_zipfile(path):
       with zipfile.ZipFile(path) as archive:
         if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
-          raise UserError(f"{path.name}: too large once unpacked; cut it into pieces")
-    return io.load_motion(path)
+          raise UserError(f"{path.name}: too large once unpacked; cut the motion")
+    return io.load_motion(path, longest_s=MAX_SECONDS)
 
   def ask(self, clip_ids, question: str) -> list[str]:
     """The answers to a question about each of the motions that are shown."""
@@ -156,7 +145,7 @@ class Actions:
     if len(question) > MAX_PROMPT:
       raise UserError(f"question: longer than {MAX_PROMPT} characters; shorten it")
     clips = self.clips(clip_ids)
-    return [self._describe(clip.motion, question=question) for clip in clips]
+    return [self.face.describe(clip.motion, question) for clip in clips]
 
   def clips(self, clip_ids) -> list[Clip]:
     """The clips that a page shows.

@@ -33,6 +33,7 @@ QUESTIONS = (
   "Does the head move?",
   "Is the person speaking?",
 )
+PLAYED = (".mp4", ".webm")  # by every browser
 SECONDS, VARIETY, GUIDANCE = 4.0, "Natural", "Default"  # at first
 ABOUT = """# TDMM studio
 A sentence becomes a moving face, and a moving face becomes a sentence.
@@ -81,11 +82,12 @@ def _lines(texts) -> str:
 class _Stage:
   """The right side: what every button shows its motions on."""
 
-  def __init__(self, actions: Actions):
+  def __init__(self, actions: Actions, first=()):
     self.actions = actions
-    self.ids = gr.State([])
-    self.view = gr.HTML(viewer(), elem_id="viewer", container=False, padding=False)
+    self.ids = gr.State([clip.id for clip in first])
+    self.view = gr.HTML(viewer(first), elem_id="viewer", container=False, padding=False)
     self.heard = gr.Textbox(
+      _lines([clip.caption for clip in first]),
       label="What the model reads in it",
       info="The motion goes back through the model, which describes what it sees.",
       interactive=False,
@@ -283,7 +285,14 @@ def _describe_tab(actions: Actions, stage: _Stage, queue: dict):
   )
 
   def describe(path, progress=gr.Progress()):
-    return stage.show(_plain(actions.read)(path, progress=progress))
+    shown = stage.show(_plain(actions.read)(path, progress=progress))
+    if pathlib.Path(path).suffix.lower() in PLAYED:  # beside what was fitted to it
+      video = gr.update(value=path, visible=True)
+      shown = tuple(
+        video if output is stage.video else value
+        for output, value in zip(stage.outputs, shown, strict=True)
+      )
+    return shown
 
   button.click(describe, file, stage.outputs, api_name="describe", **queue)
 
@@ -309,11 +318,12 @@ def _compare_tab(face, actions: Actions, stage: _Stage, queue: dict):
   button.click(compare, inputs, stage.outputs, api_name="compare", **queue)
 
 
-def build(actions: Actions) -> tuple[gr.Blocks, dict]:
+def build(actions: Actions, first=()) -> tuple[gr.Blocks, dict]:
   """The page, and how it looks (the keywords of `gr.mount_gradio_app`).
 
   Args:
     actions: what its buttons do; the motions on their shelf are what it shows.
+    first: clips that it opens with.
   """
   face = actions.face
   name = html.escape(pathlib.Path(face.name).name)
@@ -331,12 +341,12 @@ def build(actions: Actions) -> tuple[gr.Blocks, dict]:
   with blocks:
     gr.Markdown(ABOUT, elem_id="about")
     with gr.Row():
-      with gr.Column(scale=3, min_width=520, render=False) as right:
-        stage = _Stage(actions)
+      with gr.Column(scale=3, min_width=320, render=False) as right:
+        stage = _Stage(actions, first)
         queue["show_progress_on"] = [
           stage.view
         ]  # and errors, once instead of six times
-      with gr.Column(scale=2, min_width=340):
+      with gr.Column(scale=2, min_width=320):
         for title, fill in tabs:
           with gr.Tab(title):
             fill(actions, stage, queue)

@@ -46,7 +46,8 @@ def make_app(face, folder, host: str = "127.0.0.1", warm: bool = False):
     folder: an empty folder; uploads, motions and downloads lie in it, and no other file
       of the machine can be read through the application.
     host: the address it will be reached at.
-    warm: make a first motion now, for it takes seconds to compile.
+    warm: make a first motion now, for it takes seconds to compile; the page opens with
+      it.
   """
   folder = pathlib.Path(folder)
   os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
@@ -87,12 +88,13 @@ def make_app(face, folder, host: str = "127.0.0.1", warm: bool = False):
     allowed_hosts=["*"] if host == "0.0.0.0" else names,
   )
   app.add_middleware(_Headers)
-  buttons = actions.Actions(face, clips)
+  buttons, first = actions.Actions(face, clips), []
   if warm:
     seconds = min(page.SECONDS, face.max_seconds)
     request = (seconds, 0, page.VARIETY, page.GUIDANCE)
-    buttons.generate([page.EXAMPLES[0]], *request, lambda share, text: None)
-  blocks, look = page.build(buttons)
+    first = buttons.generate([page.EXAMPLES[0]], *request, lambda share, text: None)
+    clips.kept = [clip.id for clip in first]  # every page opens with it
+  blocks, look = page.build(buttons, first)
   return gr.mount_gradio_app(
     app,
     blocks,
@@ -123,7 +125,7 @@ def serve(face, host: str = "127.0.0.1", port: int = 7860) -> None:
         f"port {port}: cannot be used on {host} ({error.strerror}); choose another"
       ) from error
   with tempfile.TemporaryDirectory(prefix="tdmm-studio-") as folder:
-    print("Getting ready ...")
+    print("Getting ready: the first motion is made, which compiles ...", flush=True)
     app = make_app(face, folder, host, warm=True)
     import uvicorn
 

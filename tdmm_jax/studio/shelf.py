@@ -64,6 +64,7 @@ class Shelf:
     self.folder, self.face = pathlib.Path(folder), face
     self.num_codes = num_codes
     self.clips: collections.OrderedDict[str, Clip] = collections.OrderedDict()
+    self.kept: list[str] = []  # ids of clips that are never dropped
     self.lock = threading.Lock()
     self.folder.mkdir(parents=True, exist_ok=True)
     (self.folder / "head.bin").write_bytes(head_bytes(face))
@@ -93,6 +94,8 @@ class Shelf:
     (folder / "clip.json").write_text(json.dumps(about))
     with self.lock:
       self.clips[clip_id] = clip
+      for kept in self.kept:
+        self.clips.move_to_end(kept)
       old = [
         self.clips.popitem(last=False)[1] for _ in range(len(self.clips) - MAX_CLIPS)
       ]

@@ -176,6 +176,23 @@ def test_describe_prints_one_line(tiny_run, tmp_path, capsys):
   assert code == 0 and len(out.splitlines()) == 1
 
 
+def test_cut_and_long_motions_in_parts(tiny_run, tmp_path, capsys):
+  """This run reads 1.6 s at once."""
+  whole, part = tmp_path / "take.01.npz", tmp_path / "part.02.npz"
+  clip = tiny.first_motion(tiny_run)
+  long = motion.zeros(100, num_expression=clip.num_expression).replace(
+    expression=np.resize(clip.expression, (100, clip.num_expression))
+  )
+  motion.save_motion(whole, long)
+  code, out, _ = run(capsys, "cut", whole, "--frames", "30-70", "-o", part)
+  assert code == 0 and out == f"{part}\n"
+  np.testing.assert_array_equal(
+    motion.load_npz(part).expression, long.expression[30:70]
+  )
+  code, out, _ = run(capsys, "describe", whole, "--run", tiny_run)
+  assert code == 0 and out.count(" · ") == 2 and out.count("\n") == 1
+
+
 def test_render_writes_a_video(tiny_run, tmp_path, capsys):
   path, clip = tmp_path / "motion.npz", tmp_path / "clip.mp4"
   motion.save_motion(path, motion.trim(tiny.first_motion(tiny_run), 0, 10))

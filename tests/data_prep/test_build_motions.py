@@ -71,7 +71,7 @@ def test_motions_come_back_whole(tracked, tmp_path, capsys):
 
 def test_motions_tracked_anew_are_not_taken_for_the_old_ones(tracked, tmp_path, capsys):
   """The same manifest, another motion: not the records of before."""
-  assert build.main([*tracked, "--workers", "2"]) == 0
+  assert build.main(tracked) == 0
   path = tmp_path / "motions" / "v1.npz"
   whole = path.read_bytes()
   motion_lib.save_motion(path, draw(21, 99))

@@ -66,6 +66,10 @@ def test_the_shelf_keeps_the_newest(actions, monkeypatch):
   assert all(actions.shelf.get(clip.id) is clip for clip in others)
   with pytest.raises(UserError, match="dropped for newer ones"):
     actions.clips([first.id])
+  monkeypatch.setattr(actions.shelf, "kept", [others[0].id])  # a page opens with it
+  newer = [actions.shelf.put(motion, str(n), "") for n in range(3)]
+  assert actions.shelf.get(others[0].id) is others[0]
+  assert actions.shelf.get(newer[-2].id) is None
 
 
 def test_a_timeline_is_the_librarys_and_is_read_part_by_part(actions):
@@ -101,6 +105,13 @@ def test_a_longer_upload_is_read_in_pieces_and_a_very_long_one_is_refused(
   motion_lib.zeros(800).save(tmp_path / "very.npz")
   with pytest.raises(UserError, match=r"very\.npz: 32 s long, .* up to 30 s"):
     actions.read(str(tmp_path / "very.npz"), silent)
+  slow = motion_lib.zeros(100).replace(fps=1.0)  # 2,500 frames, were they made
+  motion_lib.save_motion(tmp_path / "slow.npz", slow)
+  with pytest.raises(UserError, match=r"slow\.npz: 100 s long, .* cut it$"):
+    actions.read(str(tmp_path / "slow.npz"), silent)
+  np.save(tmp_path / "bare.npy", np.zeros((90, 56), np.float32))
+  with pytest.raises(UserError, match=r"layout.*`tdmm describe` has options"):
+    actions.read(str(tmp_path / "bare.npy"), silent)
 
 
 def test_all_files_come_in_one_zip(actions):

@@ -19,6 +19,7 @@ import os
 import numpy as np
 
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import motion
 from tdmm_jax.face.arkit import SHAPES, ArkitCurves
 from tdmm_jax.face.files import timing
 
@@ -101,6 +102,8 @@ def read_csv(path: str | os.PathLike, fps: float | None = None) -> ArkitCurves:
 
 def _content(path) -> bytes:
   try:
+    if os.path.getsize(path) > motion.MAX_BYTES:
+      raise UserError(f"{path}: larger than 1 GiB; cut the recording")
     with open(path, "rb") as stream:
       return stream.read()
   except FileNotFoundError as error:

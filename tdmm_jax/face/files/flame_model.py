@@ -16,7 +16,7 @@ import os
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import face_model
+from tdmm_jax.face import face_model, motion
 from tdmm_jax.face.files import safe_pickle
 
 NUM_SHAPE, NUM_EXPRESSION = 300, 100  # how FLAME's `shapedirs` is divided
@@ -144,15 +144,15 @@ def _read_landmarks(folder, faces):
   if not os.path.exists(path):
     return np.zeros(0, int), np.zeros((0, 3), int), np.zeros((0, 3))
   try:
-    with np.load(path, allow_pickle=False) as archive:
-      ids = archive["landmark_indices"]
-      triangles = faces[archive["lmk_face_idx"]]
-      barycentric = archive["lmk_b_coords"]
+    archive = motion.read_arrays(path)
+    ids = archive["landmark_indices"]
+    triangles = faces[archive["lmk_face_idx"]]
+    barycentric = archive["lmk_b_coords"]
     if barycentric.shape != triangles.shape or ids.shape != triangles.shape[:1]:
       raise ValueError("lengths differ")
     if ids.min() < 0 or ids.max() >= 478 or not np.isfinite(barycentric).all():
       raise ValueError("not mediapipe's numbers")
-  except Exception as error:  # np.load raises many kinds on a broken file
+  except Exception as error:  # a file of other things raises many kinds
     raise UserError(
       f"{path}: is damaged or does not fit the model ({type(error).__name__}); "
       "download it again"
@@ -169,7 +169,8 @@ def _read_eyelids(folder, num_vertices) -> np.ndarray:
       _LOG.warning("%s: not there; this eyelid will stay open", path)
       continue
     try:
-      offsets = np.load(path, allow_pickle=False)
+      with open(path, "rb") as stream:
+        offsets = motion.read_array(stream, os.path.getsize(path))
       dirs[:, :, side] = offsets
     except Exception as error:
       raise UserError(

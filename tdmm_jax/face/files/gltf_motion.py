@@ -40,11 +40,13 @@ def read_glb(path: str | os.PathLike) -> FaceMotion:
     ) from error
   try:
     return motion.validate(_motion(document, data, about, names), path)
-  except (KeyError, TypeError, IndexError, ValueError) as error:
+  except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
     raise UserError(f"{path}: is damaged ({error}); export it again") from error
 
 
 def _chunks(path):
+  if os.path.getsize(path) > motion.MAX_BYTES:
+    raise UserError(f"{path}: larger than 1 GiB; export fewer frames at a time")
   with open(path, "rb") as stream:
     content = stream.read()
   try:

@@ -54,6 +54,8 @@ _SMIRK_NATIVE = {
 }
 _CONSTANT = ("shape", "betas", "static_offset", "scale", "fps", "mocap_frame_rate")
 _MAX_TURN_RAD = 2 * np.pi
+_MAX_FRAMES = 1_000_000  # ten hours at 25 a second
+MAX_SECONDS = 7200.0  # of a file; a rate that is wrong makes hours of minutes
 # Keys that identify an unsupported layout, its name, and what to do instead. The first
 # that matches is used.
 _FOREIGN = (
@@ -74,6 +76,7 @@ def load_motion(
   layout: str | None = None,
   head_pose=None,
   blink_scale: float | None = None,
+  longest_s: float = MAX_SECONDS,
 ) -> FaceMotion:
   """Reads a motion file of any known layout.
 
@@ -84,6 +87,7 @@ def load_motion(
     layout: of a bare array that does not show its own; one of `layouts.BARE_LAYOUTS`.
     head_pose: 6DRepNet's file, which replaces the head pose of SPECTRE's codes.
     blink_scale: of CAP4D's blink, to 0 open .. 1 closed; without it lids stay open.
+    longest_s: longer ones are refused, before they are brought to 25 fps.
 
   Returns:
     FaceMotion at 25 fps.
@@ -98,6 +102,13 @@ def load_motion(
     found = _from_folder(path, fps, turns, blink_scale)
   else:
     found = _from_file(path, fps, layout, turns, blink_scale)
+  length_s = found.num_frames / found.fps
+  if length_s > longest_s:
+    wrong = ", or give its frame rate, fps" if longest_s >= MAX_SECONDS else ""
+    raise UserError(
+      f"{path}: {length_s:.0f} s long, at {found.fps:g} frames a second; up to "
+      f"{longest_s:g} s are read: cut it{wrong}"
+    )
   for name in ("jaw_pose", "neck_pose", "head_pose", "eye_pose"):
     largest = np.abs(getattr(found, name)).max()
     if largest > _MAX_TURN_RAD:
@@ -340,6 +351,9 @@ def _from_smirk(content, path, fps) -> FaceMotion:
 
 def _stack(values, name, width, where) -> np.ndarray:
   """T arrays of `width` numbers, each possibly [1, width] -> float64[T, width]."""
+  # A pickle may name one array a million times in as many bytes.
+  if hasattr(values, "__len__") and len(values) > _MAX_FRAMES:
+    raise UserError(f"{where}: '{name}' has {len(values)} frames; cut the clip")
   try:
     lost = [t for t, value in enumerate(values) if value is None]
     if lost:

@@ -9,6 +9,7 @@ import os
 import pathlib
 import pickle
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -303,14 +304,94 @@ def test_own_files_say_their_rate_and_the_option_wins_aloud(tmp_path, caplog):
   assert "says 50 fps; read at 25" in caplog.text
 
 
-def test_commands_that_read_motions_have_the_options_that_hints_name():
+def test_the_page_has_every_case_with_its_verdict():
+  """docs/troubleshooting.md: the table is what these tests hold."""
+  page = pathlib.Path(__file__).parents[3] / "docs" / "troubleshooting.md"
+  rows = re.findall(r"^\| .*: `(.+?/.+?)` \| (.*) \| (.+) \|$", page.read_text(), re.M)
+  options = lambda given: " ".join(f"`--{k} {v}`" for k, v in given.items())
+  wanted = [
+    (case, options(given), f"read; says: {warning}" if warning else "read")
+    for case, given, _, warning in _READ
+  ]
+  wanted += [(c, "", f"refused: {m.replace(chr(92), '')}") for c, m in _REFUSED]
+  assert [(case, given.strip(), verdict) for case, given, verdict in rows] == wanted
+
+
+def test_hours_are_refused_before_they_are_resampled(tmp_path):
+  clip = motion.zeros(10_000).replace(fps=1.0)
+  motion.save_motion(tmp_path / "a.npz", clip)
+  refused(tmp_path / "a.npz", r"10000 s long, at 1 frames a second.* give .* fps")
+  with pytest.raises(UserError, match=r"400 s long, .*up to 30 s .*cut it$"):
+    read.load_motion(tmp_path / "a.npz", fps=25, longest_s=30.0)
+
+
+def test_bombs_of_other_containers(tmp_path, monkeypatch):
+  monkeypatch.setattr(motion, "MAX_BYTES", 1 << 20)
+  monkeypatch.setattr(read, "_MAX_FRAMES", 100)
+  text = b"{'descr': '<f8', 'fortran_order': False, 'shape': (9999999999, 50), }"
+  header = np.lib.format.magic(1, 0) + (118).to_bytes(2, "little")
+  with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+    archive.writestr("expression.npy", header + text.ljust(117) + b"\n")
+  refused(tmp_path / "a.npz", "asks for 3999999999600 bytes")
+  with zipfile.ZipFile(tmp_path / "b.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+    with archive.open("expression.npy", "w", force_zip64=True) as member:
+      for _ in range(11):
+        member.write(bytes(100_000))
+  refused(tmp_path / "b.npz", "unpacks to more than 1 GiB")
+  (tmp_path / "c.pkl").write_bytes(b"\x80\x05\x96" + (10**13).to_bytes(8, "little"))
+  refused(tmp_path / "c.pkl", "is damaged")
+  row = np.zeros(50)
+  tracks = {name: [row] * 101 for name in ("expression", "pose", "eyelid", "jaw")}
+  (tmp_path / "d.pkl").write_bytes(pickle.dumps(tracks))
+  refused(tmp_path / "d.pkl", "has 101 frames")
+  document = {
+    "asset": {"extras": {"tdmm": {"face_model": "default_v1"}}},
+    "meshes": [{"extras": {"targetNames": []}, "weights": []}],
+    "animations": [{"channels": [{"sampler": 0, "target": {"node": 0, "path": "x"}}],
+      "samplers": [{"output": 0}]}],
+    "accessors": [{"bufferView": 0, "type": "VEC4", "count": 10**12}],
+    "bufferViews": [{"byteOffset": 0}],
+  }  # fmt: skip
+  for change in ({}, {"animations": "none"}, {"accessors": [{"bufferView": {}}]}):
+    body = json.dumps(document | change).encode()
+    size = (20 + len(body)).to_bytes(4, "little")
+    head = b"glTF" + (2).to_bytes(4, "little") + size + len(body).to_bytes(4, "little")
+    (tmp_path / "e.glb").write_bytes(head + b"JSON" + body)
+    refused(tmp_path / "e.glb", "is damaged")
+
+
+READERS = ("edit", "continue", "describe", "encode", "render", "export", "cut",
+  "retarget")  # fmt: skip
+_NAMED = re.compile(r"\b(fps|layout|head_pose|blink_scale|face_model)\b|--(\w+)")
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_every_hint_names_an_option_that_its_command_has(command, tmp_path, capsys):
+  """The lines that a file without a rate, or of no known layout, is refused with."""
   from tdmm_jax.cli import main
 
-  parser = main._parser()
+  np.save(tmp_path / "bare.npy", np.zeros((90, 56), np.float32))
+  write(tmp_path / "frames.csv", table(timecode=str))
+  motion.save_motion(tmp_path / "hours.npz", motion.zeros(9000).replace(fps=1.0))
   (commands,) = (
     action.choices
-    for action in parser._actions
+    for action in main._parser()._actions
     if isinstance(action, argparse._SubParsersAction)
   )
-  for name in ("edit", "continue", "describe", "encode", "render", "export"):
-    assert re.search(r"--fps .*--layout ", commands[name].format_help(), re.DOTALL)
+  known = {name.lstrip("-") for name in commands[command]._option_string_actions}
+  more = {
+    "edit": ["She smiles.", "--frames", "0-9"],
+    "cut": ["--frames", "0-9"],
+    "render": ["-o", str(tmp_path / "a.mp4")],
+    "export": ["-o", str(tmp_path / "a.csv")],
+    "retarget": ["-o", str(tmp_path / "a.npz"), "--face_model", "default_v1"],
+  }
+  for name, hint in (
+    ("bare.npy", "layout"),
+    ("frames.csv", "fps"),
+    ("hours.npz", "fps"),
+  ):
+    assert main.main([command, str(tmp_path / name), *more.get(command, [])]) == 2
+    said = capsys.readouterr().err.replace(str(tmp_path), "")
+    named = {plain or dashed for plain, dashed in _NAMED.findall(said)}
+    assert hint in named and named <= known, said
