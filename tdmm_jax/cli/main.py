@@ -23,6 +23,7 @@ from tdmm_jax.runs import locate
 
 _LOG = logging.getLogger(__name__)
 JSON_VERSION = 1  # of everything that --json prints
+_SPEAKING = ("evaluate", "codebook", "studio")  # they show by themselves what they do
 MAX_NUM = 10_000  # variants of one prompt; they are written while they are made
 
 
@@ -441,7 +442,9 @@ def main(argv: list[str] | None = None) -> None:
   terminal.complete(parser)
   args = parser.parse_args(argv)
   try:
-    with terminal.Log(args.quiet, args.verbose):
+    busy = args.command in _SPEAKING or getattr(args, "prompts", None)
+    sign = terminal.Sign(not (args.quiet or args.verbose or busy))
+    with terminal.Log(args.quiet, args.verbose), sign:
       args.function(args)
   except (UserError, OSError) as error:
     if args.debug:

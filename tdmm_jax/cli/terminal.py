@@ -6,10 +6,13 @@ import logging
 import os
 import re
 import sys
+import threading
+import time
 from typing import NoReturn
 
 from tdmm_jax import errors
 
+SILENCE_S = 1.9  # the longest that nothing is to be seen
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 _YELLOW = "\033[33m"
 
@@ -48,6 +51,35 @@ class Log:
     self.logger.removeHandler(self.handler)
     self.logger.setLevel(self.before[0])
     self.logger.propagate = self.before[1]
+
+
+class Sign:
+  """Tells people at a terminal, while a command is silent, that it is at work.
+
+  Args:
+    shown: False where there is something else to be seen, or nothing must be.
+  """
+
+  def __init__(self, shown: bool):
+    self.shown, self.done = shown and sys.stderr.isatty(), threading.Event()
+
+  def __enter__(self):
+    if self.shown:
+      self.thread = threading.Thread(target=self._tell, daemon=True)
+      self.thread.start()
+
+  def _tell(self):
+    start, pause = time.monotonic(), SILENCE_S
+    while not self.done.wait(pause):
+      seconds = time.monotonic() - start
+      text = "loading; what is used for the first time is compiled, which is kept"
+      print(f"tdmm: at work for {seconds:.0f} s ({text})", file=sys.stderr)
+      pause = 5 * SILENCE_S
+
+  def __exit__(self, *_):
+    self.done.set()
+    if self.shown:
+      self.thread.join()
 
 
 class Parser(argparse.ArgumentParser):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import tiny
 
 import tdmm_jax
 from tdmm_jax import errors
-from tdmm_jax.cli import main
+from tdmm_jax.cli import main, terminal
 from tdmm_jax.runs import locate
 
 
@@ -24,6 +25,23 @@ class Terminal(io.StringIO):
 def command(capsys, *arguments):
   assert main.main([str(a) for a in arguments]) == 0
   return capsys.readouterr()
+
+
+def test_nothing_is_silent_for_long_at_a_terminal(monkeypatch):
+  monkeypatch.setattr(terminal, "SILENCE_S", 0.02)
+  for shown, stream in ((True, Terminal()), (False, Terminal()), (True, io.StringIO())):
+    monkeypatch.setattr(sys, "stderr", stream)
+    with terminal.Sign(shown) as _:
+      time.sleep(0.2)
+    said = stream.getvalue()
+    spoke = shown and stream.isatty()
+    assert said.startswith("tdmm: at work for 0 s (loading; ") == spoke
+    assert bool(said) == spoke
+  monkeypatch.setattr(sys, "stderr", quick := Terminal())
+  monkeypatch.setattr(terminal, "SILENCE_S", 9.0)
+  with terminal.Sign(True):
+    pass
+  assert quick.getvalue() == ""
 
 
 def test_json_says_what_the_lines_say(tiny_run, tmp_path, capsys):
