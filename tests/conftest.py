@@ -12,6 +12,12 @@ import tiny
 
 from tdmm_jax.generate import face
 
+# Most of the suite's time is compilation, and a dozen steps need no fast program, here
+# or in subprocesses. Tests of what a user runs take the switch out of their environment
+# again (tiny.users_environment).
+jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
 MOST_RESIDENT_MB = 1_200  # after a module; the largest modules add about as much
 
 

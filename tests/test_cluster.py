@@ -36,11 +36,11 @@ STEADY = {"final_lr_fraction": 1.0, "log_every": 1}
 
 
 @pytest.mark.slow
-def test_two_and_four_processes_train_evaluate_and_checkpoint_as_one(tmp_path):
+def test_processes_train_evaluate_and_checkpoint_as_one(tmp_path):
   """Also: the run is cut in half, and goes on with another number of processes."""
   train(1, 20, tmp_path / "one", **STEADY)
-  train(2, 8, tmp_path / "changing", devices=2, **STEADY, **{"mesh.fsdp": 2})
-  train(4, 20, tmp_path / "changing", **STEADY, **{"mesh.fsdp": 4})
+  train(1, 8, tmp_path / "changing", devices=4, **STEADY, **{"mesh.fsdp": 4})
+  train(2, 20, tmp_path / "changing", devices=2, **STEADY, **{"mesh.fsdp": 2})
   alone, together = curves(tmp_path / "one"), curves(tmp_path / "changing")
   together = np.delete(together, 20, axis=0)  # evaluated at the cut, too
   np.testing.assert_allclose(together, alone, rtol=1e-5)

@@ -1,7 +1,6 @@
 """The released checkpoint means the same on processors that round otherwise."""
 
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -55,7 +54,7 @@ def here(tmp_path_factory):
 def test_the_release_runs_without_avx512(here, core):
   """NumPy as on most laptops, and OpenBLAS as on three kinds of processor."""
   path, expected = here
-  env = os.environ | {
+  env = tiny.users_environment() | {
     "NPY_DISABLE_CPU_FEATURES": "X86_V4",
     "OPENBLAS_CORETYPE": core,
     "JAX_PLATFORMS": "cpu",

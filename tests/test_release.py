@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -143,7 +142,8 @@ def test_the_wheel_generates_and_describes_right_after_installation(tmp_path, ti
   installed = tmp_path / "installed"
   run(*pip, "install", *options, "--target", str(installed), str(wheel))
   # An empty folder, and of Python's path only the wheel and what it depends on.
-  env = os.environ | {"PYTHONPATH": str(installed), "JAX_PLATFORMS": "cpu"}
+  env = tiny.users_environment()
+  env |= {"PYTHONPATH": str(installed), "JAX_PLATFORMS": "cpu"}
   (tmp_path / "work").mkdir()
   command = "import sys; from tdmm_jax.cli import main; sys.exit(main.main())"
   tdmm = lambda *words: run(

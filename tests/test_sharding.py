@@ -125,7 +125,6 @@ from tdmm_jax.face import load_model
 from tdmm_jax.train import optim, run, train_step
 load_model.load_face_model("default_v1")  # made outside of any mesh: fits them all
 run_dir, workdir = map(pathlib.Path, sys.argv[1:3])
-jax.config.update("jax_disable_most_optimizations", True)  # compiles faster
 meshes = {"1": jax.make_mesh((1, 1, 1), sharding.MESH_AXES, devices=jax.devices()[:1],
                              axis_types=(jax.sharding.AxisType.Auto,) * 3)}
 for sizes in ((8, 1, 1), (2, 4, 1), (2, 2, 2)):

@@ -7,13 +7,10 @@ the model is a matrix.
 import io
 import os
 import pathlib
-import subprocess
 import sys
 import tarfile
 
 import tiny
-
-from tdmm_jax.runs import checkpoints
 
 TOY = """
 import os, sys, time
@@ -77,13 +74,6 @@ def flags(total_steps: int, workdir=None, **more) -> list[str]:
 def command(total_steps: int, **more) -> list[str]:
   """The command line that trains the toy; it lacks the workdir."""
   return [sys.executable, "-c", TOY + RUN, *flags(total_steps, **more)]
-
-
-def train_here(total_steps: int, workdir) -> dict:
-  """Trains the toy in one process; its parameters."""
-  words = [*command(total_steps), f"--workdir={workdir}"]
-  subprocess.run(words, env=os.environ | ENV, check=True, capture_output=True)
-  return checkpoints.restore_item(workdir, "model")[1]["params"]
 
 
 def pack_files(archive: pathlib.Path, files: dict[str, str]) -> None:

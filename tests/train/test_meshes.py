@@ -1,4 +1,4 @@
-"""Eight devices in any mesh: one loss, one gradient, nothing replicated by accident."""
+"""Meshes of any kind: one loss, one gradient, nothing replicated by accident."""
 
 import json
 
@@ -14,7 +14,6 @@ import configs.lm_demo, configs.tokenizer_demo
 from launch import compile_check_programs as programs
 from tdmm_jax import sharding
 from tdmm_jax.models import layers
-jax.config.update("jax_disable_most_optimizations", True)
 rng = np.random.default_rng(0)
 
 def language_model():
@@ -59,8 +58,8 @@ is_fixed = lambda path: path[-1].key in layers.FIXED
 assert all((np.linalg.norm(x) > 0) != is_fixed(path)
            for path, x in jax.tree_util.tree_leaves_with_path(grads))
 worst, replicated = {}, {}
-for sizes in ((8, 1, 1), (1, 8, 1), (2, 4, 1), (4, 1, 2), (2, 2, 2), (1, 4, 2),
-              (1, 2, 4)):
+# Data alone, with fsdp, and with fsdp and tensor.
+for sizes in ((8, 1, 1), (2, 4, 1), (2, 2, 2)):
   mesh = sharding.make_mesh(*sizes)
   places = sharding.state_shardings(boxed, mesh)
   placed = jax.tree.map(jax.device_put, params, places)
@@ -89,10 +88,10 @@ def meshes(request):
 
 
 @pytest.mark.slow
-def test_seven_meshes_agree_on_loss_and_every_gradient(meshes):
+def test_meshes_agree_on_loss_and_every_gradient(meshes):
   """Those of one device; of the language model, with attention written out there."""
   worst = meshes[0]
-  assert len(worst) == 7
+  assert len(worst) == 3
   for sizes, (loss_error, gradient_error) in worst.items():
     assert loss_error <= 1e-5, sizes
     assert gradient_error <= 1e-5, sizes

@@ -213,7 +213,6 @@ import configs.lm_demo
 from launch import compile_check_programs as programs
 from tdmm_jax import sharding
 from tdmm_jax.models import bert, t5
-jax.config.update("jax_disable_most_optimizations", True)
 rng = np.random.default_rng(0)
 config = configs.lm_demo.get_config()
 config.update({"num_pieces": 60, "num_extra_ids": 4, "encoder_length": 24,

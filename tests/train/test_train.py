@@ -1,6 +1,7 @@
 """The loop: resumed equals uninterrupted, NaN raises, checkpoints are whole."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -30,29 +31,40 @@ def poison(monkeypatch, bad_step, change):
   monkeypatch.setattr(sharding, "to_global", poisoned)
 
 
+def cut_short(whole, folder):
+  """A copy of a run, as if killed between its checkpoints of steps 6 and 12."""
+  shutil.copytree(whole, folder)
+  shutil.rmtree(folder / checkpoints.FOLDER / "12")
+  metrics = folder / metric_logging.FILE
+  lines = metrics.read_text().splitlines(keepends=True)
+  metrics.write_text("".join(line for line in lines if json.loads(line)["step"] <= 8))
+  with checkpoints.manager(folder) as mngr:
+    assert mngr.latest_step() == 6
+  return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tokenizer", "lm"])
-def test_resumed_equals_uninterrupted_bit_for_bit(
-  tiny_run, tmp_path, monkeypatch, name
-):
-  def interrupt(batch):
-    raise KeyboardInterrupt
-
+def test_resumed_equals_uninterrupted_bit_for_bit(tiny_run, tmp_path, name):
+  """Killed at any moment: tests/runs/test_checkpoints.py. Here, of the real models."""
   config = tiny.config_of(f"{name}_demo", tiny_run)
-  with monkeypatch.context() as patch:
-    poison(patch, 9, interrupt)  # after the checkpoint of step 6
-    with pytest.raises(KeyboardInterrupt):
-      tiny.train_on(config, tmp_path)
-  with checkpoints.manager(tmp_path) as mngr:
-    assert mngr.latest_step() == 6
-  tiny.train_on(tiny.config_of(f"{name}_demo", tiny_run), tmp_path)
-  resumed, whole = contents(tmp_path), contents(tiny_run / name)
+  folder = tiny_run / name
+  if name == "tokenizer":  # its codebook's statistics are no parameters
+    config.model.quantizer = "ema_vq"
+    folder = tmp_path / "whole"
+    tiny.train_on(config, folder)
+  part = cut_short(folder, tmp_path / "resumed")
+  before = contents(part)
+  tiny.train_on(config, part)
+  resumed, whole = contents(part), contents(folder)
   assert resumed.keys() == whole.keys() and resumed["['step']"] == 12
   for key, value in whole.items():
     np.testing.assert_array_equal(resumed[key], value, err_msg=key)
+  codebook = [key for key in whole if "codebook" in key]
+  assert bool(codebook) == (name == "tokenizer")
+  assert all((before[key] != whole[key]).any() for key in codebook)
   curves = [
-    metric_logging.read_curve(folder, "train", "total_loss")
-    for folder in (tmp_path, tiny_run / name)
+    metric_logging.read_curve(run, "train", "total_loss") for run in (part, folder)
   ]
   assert curves[0][-1] == curves[1][-1] and curves[0][-1][0] == 12
 
