@@ -30,7 +30,7 @@ from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.fit import landmark_model, projection, solver
 from tdmm_jax.face.motion import FaceMotion
 
-VERSION = "3"  # of the result: raise it when fits change
+VERSION = "4"  # of the result: raise it when fits change
 NUM_POINTS = 478
 CANTHI = (33, 263)  # outer corners of the right and the left eye
 _MIN_LANDMARKS = 20
@@ -43,6 +43,13 @@ _MISFIT = 0.020  # of a person's landmarks, where no known face explains them
 _STEPS_PERSON, _STEPS_FRAMES, _STEPS_FROZEN = 30, 12, 4  # at most
 # Relative drop of the cost that ends a stage. Rest and expression part slowly.
 _CONVERGED, _PERSON_CONVERGED = 1e-3, 1e-4
+# Landmarks that expressions hardly move: corners of the eyes, nose, sides of the face,
+# the jaw's edge. There, an actor's clips differ by 2.2 mm at most (28 pairs), clips of
+# different people by 2.7 in the median: only what is surely two people is refused.
+_BONES = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 98, 327, 234, 454, 93, 323, 127)
+_BONES += (356, 10, 151, 193, 417, 122, 351, 132, 361, 58, 288, 172, 397, 152, 199, 175)
+_BONES += (148, 377)
+_APART_MM = 2.6
 _HELD = 0.1  # activation that a unit never goes below: held, or the person's rest
 
 
@@ -153,7 +160,7 @@ def fit_landmarks(
       tracks = [{"landmarks_px": points, "detected": detected}]
       person = fit_person(face_model, tracks, [neutral])
     tell(_STEPS_PERSON, total)
-    problem = _Problem(assumed, points, detected, fps, person)
+    problem = Problem(assumed, points, detected, fps, person)
     count = _STEPS_PERSON + np.arange(1, _STEPS_FRAMES + 1)
     everything = tuple(unknown.name for unknown in assumed.unknowns)
     full = problem.run(problem.start(), everything, count, tell, total)
@@ -231,10 +238,13 @@ def fit_person(
     np.resize(points, (count, *points.shape[1:])),
     np.resize(resting, count),
   )
-  problem = _Problem(assumed, points, np.ones(count, bool), None, None, resting)
+  problem = Problem(assumed, points, np.ones(count, bool), None, None, resting)
   everything = tuple(unknown.name for unknown in assumed.unknowns)
   with threadpoolctl.threadpool_limits(1, user_api="blas"):
-    state = problem.run(problem.start(), everything, range(_STEPS_PERSON))
+    start = problem.start()
+    if len(tracks) > 1 and assumed.in_units:
+      _check_one_person(problem.missing(start), assumed, len(tracks), share)
+    state = problem.run(start, everything, range(_STEPS_PERSON))
     deviation_U = problem.deviation(state)
   return Person(
     np.asarray(state.shape_S),
@@ -242,6 +252,25 @@ def fit_person(
     bool(resting.any()),
     deviation_U,
   )
+
+
+def _check_one_person(missing_TL3, assumed, num_clips: int, share: int) -> None:
+  """Refuses clips whose bones surely differ, seen from the mean face in its pose.
+
+  Raises:
+    UserError: two of the clips show different people.
+  """
+  bones = np.isin(assumed.head.landmark_ids, _BONES)
+  missing = missing_TL3[: num_clips * share, bones, :2]
+  each = np.median(missing.reshape(num_clips, share, -1, 2), axis=1)
+  for i in range(num_clips):
+    for j in range(i):
+      apart_mm = 1000 * np.sqrt(((each[i] - each[j]) ** 2).sum(-1).mean())
+      if apart_mm > _APART_MM:
+        raise UserError(
+          f"clips {j + 1} and {i + 1} of {num_clips}: the faces differ by "
+          f"{apart_mm:.1f} mm in what does not move; give clips of one person"
+        )
 
 
 def landmark_error(projected_px, observed_px, points_px, detected):
@@ -285,7 +314,7 @@ def _check_input(face_model, landmarks_px, detected):
   return points, detected
 
 
-class _Problem:
+class Problem:
   """Frames of one person in the solver's form: lengths in units of the model, T padded.
 
   Without a person, the person is an unknown too, and the frames stand for themselves.
@@ -444,15 +473,18 @@ class _Problem:
 
     Of a model that keeps its own coefficients, nothing.
     """
-    missing = np.asarray(self.target) - self._metres(state)
     if not self.assumed.in_units:
-      return np.zeros((missing.shape[1], 3), np.float32)
+      return np.zeros((self.target.shape[1], 3), np.float32)
+    return np.median(self.missing(state), axis=0).astype(np.float32)
+
+  def missing(self, state) -> np.ndarray:
+    """Of each frame what is not explained, m, head's frame, [T, L, 3]."""
+    missing = np.asarray(self.target) - self._metres(state)
     frames = np.asarray(state.frames_TP)
     scale = np.exp(frames[:, self.columns("camera")[0]])
     turn = transform.Rotation.from_rotvec(frames[:, self.columns("head_pose")])
     missing = missing / scale[:, None, None]
-    back = np.einsum("tba,tlb->tla", turn.as_matrix()[:, :2], missing)
-    return np.median(back, axis=0).astype(np.float32)
+    return np.einsum("tba,tlb->tla", turn.as_matrix()[:, :2], missing)
 
   def deviation(self, state) -> np.ndarray:
     """Of an activation that is held, given that the rest may be like it, float[U]."""
