@@ -75,8 +75,16 @@ def feature_spec(basis: simulate.HeadBasis):
   return records.features(len(basis.activation_matrix), basis.num_shape)
 
 
-def example_of(plan: prompts.ClipPlan, basis: simulate.HeadBasis) -> dict:
-  """Simulates one clip; its generator and tracker follow from its seed."""
+def example_of(
+  plan: prompts.ClipPlan, basis: simulate.HeadBasis, tracked: float = 0.0
+) -> dict:
+  """Simulates one clip; its generator and tracker follow from its seed.
+
+  Args:
+    plan: the clip.
+    basis: of the head that is driven.
+    tracked: share of clips that come through landmarks and a fit; see `tracked`.
+  """
   rng = np.random.default_rng((*plan.seed, 1))
   generator = list(simulate.GENERATORS)[int(rng.integers(len(simulate.GENERATORS)))]
   tracker = list(simulate.TRACKERS)[int(rng.integers(len(simulate.TRACKERS)))]
@@ -84,6 +92,13 @@ def example_of(plan: prompts.ClipPlan, basis: simulate.HeadBasis) -> dict:
     plan.attributes, (*plan.seed, 2), plan.duration_s, generator, tracker, basis
   )
   quality = 1.0 - 10.0 * simulate.TRACKERS[tracker][0]
+  rng = np.random.default_rng((*plan.seed, 3))
+  if rng.random() < tracked:
+    from data_prep import tracked as tracking  # the only part that needs JAX
+    from tdmm_jax.face import load_model
+
+    face = load_model.load_face_model(motion.face_model)
+    motion, tracker = tracking.tracked(motion, face, rng), tracking.TRACKER
   row = dataclasses.asdict(plan)
   return records.to_example(row, motion, generator, tracker, quality, versions(basis))
 
@@ -93,6 +108,7 @@ class SimulatedClips:
   """Makes records of the rows of a prompt suite by acting them out."""
 
   basis: simulate.HeadBasis
+  tracked: float = 0.0
   dataset = records.SIMULATED_FACES
 
   def features(self):
@@ -100,7 +116,9 @@ class SimulatedClips:
 
   def __call__(self, row: dict) -> dict:
     plan = prompts.ClipPlan(**row | {"seed": tuple(row["seed"])})
-    return example_of(plan, self.basis)
+    if not self.tracked:
+      return example_of(plan, self.basis)
+    return example_of(plan, self.basis, self.tracked)
 
 
 def plan_of_row(row: dict, seed: int, seconds: tuple[float, float]) -> prompts.ClipPlan:
@@ -139,6 +157,7 @@ def build_corpus(
   labels_per_family: int | None = None,
   labels: str = "balanced",
   written: float = 0.0,
+  tracked: float = 0.0,
   run=build_shards.build,
 ) -> dict:
   """Simulates a corpus into a record directory, or continues an interrupted build.
@@ -155,6 +174,8 @@ def build_corpus(
     labels_per_family: of the project's own suite; see `Corpus`.
     labels: of the project's own suite; see `prompts.train_labels`.
     written: of the project's own suite; see `prompts.make_suite`.
+    tracked: share of the clips that come through landmarks of a drawn person, a
+      tracker's errors and the fit; see `tracked`.
     run: what carries it out: `build_shards.build`, or Beam's.
 
   Returns:
@@ -173,6 +194,10 @@ def build_corpus(
     request["labels"] = labels
   if written:
     request |= {"written": written, "sentences": written_sentences.version()}
+  if tracked:
+    from data_prep import tracked as tracking  # the only part that needs JAX
+
+    request["tracked"] = {"share": tracked, "version": tracking.VERSION}
   if prompts_path is not None:
     request["suite"] = records.file_digest(prompts_path)
   request["versions"] = versions(basis)
@@ -195,7 +220,7 @@ def build_corpus(
     build_shards.absolute(out_dir),
     request,
     make_rows,
-    SimulatedClips(basis),
+    SimulatedClips(basis, tracked),
     splits=prompts.SPLITS,
     shard_clips=shard_clips,
     num_workers=num_workers,
@@ -253,6 +278,14 @@ def _parser() -> argparse.ArgumentParser:
     help="share of the training clips whose prompt is a sentence that somebody wrote "
     "(demo 0.25, others 0.15; 0 with other --labels than balanced)",
   )
+  add(
+    "--tracked",
+    type=float,
+    default=0.0,
+    metavar="SHARE",
+    help="share of the clips as a tracker and the fit would see them, of drawn people "
+    "(default: none)",
+  )
   add("--num", type=int, help="clips, instead of the corpus' own number")
   add("--seed", type=int, default=0, help="same seed, same records")
   add("--prompts", help="a prompt manifest (JSON lines) instead of the own suite")
@@ -288,6 +321,10 @@ def _build(args, beam_options: list[str]) -> dict:
     raise UserError("--labels: of the own suite only; leave it out with a manifest")
   if args.written and (args.prompts or args.motions):
     raise UserError("--written: of the own suite only; leave it out with a manifest")
+  if not 0.0 <= args.tracked <= 1.0:
+    raise UserError(f"--tracked {args.tracked:g}: give a share, 0 to 1")
+  if args.tracked and args.motions:
+    raise UserError("--tracked: of simulated motions only; leave it out with --motions")
   if args.motions:
     manifest_path = args.prompts or os.path.join(args.motions, "clips.jsonl")
     if args.prompts is None and not os.path.exists(manifest_path):
@@ -321,6 +358,7 @@ def _build(args, beam_options: list[str]) -> dict:
     labels_per_family=corpus.labels_per_family,
     labels=args.labels,
     written=written,
+    tracked=args.tracked,
     run=run,
   )
 
