@@ -24,6 +24,9 @@ _UNTRACKED = {  # data_prep.track's reasons, for people
   "no_face": "no face is seen in it",
   "undecodable": "it cannot be read as a video",
   "bad_landmarks": "the face is not seen well enough",
+  "cut_short": "it was cut short",
+  "timeout": "it takes too long to decode",
+  "died": "tracking it ran out of memory",
 }
 
 
@@ -155,7 +158,8 @@ def _read_array(path) -> np.ndarray:
     found = arrays.get("vertices", arrays.get("verts"))
   else:
     try:
-      found = np.load(path, allow_pickle=False)
+      with path.open("rb") as stream:
+        found = motion.read_array(stream, path.stat().st_size)
     except (ValueError, OSError, EOFError) as error:
       raise UserError(f"{path}: is damaged or is no npy; export it again") from error
   if found is None or found.ndim not in (2, 3) or found.dtype.kind != "f":
