@@ -82,7 +82,8 @@ def test_labels_are_even_in_every_split(suite):
     )
     others = [counts[label] for label in lexicon.LABELS if label != lexicon.NEUTRAL]
     assert max(others) - min(others) <= 1, split
-    assert 0.07 < counts[lexicon.NEUTRAL] / sum(counts.values()) < 0.17, split
+    # An act alone, as half of what people ask for is.
+    assert 0.2 < counts[lexicon.NEUTRAL] / sum(counts.values()) < 0.3, split
 
 
 def test_attributes_are_spread(suite):
