@@ -131,7 +131,8 @@ def test_whole_numbers_come_back_to_half_a_scale():
 def test_a_word_changes_its_own_text_alone(loaded):
   """Prompt and instruction are read apart; so are a packed row's examples."""
   ids, model = loaded.vocab, loaded.model
-  one, other = (tasks.l2m_encoder(ids, p, 25) for p in ("he smiles", "he nods"))
+  encoder = lambda prompt: tasks.l2m_encoder(ids, prompt, 25, terms="")
+  one, other = encoder("he smiles"), encoder("he nods")
   embed = lambda tokens: model.apply(
     {"params": loaded.params}, tokens[None], method="_embed_inputs"
   )[0][0]
@@ -160,7 +161,8 @@ def test_without_a_text_encoder_everything_is_as_it_was(tiny_run):
     for prompt in (PROMPT, "", "{0} } braces"):
       text = instructions.fill(template, 1.0, prompt)
       expected = [ids.task_id("l2m"), *ids.encode_text(text), vocab.EOS_ID]
-      assert tasks.l2m_encoder(ids, prompt, 25, template).tolist() == expected
+      made = tasks.l2m_encoder(ids, prompt, 25, template, terms="")
+      assert made.tolist() == expected
   restored = checkpoints.restore_model(tiny_run / "lm")
   assert not restored["collections"]
   assert not [name for name in restored["params"] if name.startswith("text_")]
