@@ -94,7 +94,7 @@ def test_a_dead_or_stopped_process_ends_the_others(victim, how, tmp_path):
     assert run.wait_for(lambda: run.step() > 5)
     run.processes[victim].send_signal(how)
     other = run.processes[1 - victim]
-    assert other.wait(timeout=90) == -signal.SIGABRT == 128 - cluster.EXIT_PEER_LOST
+    assert other.wait(timeout=300) == -signal.SIGABRT == 128 - cluster.EXIT_PEER_LOST
   finally:
     run.end()
   log = (tmp_path / "log.txt").read_text()
