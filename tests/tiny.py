@@ -81,8 +81,8 @@ def make_run(run_dir: pathlib.Path) -> pathlib.Path:
     (locate.LANGUAGE_MODEL, "lm_demo"),
     (locate.EVALUATOR, "evaluator"),
   ):
-    # Enough for tokens that tell more than a face at rest, and for texts' neighbours.
-    steps = {locate.TOKENIZER: 80, locate.EVALUATOR: 60}.get(name, 12)
+    # Tokens must tell more than a face at rest.
+    steps = 80 if name == locate.TOKENIZER else 12
     train_on(config_of(config, run_dir, total_steps=steps), run_dir / name)
   return run_dir
 

@@ -80,7 +80,6 @@ def test_true_tokens_are_the_best_of_completions(thorough):
 def test_real_motions_stand_above_and_shuffled_ones_below(thorough):
   l2m, m2l = thorough["l2m"], thorough["m2l"]
   assert l2m["ceiling"]["l2"] == 0 < l2m["tokenizer"]["l2"] < l2m["floor"]["l2"]
-  assert l2m["floor"]["mm_dist"] > l2m["ceiling"]["mm_dist"]
   assert m2l["real_captions"]["cor_e"] == 5 > m2l["floor"]["cor_e"]
   assert m2l["real_captions"]["bleu_4"] > m2l["floor"]["bleu_4"]
 
