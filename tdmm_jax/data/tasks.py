@@ -345,10 +345,12 @@ class Mixture:
     if draw < self.acts_dropout:
       return ""
     timed, names = draw >= 2 * self.acts_dropout, None
+    attributes = clip["attributes"]
     if free:
       read = lexicon.parse(prompt, len(clip["codes"]) / FPS)
       names = [act.name for act in acts_lib.acts_of(read)]
-    return wording.terms(clip["attributes"], timed, names)
+      attributes = attributes | {key: read[key] for key in ("speaking", "manner")}
+    return wording.terms(attributes, timed, names)
 
   def _cuts(self, num_frames: int, count: int, rng) -> list[int]:
     """Ascending multiples of num_phases inside the motion; 0 where there are none."""

@@ -27,7 +27,7 @@ from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.generate import editing, joins, windows
 from tdmm_jax.generate import takes as takes_lib
-from tdmm_jax.language import instructions, timeline, understanding, unseen
+from tdmm_jax.language import instructions, timeline, unanswerable, understanding
 from tdmm_jax.models import t5, t5_layouts
 from tdmm_jax.runs import checkpoints, locate
 
@@ -277,7 +277,7 @@ class Face:
     parts = windows.parts(motion, self.config.max_frames, stops)
     codes = self.codec.encode(parts, where)
     texts = self.describe_codes(codes, question, num_beams)
-    return " · ".join(texts if unseen.answer(question) is None else texts[:1])
+    return " · ".join(texts if unanswerable.answer(question) is None else texts[:1])
 
   def encode(self, motion: FaceMotion) -> np.ndarray:
     """Returns the motion's tokens int32[T], one a frame, in 0 .. codec.num_codes - 1.
@@ -420,8 +420,10 @@ class Face:
     """
     rows = []
     for prompt, n, key in zip(prompts, frames, keys_B, strict=True):
-      seed = tuple(jax.random.key_data(key).tolist()) if timed else None
-      terms = understanding.terms_of(prompt, n / tasks.FPS, seed)
+      terms = ""
+      if self.vocab.read_acts:
+        seed = tuple(jax.random.key_data(key).tolist()) if timed else None
+        terms = understanding.terms_of(prompt, n / tasks.FPS, seed)
       rows.append(tasks.l2m_encoder(self.vocab, prompt, n, terms=terms))
     if sampling.guidance != 1.0:
       rows += [tasks.l2m_encoder(self.vocab, "", n) for n in frames]
@@ -458,8 +460,8 @@ class Face:
       raise UserError(
         f"num_beams {num_beams}: out of range; give 1 (greedy) to {MAX_BEAMS}"
       )
-    if unanswerable := unseen.answer(question):
-      return [unanswerable] * len(codes)
+    if refusal := unanswerable.answer(question):
+      return [refusal] * len(codes)
     ask = tasks.qa_encoder if self._answers(question) else tasks.m2l_encoder
     encoders = [ask(self.vocab, c, question) for c in codes]
     longest = max(len(encoder) for encoder in encoders)

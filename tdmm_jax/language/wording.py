@@ -185,7 +185,9 @@ def sentence(acts: Sequence[Act], subject: str = "she", possessive: str = "her")
   return f"{text}." if text else ""
 
 
-def terms(attributes: dict, timed: bool = False, names: Sequence[str] | None = None):
+def terms(
+  attributes: dict, timed: bool = False, names: Sequence[str] | None = None
+) -> str:
   """The acts of attributes in fixed terms, the same for all that means the same.
 
   "happiness grinning strongly; wink x2 left then; no blink": no English, but one word

@@ -1,6 +1,6 @@
 import pytest
 
-from tdmm_jax.language import instructions, question_wordings, unseen
+from tdmm_jax.language import instructions, question_wordings, unanswerable
 
 UNANSWERABLE = (
   "What colour are her eyes?",
@@ -24,7 +24,7 @@ UNANSWERABLE = (
 
 @pytest.mark.parametrize("question", UNANSWERABLE)
 def test_what_no_motion_tells_is_said_so(question):
-  assert unseen.answer(question) == unseen.ANSWER
+  assert unanswerable.answer(question) == unanswerable.ANSWER
 
 
 def test_every_wording_that_a_run_is_trained_or_scored_with_goes_to_the_model():
@@ -36,7 +36,7 @@ def test_every_wording_that_a_run_is_trained_or_scored_with_goes_to_the_model():
   ]
   captions = [text for split in instructions._WORDINGS["m2l"] for text in split]
   assert len(asked) > 500
-  assert [text for text in asked + captions if unseen.answer(text)] == []
+  assert [text for text in asked + captions if unanswerable.answer(text)] == []
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,8 @@ def test_every_wording_that_a_run_is_trained_or_scored_with_goes_to_the_model():
     *(None, "", "Is he saying anything?", "Is the person singing?", "Is she angry?"),
     *("Does the head move?", "Which eye winks?", "How often does he blink?"),
     *("Which way does she look?", "Are the teeth clenched?", "Where does he look?"),
+    *("Which expression is she wearing?", "What emotion does his face wear?"),
   ],
 )
 def test_what_a_motion_tells_is_asked_of_the_model(question):
-  assert unseen.answer(question) is None
+  assert unanswerable.answer(question) is None

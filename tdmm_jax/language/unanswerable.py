@@ -31,9 +31,13 @@ _MIND = (
   r"what (is|are|was|were|does|do|did) (\w+ ){1,2}(say|saying|sing|singing)|voice|"
   r"sounds? like|lyrics"
 )
+# "Which expression is she wearing?" asks for what a motion shows, whatever its verb.
+_SHOWN = re.compile(r"\b(expressions?|emotions?|moods?|feelings?)\b", re.IGNORECASE)
 _UNSEEN = re.compile(rf"\b({_LOOKS}|{_WHO}|{_WORLD}|{_MIND})\b", re.IGNORECASE)
 
 
 def answer(question: str | None) -> str | None:
   """What to say to a question that a motion cannot answer; None for all others."""
-  return ANSWER if question and _UNSEEN.search(question) else None
+  if not question or _SHOWN.search(question):
+    return None
+  return ANSWER if _UNSEEN.search(question) else None
