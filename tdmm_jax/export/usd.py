@@ -24,10 +24,10 @@ def write_usd(path: str | os.PathLike, rig: Rig) -> None:
     rig: see `rig.build_rig`.
 
   Raises:
-    UserError: usd-core is not installed.
+    UserError: usd-core is not installed, or the file cannot be written.
   """
   try:
-    from pxr import Gf, Usd, UsdGeom, UsdSkel
+    from pxr import Gf, Tf, Usd, UsdGeom, UsdSkel
   except ImportError as error:
     raise UserError(
       f"{path}: USD needs usd-core; pip install 'tdmm-jax[export]'"
@@ -56,7 +56,13 @@ def write_usd(path: str | os.PathLike, rig: Rig) -> None:
     animation = _animation(stage, rig)
     owner = UsdSkel.BindingAPI.Apply(skeleton.GetPrim())
     owner.CreateAnimationSourceRel().SetTargets([animation.GetPath()])
-    stage.GetRootLayer().Save()
+    try:
+      stage.GetRootLayer().Save()
+    except Tf.ErrorException as error:  # USD's own, where Python's is an OSError
+      reason = str(error).strip().splitlines()[0].split(" : ")[-1].strip("' ")
+      raise UserError(
+        f"{path}: USD cannot write it ({reason}); make room, or choose another place"
+      ) from error
     del stage
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import pathlib
+import resource
+import signal
 
 import clips
 import numpy as np
@@ -25,6 +27,23 @@ def face():
 @pytest.fixture(scope="module")
 def clip(face):
   return clips.restless(face)
+
+
+@pytest.mark.parametrize("suffix", ["usda", "usdc"])
+def test_usd_on_a_full_disk_is_one_line_and_leaves_nothing(
+  suffix, face, clip, tmp_path
+):
+  path = tmp_path / f"face.{suffix}"
+  limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+  ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+  try:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    with pytest.raises(UserError, match=r"face.*cannot write it.*make room"):
+      files.export_motion(path, face, clip)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, ignored)
+  assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", ["usda", "usdc"])
