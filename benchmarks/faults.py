@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import pickle
+import re
 import resource
 import shutil
 import signal
@@ -37,6 +38,7 @@ MOMENTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a command's whole time: when Ctrl-C co
 _PR_CAPBSET_DROP, _OVERRIDES = 24, (1, 2)  # Linux: CAP_DAC_OVERRIDE, _READ_SEARCH
 _TDMM = [sys.executable, "-m", "tdmm_jax.cli"]
 _TIMEOUT_S = 1800
+_SAMPLED_S = 0.02
 
 
 @dataclasses.dataclass
@@ -82,13 +84,28 @@ def command(
     timer = threading.Timer(interrupt_s or 0, os.kill, (process.pid, signal.SIGINT))
     if interrupt_s is not None:
       timer.start()
-    _, status, usage = os.wait4(process.pid, 0)
+    peak_mb = 0.0
+    while process.poll() is None:
+      peak_mb = max(peak_mb, _peak_mb(process.pid))
+      time.sleep(_SAMPLED_S)
     timer.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
     heard.seek(0)
     said = heard.read().decode(errors="replace")
   seconds = time.monotonic() - start
-  return Ending(process.returncode, said, seconds, usage.ru_maxrss / 1024)
+  return Ending(process.returncode, said, seconds, peak_mb)
+
+
+def _peak_mb(pid: int) -> float:
+  """A process's greatest memory so far; 0 where the system does not say.
+
+  wait4's ru_maxrss is no measure: it counts this process, too, out of the fork.
+  """
+  try:
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+  except OSError:
+    return 0.0
+  found = re.search(r"VmHWM:\s+(\d+) kB", status)
+  return int(found[1]) / 1024 if found else 0.0
 
 
 def judge(

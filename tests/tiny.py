@@ -15,6 +15,8 @@ from tdmm_jax.train import run
 REPO = pathlib.Path(__file__).parents[1]
 NUM_CLIPS = 120
 CLIP_SECONDS = (0.8, 1.6)  # 20 to 40 frames
+# Tokens must tell more than a face at rest.
+STEPS = {locate.TOKENIZER: 80, locate.LANGUAGE_MODEL: 12, locate.EVALUATOR: 12}
 
 
 def shrink(config, run_dir, **overrides):
@@ -64,7 +66,7 @@ def config_of(name: str, run_dir, **overrides):
 
 
 def make_run(run_dir: pathlib.Path) -> pathlib.Path:
-  """Records and three models, each trained for a dozen steps."""
+  """Records and three models, each trained for `STEPS`."""
   from data_prep import build
 
   bert_folders.write(run_dir / "text_encoder")
@@ -81,9 +83,7 @@ def make_run(run_dir: pathlib.Path) -> pathlib.Path:
     (locate.LANGUAGE_MODEL, "lm_demo"),
     (locate.EVALUATOR, "evaluator"),
   ):
-    # Tokens must tell more than a face at rest.
-    steps = 80 if name == locate.TOKENIZER else 12
-    train_on(config_of(config, run_dir, total_steps=steps), run_dir / name)
+    train_on(config_of(config, run_dir, total_steps=STEPS[name]), run_dir / name)
   return run_dir
 
 

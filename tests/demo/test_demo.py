@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import tiny
 
 from demo import run, showcase, stages, train
 from tdmm_jax import files
@@ -76,10 +77,13 @@ def test_the_chain_skips_what_is_trained_and_compares_with_the_release(
   for name in (locate.TOKENIZER, locate.LANGUAGE_MODEL):
     shutil.copytree(tiny_run / name, small / name)
   monkeypatch.setattr(showcase, "sections", lambda *args: [])
-  steps = ["--tokenizer_steps", "12", "--lm_steps", "12"]
+  tokenizer_steps, lm_steps = (
+    str(tiny.STEPS[name]) for name in (locate.TOKENIZER, locate.LANGUAGE_MODEL)
+  )
+  steps = ["--tokenizer_steps", tokenizer_steps, "--lm_steps", lm_steps]
   assert train.main(["--run", str(small), *steps]) == 0
   said = capsys.readouterr().out
-  assert said.count("already trained (12 steps") == 2
+  assert said.count("already trained (") == 2
   assert "beside the released checkpoint" in said
   summary_of(small)
   assert run.main(["--run", str(small)]) == 2  # the demo spares a trained run

@@ -98,19 +98,20 @@ def test_the_loss_falls_and_everything_is_written(tiny_run):
   for name in ("tokenizer", "lm"):
     workdir = tiny_run / name
     curve = metric_logging.read_curve(workdir, "train", "total_loss")
-    assert [step for step, _ in curve] == [4, 8, 12]
-    # The tokenizer starts from a fitted linear codec: a dozen steps gain nothing.
+    last = tiny.STEPS[name]
+    assert [step for step, _ in curve] == list(range(4, last + 1, 4))
+    # The tokenizer starts from a fitted linear codec: a few steps gain nothing.
     assert np.isfinite(curve).all() and (
       name == "tokenizer" or curve[-1][1] < curve[0][1]
     )
     measure = "face_mm" if name == "tokenizer" else "loss"
-    assert metric_logging.read_curve(workdir, "valid", measure)[-1][0] == 12
+    assert metric_logging.read_curve(workdir, "valid", measure)[-1][0] == last
     stored = json.loads((workdir / "config.json").read_text())
-    assert stored["config"]["total_steps"] == 12
+    assert stored["config"]["total_steps"] == last
     assert {"head", "lexicon", "simulator"} <= stored["versions"].keys()
     assert "Total" in (workdir / "parameters.txt").read_text()
     steps = {p.name for p in (workdir / checkpoints.FOLDER).iterdir()}
-    assert {"6", "12"} <= steps
+    assert {str(last)} < steps
   # The language model speaks the tokenizer of these weights.
   stored = json.loads((tiny_run / "lm" / "config.json").read_text())
   weights = checkpoints.restore_model(tiny_run / "tokenizer")
