@@ -35,11 +35,11 @@ import numpy as np
 import tdmm_jax
 from data_prep import paraphrase, prompts, sentences, simulate
 from tdmm_jax.face import face_model, load_model
+from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon
 from tdmm_jax.language.acts import KINDS, Act
 from tdmm_jax.metrics import acts as measures
-from tdmm_jax.metrics.acts import frames_of
 from tdmm_jax.render import contact_sheet, scene
 
 SECONDS = 4.0
@@ -241,7 +241,9 @@ def draw(face, path, seed: int = 0, height: int = 120) -> None:
   motions = face.generate_many(texts, [SECONDS] * len(texts), seed=seed)
   drawn = {}
   for (label, _), motion in zip(PICTURED, motions, strict=True):
-    few = frames_of(motion, contact_sheet.sheet_indices(motion.num_frames, _COLUMNS))
+    few = motion_lib.take(
+      motion, contact_sheet.sheet_indices(motion.num_frames, _COLUMNS)
+    )
     vertices = face_model.motion_vertices(face.codec.face, few)
     drawn[label] = scene.render_frames(face.codec.face, vertices, (height, height))
   label, last = drawn.popitem()

@@ -301,9 +301,12 @@ def ten_minutes(run, folder) -> Verdict:
     command(["describe", source, "--run", run]),
     command(["encode", source, "--run", run, "-o", folder / "a.json"]),
     command(["export", source, "-o", folder / "a.csv"]),
+    command(["export", source, "-o", folder / "a.glb"]),
+    command(["render", source, "-o", folder / "a.png"]),
     command(["cut", source, "--frames", "100-14900", "-o", folder / "b.npz"]),
   ]
-  return judge("600 s", endings, (0,), folder, [folder / "b.npz", folder / "a.csv"])
+  written = [folder / name for name in ("b.npz", "a.csv", "a.glb", "a.png")]
+  return judge("600 s", endings, (0,), folder, written)
 
 
 def unicode(run, folder) -> Verdict:

@@ -10,6 +10,7 @@ Shape letters: T frames, V vertices, K morph targets, J 5 joints, E expression.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.spatial import transform
@@ -172,19 +173,18 @@ def unit_weights(rig: Rig) -> Rig:
   )
 
 
-def play(rig: Rig) -> np.ndarray:
-  """What a viewer shows, float32[T, V, 3]: morph targets, then linear skinning."""
+def play(rig: Rig) -> Iterator[np.ndarray]:
+  """What a viewer shows, a frame at a time, float32[V, 3]: morph targets, skinning."""
   matrices = transform.Rotation.from_quat(rig.rotations_TJ4.reshape(-1, 4)).as_matrix()
   matrices = matrices.reshape(*rig.rotations_TJ4.shape[:2], 3, 3)
   world_R, world_o = _chain(matrices, rig.translations_TJ3)
   offset = world_o - np.einsum("tjab,jb->tja", world_R, rig.joints_J3)
   flat_K = rig.targets_KV3.reshape(len(rig.targets_KV3), -1)
-  vertices = np.empty((rig.num_frames, *rig.vertices_V3.shape), np.float32)
   for t, weights in enumerate(rig.weights_TK):
     morphed = rig.vertices_V3 + (weights @ flat_K).reshape(-1, 3)
     blended = np.einsum("vj,jab->vab", rig.skin_VJ, world_R[t])
-    vertices[t] = np.einsum("vab,vb->va", blended, morphed) + rig.skin_VJ @ offset[t]
-  return vertices
+    turned = np.einsum("vab,vb->va", blended, morphed) + rig.skin_VJ @ offset[t]
+    yield turned.astype(np.float32)
 
 
 def _target_names(num_expression, light) -> tuple[str, ...]:

@@ -211,28 +211,15 @@ def from_motion(
   Raises:
     UserError: the motion is of another model, or the model has too few landmarks.
   """
-  still = clip.replace(eye_pose=np.zeros_like(clip.eye_pose))
-  moved_TN3 = face_model_lib.motion_vertices(
-    face, still, head_fixed=True, identity=False
-  )
-  points = _points_of(face)
-  neutral_N3 = points(np.asarray(face.v_template)[None])[0]
-  target_TN3 = points(moved_TN3) - neutral_N3
-  shapes_AN3, weight_N = _shape_displacements(face)
-  fitted_TA = _bounded_fit(shapes_AN3, weight_N, target_TN3)
-  gaze = shape_parameters()["eye_pose"]
-  eyes_T23 = clip.eye_pose.reshape(-1, 2, 3)
-  for i, row in enumerate(gaze):
-    if row.any():  # one shape a direction: its share of the turn, if it is that way
-      fitted_TA[:, i] = np.clip(clip.eye_pose @ row / (row @ row), 0.0, 1.0)
-  distance_TN = np.linalg.norm(
-    np.einsum("ta,ank->tnk", fitted_TA, shapes_AN3) - target_TN3, axis=-1
-  )
+  points, (shapes_AN3, weight_N) = _points_of(face), _shape_displacements(face)
+  fits = [
+    _fit(face, piece, points, shapes_AN3, weight_N) for piece in motion.pieces(clip)
+  ]
+  fitted_TA, distance_T, most_T, moved_T = map(np.concatenate, zip(*fits))
   # What was fitted as "open and closed again" is as much JawOpen as MouthClose.
   fitted_TA[:, _JAW_OPEN] += fitted_TA[:, _MOUTH_CLOSE]
   fitted_TA = np.minimum(fitted_TA, 1.0)
-  share_N = weight_N / weight_N.sum()
-  moved_TN = np.linalg.norm(target_TN3, axis=-1)
+  eyes_T23 = clip.eye_pose.reshape(-1, 2, 3)
   euler = lambda turns: transform.Rotation.from_rotvec(turns).as_euler("YXZ")
   curves = ArkitCurves(
     weights_TA=fitted_TA.astype(np.float32),
@@ -241,10 +228,32 @@ def from_motion(
     fps=clip.fps,
   )
   return curves, {
-    "residual_mm": float((distance_TN @ share_N).mean() * 1e3),
-    "residual_max_mm": float(distance_TN.max() * 1e3),
-    "motion_mm": float((moved_TN @ share_N).mean() * 1e3),
+    "residual_mm": float(distance_T.mean() * 1e3),
+    "residual_max_mm": float(most_T.max() * 1e3),
+    "motion_mm": float(moved_T.mean() * 1e3),
   }
+
+
+def _fit(face, clip, points, shapes_AN3, weight_N):
+  """Of each frame: fitted weights, mean and greatest distance, how far the face moved.
+
+  Returns:
+    float64[T, A]; then float64[T] three times, m; means are weighted.
+  """
+  still = clip.replace(eye_pose=np.zeros_like(clip.eye_pose))
+  moved_TV3 = face_model_lib.motion_vertices(
+    face, still, head_fixed=True, identity=False
+  )
+  target_TN3 = points(moved_TV3) - points(np.asarray(face.v_template)[None])[0]
+  fitted_TA = _bounded_fit(shapes_AN3, weight_N, target_TN3)
+  for i, row in enumerate(shape_parameters()["eye_pose"]):
+    if row.any():  # one shape a direction: its share of the turn, if it is that way
+      fitted_TA[:, i] = np.clip(clip.eye_pose @ row / (row @ row), 0.0, 1.0)
+  distance_TN = np.linalg.norm(
+    np.einsum("ta,ank->tnk", fitted_TA, shapes_AN3) - target_TN3, axis=-1
+  )
+  share_N, moved_TN = weight_N / weight_N.sum(), np.linalg.norm(target_TN3, axis=-1)
+  return fitted_TA, distance_TN @ share_N, distance_TN.max(axis=1), moved_TN @ share_N
 
 
 def _points_of(face: FaceModel):

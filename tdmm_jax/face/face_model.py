@@ -12,12 +12,14 @@ Source: Li et al. 2017, "Learning a model of facial shape and expression from 4D
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face import motion_vector, rotations
 from tdmm_jax.face.face_arrays import (
   JOINTS,
@@ -34,6 +36,7 @@ __all__ = [  # the whole of a face model is had from here
   "NUM_POSE_FEATURES",
   "PARENTS",
   "FaceModel",
+  "frames",
   "from_arrays",
   "head_fixed_vertices",
   "landmarks",
@@ -357,6 +360,14 @@ def motion_vertices(
     result = _vertices_chunk(model, chunk, head_fixed)
     vertices[start : start + length] = np.asarray(result)[:length]
   return vertices
+
+
+def frames(
+  model: FaceModel, motion: FaceMotion, identity: bool = True
+) -> Iterator[np.ndarray]:
+  """`motion_vertices` of one frame after the other, float32[V, 3]; few are held."""
+  for piece in motion_lib.pieces(motion):
+    yield from motion_vertices(model, piece, identity=identity)
 
 
 def _pad(array, width, what):

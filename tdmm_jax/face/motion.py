@@ -9,6 +9,7 @@ import math
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -339,9 +340,20 @@ def trim(motion: FaceMotion, start: int, stop: int) -> FaceMotion:
       f"frames {start}:{stop} of a motion of {motion.num_frames}; "
       f"choose 0 <= start < stop <= {motion.num_frames}"
     )
-  cut = {name: getattr(motion, name)[start:stop] for name in (*TRACKS, "valid")}
-  camera = None if motion.camera is None else motion.camera[start:stop]
+  return take(motion, slice(start, stop))
+
+
+def take(motion: FaceMotion, frames) -> FaceMotion:
+  """The frames that a slice or an array of numbers picks."""
+  cut = {name: getattr(motion, name)[frames] for name in (*TRACKS, "valid")}
+  camera = None if motion.camera is None else motion.camera[frames]
   return motion.replace(**cut, camera=camera)
+
+
+def pieces(motion: FaceMotion, length: int = 512) -> Iterator[FaceMotion]:
+  """The motion in pieces of `length` frames, for work whose memory grows with them."""
+  for start in range(0, motion.num_frames, length):
+    yield take(motion, slice(start, start + length))
 
 
 def world_head_rotation(motion: FaceMotion) -> np.ndarray:

@@ -126,22 +126,13 @@ def tracks_of(face: FaceModel, motion: FaceMotion) -> Tracks:
   """
   frames = np.arange(motion.num_frames)
   fitted = frames[::_EVERY]
-  found, _ = arkit.from_motion(face, frames_of(motion, fitted))
+  found, _ = arkit.from_motion(face, motion_lib.take(motion, fitted))
   rows = [np.interp(frames, fitted, curve) for curve in found.weights_TA.T]
   turns = transform.Rotation.from_rotvec(motion_lib.world_head_rotation(motion))
   head = np.degrees(_smooth(turns.as_euler("YXZ")))[:, [1, 0, 2]]
   weights = _smooth(np.stack(rows, 1))
   curves = {name: weights[:, i] for i, name in enumerate(arkit.SHAPES)}
   return Tracks(curves, head, float(motion.fps))
-
-
-def frames_of(motion: FaceMotion, frames: np.ndarray) -> FaceMotion:
-  """Some of a motion's frames."""
-  fields = (*("expression", "jaw_pose", "neck_pose", "head_pose", "eyelids"),)
-  fields += ("eye_pose", "translation", "valid")
-  return motion.replace(
-    camera=None, **{name: getattr(motion, name)[frames] for name in fields}
-  )
 
 
 def _smooth(rows_TN: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_model_lib
+from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.render import caption as captions
@@ -120,30 +121,36 @@ def render(
   footage = None
   if beside is not None:
     footage = _at_rate(*video.read_video(beside, style.size), motions[0].fps)
-  vertices = [
-    face_model_lib.motion_vertices(face, motion, identity=style.identity)
-    for motion in motions
-  ]
+  lengths = [motion.num_frames for motion in motions]
   result: dict[str, Any] = {"file": str(path), "fps": motions[0].fps}
+  result["frames"] = max(lengths if footage is None else [len(footage), *lengths])
   start = time.perf_counter()
+  is_sheet = pathlib.Path(path).suffix.lower() == SHEET
+  shown = [np.arange(length) for length in lengths]
+  if is_sheet:  # no other frame is drawn
+    columns = min(
+      style.sheet_frames, *lengths, *([] if footage is None else [len(footage)])
+    )
+    shown = [contact_sheet.sheet_indices(length, columns) for length in lengths]
+    if footage is not None:
+      footage = footage[contact_sheet.sheet_indices(len(footage), columns)]
   values_mm, top_mm = None, 0.0
   if style.error:
-    values_mm = [_distance_mm(vertices[0], other) for other in vertices[1:]]
+    values_mm = [_distance_mm(face, motions[0], m, style.identity) for m in motions[1:]]
     top_mm = style.error_max_mm or heat_map.round_up(
       max(np.percentile(values, 99) for values in values_mm)
     )
     result["error_mm"] = [float(values.mean()) for values in values_mm]
     result["error_max_mm"] = [float(values.max()) for values in values_mm]
   drawn = []
-  for i, points in enumerate(vertices):
+  for i, (motion, rows) in enumerate(zip(motions, shown, strict=True)):
     paint = None
     if values_mm is not None and i > 0:
-      paint = np.clip(values_mm[i - 1] / top_mm, 0.0, 1.0)
-      paint = np.concatenate([paint, np.repeat(paint[-1:], len(points), 0)])
+      paint = _paint(values_mm[i - 1], top_mm, rows)
     drawn.append(
       scene.draw_frames(
         face,
-        points,
+        face_model_lib.frames(face, motion_lib.take(motion, rows), style.identity),
         (style.size, style.size),
         style.view,
         paint=paint,
@@ -153,11 +160,8 @@ def render(
   labels = list(style.labels) or [""] * len(drawn)
   if footage is not None:
     drawn, labels = [footage, *drawn], ["video" if style.labels else "", *labels]
-  result["frames"] = max(
-    map(len, vertices if footage is None else [footage, *vertices])
-  )
-  if pathlib.Path(path).suffix.lower() == SHEET:
-    _write_sheet(path, drawn, labels, style, motions[0].fps)
+  if is_sheet:
+    _write_sheet(path, drawn, labels, style, shown[-1] / motions[0].fps)
   else:
     frames = _columns(drawn, labels, style.size)
     if values_mm is not None:
@@ -167,25 +171,35 @@ def render(
   return result
 
 
-def _write_sheet(path, drawn, labels, style: Style, fps: float) -> None:
+def _write_sheet(path, drawn, labels, style: Style, times_s) -> None:
   clips = [np.stack(list(clip)) for clip in drawn]
   *above, last = zip(labels, clips)
   contact_sheet.contact_sheet(
     last[1],
     path,
     style.caption,
-    style.sheet_frames,
+    len(times_s),
     last[0] or (str(len(clips)) if above else ""),
     {label or f"{i + 1}": clip for i, (label, clip) in enumerate(above)},
     height=min(style.size, 320),
-    fps=fps,
+    times_s=times_s,
   )
 
 
-def _distance_mm(first_TV3, other_TV3) -> np.ndarray:
+def _distance_mm(face, first: FaceMotion, other: FaceMotion, identity) -> np.ndarray:
   """float32[T', V]: vertex distances over the frames that both have."""
-  frames = min(len(first_TV3), len(other_TV3))
-  return np.linalg.norm(first_TV3[:frames] - other_TV3[:frames], axis=-1) * 1e3
+  frames = min(first.num_frames, other.num_frames)
+  distances = np.empty((frames, face.num_vertices), np.float32)
+  both = (face_model_lib.frames(face, motion, identity) for motion in (first, other))
+  for row, points, moved in zip(distances, *both):
+    row[:] = np.linalg.norm(points - moved, axis=-1) * 1e3
+  return distances
+
+
+def _paint(values_mm, top_mm: float, frames) -> Iterator[np.ndarray]:
+  """Of each of these frames, float32[V] in 0 .. 1; the last one's goes on."""
+  for t in np.minimum(frames, len(values_mm) - 1):
+    yield np.clip(values_mm[t] / top_mm, 0.0, 1.0)
 
 
 def _at_rate(frames, fps, wanted) -> np.ndarray:

@@ -5,7 +5,7 @@ Shapes: T frames, H and W a frame's height and width in pixels.
 
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -36,13 +36,13 @@ def _fit(frame: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
   return picture
 
 
-def _row(frames, indices, cell: tuple[int, int], fps: float | None) -> np.ndarray:
-  """One row of frames in cells of (W, H), with the time of each under it if `fps`."""
+def _row(frames, indices, cell: tuple[int, int], times_s=None) -> np.ndarray:
+  """One row of frames in cells of (W, H), with the time of each under it, if given."""
   parts = []
   for i in indices:
     picture = _fit(frames[i], cell)
-    if fps:
-      stamp = captions.caption_strip(f"{i / fps:.2f} s", cell[0], 11, captions.FAINT)
+    if times_s is not None:
+      stamp = captions.caption_strip(f"{times_s[i]:.2f} s", cell[0], 11, captions.FAINT)
       picture = np.concatenate([picture, stamp])
     parts += [picture, np.full((picture.shape[0], GAP, 3), 255, np.uint8)]
   return np.concatenate(parts[:-1], 1)
@@ -65,18 +65,20 @@ def picture(
   extra_rows: Mapping[str, np.ndarray] | None = None,
   height: int = 160,
   fps: float = 25.0,
+  times_s: Sequence[float] | None = None,
 ) -> np.ndarray:
   """What `contact_sheet` writes, uint8[H, W, 3]; its arguments, but for the path."""
   rows = [*(extra_rows or {}).items(), (label, frames)]
   if any(len(clip) == 0 for _, clip in rows):
     raise ValueError("a contact sheet needs at least one frame in each row")
   num = min(num, *(len(clip) for _, clip in rows))
+  times_s = np.arange(len(frames)) / fps if times_s is None else times_s
   named = any(name for name, _ in rows)
   cell = (max(round(frames.shape[2] * height / frames.shape[1]), 1), height)
   pictures = []
   for i, (name, clip) in enumerate(rows):
     indices = sheet_indices(len(clip), num)
-    row = _row(clip, indices, cell, fps if i == len(rows) - 1 else None)
+    row = _row(clip, indices, cell, times_s if i == len(rows) - 1 else None)
     if named:
       row = np.concatenate([_label(name, row.shape[0]), row], 1)
     pictures.append(row)
@@ -97,6 +99,7 @@ def contact_sheet(
   extra_rows: Mapping[str, np.ndarray] | None = None,
   height: int = 160,
   fps: float = 25.0,
+  times_s: Sequence[float] | None = None,
 ) -> pathlib.Path:
   """Writes a PNG with the caption above `num` evenly spaced frames and their times.
 
@@ -111,6 +114,7 @@ def contact_sheet(
       fitted into cells of the shape of `frames`; see `video.crop_to_points`.
     height: of each frame on the sheet, in pixels.
     fps: of `frames`, for the times.
+    times_s: of each of `frames`, instead; those of frames that were picked already.
 
   Returns:
     The path.
@@ -119,7 +123,7 @@ def contact_sheet(
     ValueError: if a clip has no frame.
   """
   path = pathlib.Path(path)
-  sheet = picture(frames, caption, num, label, extra_rows, height, fps)
+  sheet = picture(frames, caption, num, label, extra_rows, height, fps, times_s)
   with files.then_rename(path) as temporary:
     Image.fromarray(sheet).save(temporary, "png")
   return path

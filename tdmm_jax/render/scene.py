@@ -9,8 +9,9 @@ Shapes: T frames, V vertices, F faces, H and W the picture's height and width in
 import collections
 import concurrent.futures
 import dataclasses
+import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -319,12 +320,12 @@ def render_frames(
 
 def draw_frames(
   face_model,
-  vertices: np.ndarray,
+  vertices: Iterable[np.ndarray],
   size: tuple[int, int] = (320, 320),
   view: str = "front",
   progress: Callable[[int], None] | None = None,
   workers: int | None = None,
-  paint: np.ndarray | None = None,
+  paint: Iterable[np.ndarray] | None = None,
   wireframe: bool = False,
 ) -> Iterator[np.ndarray]:
   """Draws a clip, frame by frame; a few are ready before they are asked for.
@@ -332,30 +333,35 @@ def draw_frames(
   Args:
     face_model: anything with `v_template` [V, 3], `faces` [F, 3] and `regions`; looks
       are taken from the regions named in REGION_LOOKS, plain grey without them.
-    vertices: float[T, V, 3], metres, y up, x to the subject's left, z out of the face.
+    vertices: float[V, 3] of T frames, metres, y up, x to the subject's left, z out of
+      the face.
     size: (W, H) in pixels.
     view: one of VIEWS.
     progress: called with the number of frames newly done (`tqdm.update` fits).
     workers: threads; by default one per CPU core. The pictures do not depend on it.
-    paint: float[T or more, V] in 0 .. 1, shown as colour; see `heat_map`.
+    paint: float[V] of T or more frames, in 0 .. 1, shown as colour; see `heat_map`.
     wireframe: draw the edges of the triangles, too.
 
   Returns:
     An iterator of T pictures uint8[H, W, 3], sRGB.
 
   Raises:
-    ValueError: at once, on an unknown view, or vertices that do not fit the model.
+    ValueError: an unknown view, at once; vertices that do not fit the model.
   """
-  vertices = np.asarray(vertices)
-  expected = np.asarray(face_model.v_template).shape
-  if vertices.ndim != 3 or vertices.shape[1:] != expected:
-    raise ValueError(
-      f"vertices {vertices.shape} do not fit the face model's [T, {expected[0]}, 3]"
-    )
   scene = Scene(face_model, size, view)
-  paints = [None] * len(vertices) if paint is None else paint
-  jobs = [(points, color, wireframe) for points, color in zip(vertices, paints)]
+  paints = itertools.repeat(None) if paint is None else paint
+  fitting = _checked(vertices, np.asarray(face_model.v_template).shape)
+  jobs = ((points, color, wireframe) for points, color in zip(fitting, paints))
   return _drawn(scene, jobs, workers or os.cpu_count() or 1, progress)
+
+
+def _checked(vertices, expected) -> Iterator[np.ndarray]:
+  for points in vertices:
+    if np.shape(points) != expected:
+      raise ValueError(
+        f"vertices {np.shape(points)} do not fit the face model's {expected}"
+      )
+    yield points
 
 
 def _drawn(scene: Scene, jobs, workers: int, progress) -> Iterator[np.ndarray]:

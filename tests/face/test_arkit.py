@@ -1,5 +1,7 @@
 """ARKit's shapes that only mean something together, both ways."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -91,3 +93,16 @@ def test_a_gap_of_the_recording_is_not_valid():
     arkit.to_motion(arkit.ArkitCurves(**fields)).valid, seen
   )
   assert motion.zeros(3).valid.all()
+
+
+def test_a_long_motion_is_fitted_in_pieces(head, monkeypatch):
+  frames = [{"JawOpen": t / 9, "MouthSmileLeft": 1 - t / 9} for t in range(10)]
+  clip = arkit.to_motion(curves_of(*frames))
+  whole, fit = arkit.from_motion(head, clip)
+  pieces = functools.partial(motion.pieces, length=4)
+  assert [piece.num_frames for piece in pieces(clip)] == [4, 4, 2]
+  monkeypatch.setattr(motion, "pieces", pieces)
+  again, fit_again = arkit.from_motion(head, clip)
+  np.testing.assert_allclose(again.weights_TA, whole.weights_TA, atol=1e-6)
+  np.testing.assert_array_equal(again.head_T3, whole.head_T3)
+  assert fit_again == pytest.approx(fit)

@@ -40,6 +40,13 @@ def test_sheet_shows_the_frames_under_the_caption(tmp_path):
   assert (picture[top + 60 :, :60] < 200).any(), "no time under the frame"
 
 
+def test_frames_that_were_picked_before_have_their_own_times(tmp_path):
+  picked = sheets.sheet_indices(100, 5)
+  early = {"frames": shades(100)[picked], "num": 5, "times_s": picked / 25}
+  late = {"frames": shades(100), "num": 5, "fps": 25}
+  np.testing.assert_array_equal(sheets.picture(**early), sheets.picture(**late))
+
+
 def test_second_row_is_labelled_and_aligned(tmp_path):
   plain = read(sheets.contact_sheet(shades(20), tmp_path / "a.png", "x", height=60))
   wide = np.full((35, 30, 90, 3), 120, np.uint8)
