@@ -1,12 +1,16 @@
 """The one exception that means "the user can fix this", and what entry points do."""
 
+import contextlib
 import functools
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 _RED, _END = "\033[31m", "\033[0m"
 MISUSE, INTERRUPTED = 2, 130  # exit codes
+_AGAIN_S = 0.02  # until a Ctrl-C that was lost comes again
 
 
 class UserError(Exception):
@@ -51,7 +55,8 @@ def entry_point(prog: str, resume: str = "run it again"):
     @functools.wraps(main)
     def guarded(*args, **kwargs) -> int:
       try:
-        return main(*args, **kwargs) or 0
+        with _no_interrupt_is_lost():
+          return main(*args, **kwargs) or 0
       except (UserError, OSError) as error:
         return report(prog, error)
       except KeyboardInterrupt:
@@ -61,3 +66,32 @@ def entry_point(prog: str, resume: str = "run it again"):
     return guarded
 
   return decorate
+
+
+@contextlib.contextmanager
+def _no_interrupt_is_lost() -> Iterator[None]:
+  """While it lasts, a Ctrl-C that Python had to drop comes again.
+
+  KeyboardInterrupt is raised wherever the program happens to be. In a callback of the
+  garbage collector, of which JAX has one, or in a destructor nothing can be raised:
+  Python prints it and goes on.
+  """
+  before, timers = sys.unraisablehook, []
+
+  def hook(unraisable):
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+      before(unraisable)
+      return
+    # To the main thread itself, so that it wakes up if it waits.
+    again = (threading.main_thread().ident, signal.SIGINT)
+    timers.append(threading.Timer(_AGAIN_S, signal.pthread_kill, again))
+    timers[-1].daemon = True
+    timers[-1].start()
+
+  sys.unraisablehook = hook
+  try:
+    yield
+  finally:
+    sys.unraisablehook = before
+    for timer in timers:
+      timer.cancel()

@@ -1,6 +1,8 @@
 """What every entry point does with an error."""
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
@@ -40,6 +42,44 @@ def test_an_interrupt_is_exit_code_130(capsys):
     130,
     "tool: interrupted; the same command resumes",
   )
+
+
+def test_an_interrupt_that_python_drops_comes_again():
+  script = """
+import gc, time
+from tdmm_jax import errors
+
+def collected(*_):
+  gc.callbacks.clear()
+  raise KeyboardInterrupt  # as Ctrl-C does, if it comes while this runs
+
+@errors.entry_point("tool")
+def main():
+  gc.callbacks.append(collected)
+  gc.collect()
+  time.sleep(60)
+
+raise SystemExit(main())
+"""
+  done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+  assert (done.returncode, done.stderr) == (130, "tool: interrupted; run it again\n")
+
+
+def test_an_interrupt_while_the_command_is_imported():
+  script = """
+import sys
+
+class Interrupting:
+  def find_spec(self, name, *_):
+    if name == "tdmm_jax.cli.main":
+      raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+from tdmm_jax.cli import __main__
+sys.exit(__main__.main())
+"""
+  done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+  assert (done.returncode, done.stderr) == (130, "tdmm: interrupted; run it again\n")
 
 
 def test_faults_of_the_program_keep_their_traceback():
