@@ -28,15 +28,15 @@ _FIXED = (
 )
 
 
-def _flat(config: dict, prefix: str = "") -> dict:
+def flat(config: dict, prefix: str = "") -> dict:
   """{"model.emb_dim": 16, ...}; lists and tuples are the same thing in JSON."""
-  flat = {}
+  found = {}
   for key, value in config.items():
     if isinstance(value, dict):
-      flat |= _flat(value, f"{prefix}{key}.")
+      found |= flat(value, f"{prefix}{key}.")
     else:
-      flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-  return flat
+      found[prefix + key] = list(value) if isinstance(value, tuple) else value
+  return found
 
 
 def refuse_changes(
@@ -51,10 +51,10 @@ def refuse_changes(
   if not checkpoints.has_checkpoint(workdir) or not path.exists():
     return
   stored = checkpoints.read_json(path)
-  fixed = lambda values: _flat({key: values[key] for key in _FIXED if key in values})
+  fixed = lambda values: flat({key: values[key] for key in _FIXED if key in values})
   before, now = fixed(stored["config"]), fixed(config.to_dict())
-  before |= _flat(stored["versions"], "version of ")
-  now |= _flat(versions, "version of ")
+  before |= flat(stored["versions"], "version of ")
+  now |= flat(versions, "version of ")
   changes = [
     f"{key} is {now[key]!r}, was {before[key]!r}"
     for key in sorted(before.keys() & now.keys())

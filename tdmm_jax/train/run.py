@@ -10,7 +10,7 @@ from tdmm_jax import cluster, files, sharding
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import checkpoints, run_config
 from tdmm_jax.train import loop as training_loop
-from tdmm_jax.train import optim, train_step
+from tdmm_jax.train import optim, settings, train_step
 from tdmm_jax.train.objectives import evaluator, language_model, objective, tokenizer
 
 
@@ -31,9 +31,10 @@ def _checked_mesh(config, devices) -> sharding.Mesh:
   """The config's mesh; mistakes that need no data are found here, before hours of it.
 
   Raises:
-    UserError: the mesh does not cover the devices, the batch does not divide over it,
-      or the optimiser or its schedule is not one that there is.
+    UserError: a setting is out of range, the mesh does not cover the devices, the batch
+      does not divide over it, or the optimiser or its schedule is unknown.
   """
+  settings.check(config)
   try:
     mesh = sharding.make_mesh(**config.mesh, devices=devices)
   except (ValueError, ZeroDivisionError) as error:
