@@ -68,12 +68,12 @@ def fitted_clips(real_dir) -> list[FaceMotion]:
   if not paths:
     raise UserError(f"{real_dir}: no {CLIPS}/*.landmarks.npz; name the real data")
   from tdmm_jax.face import load_model
-  from tdmm_jax.face.fit import fit_landmarks
+  from tdmm_jax.face.fit import fit_landmarks, landmarks
 
   head = load_model.default_head()
   bar = tqdm.tqdm(paths, desc="fitting real clips", unit="clip")
   return [
-    fit_landmarks.fit_landmarks(head, **fit_landmarks.read_landmarks(path))[0]
+    fit_landmarks.fit_landmarks(head, **landmarks.read_landmarks(path))[0]
     for path in bar
   ]
 

@@ -40,6 +40,7 @@ from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import load_model
 from tdmm_jax.face.fit import fit_landmarks
+from tdmm_jax.face.fit.landmarks import read_landmarks
 from tdmm_jax.face.motion import save_motion
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
@@ -293,7 +294,7 @@ def _fit_clip(job, face_model) -> None:
   report: dict[str, Any] = {"status": "tracked", **wanted}
   motion = None
   try:
-    tracked = fit_landmarks.read_landmarks(landmarks)
+    tracked = read_landmarks(landmarks)
     report["frames"] = len(tracked["detected"])
     report["detected_frames"] = int(tracked["detected"].sum())
     report["fps"] = float(tracked["fps"])

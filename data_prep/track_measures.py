@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face.fit.fit_landmarks import CANTHI
+from tdmm_jax.face.fit.landmarks import CANTHI
 
 CANTHI_MM = 89.0
 # mediapipe's numbers: inner lips; upper and lower lid of the right and left eye

@@ -23,6 +23,9 @@ from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.fit import fit_landmarks, landmark_model, projection
+from tdmm_jax.face.fit.fit_person import Person
+from tdmm_jax.face.fit.landmark_problem import Problem
+from tdmm_jax.face.fit.landmarks import CANTHI, NUM_POINTS
 from tdmm_jax.face.motion import FaceMotion
 
 TRACKER = "sim_tracked"
@@ -131,17 +134,17 @@ def _cached(key: _Key) -> _Known:
   sd = np.tile(_SD_ELSEWHERE_XY, (len(ids), 1))
   for part, numbers in _PARTS.items():
     sd[np.isin(ids, numbers)] = _SD_XY[part]
-  points = np.zeros((_PERSON_FRAMES, fit_landmarks.NUM_POINTS, 2), np.float32)
+  points = np.zeros((_PERSON_FRAMES, NUM_POINTS, 2), np.float32)
   points[:, ids] = mean[:, :2] * [1, -1]
   seen = np.ones(_PERSON_FRAMES, bool)
-  nobody = fit_landmarks.Person(
+  nobody = Person(
     np.zeros(K), np.zeros((len(ids), 3)), False, np.zeros(face.num_expression)
   )
   stages = [
-    _stage(fit_landmarks.Problem(assumed, points, seen, *rest), assumed)
+    _stage(Problem(assumed, points, seen, *rest), assumed)
     for rest in ((None, None), (_FPS, nobody))
   ]
-  right, left = (mean[list(ids).index(i)] for i in fit_landmarks.CANTHI)
+  right, left = (mean[list(ids).index(i)] for i in CANTHI)
   acts = _derivatives(own, np.zeros(own.num_shape), 0.0)
   return _Known(
     assumed=assumed,
@@ -225,7 +228,7 @@ def landmarks(motion: FaceMotion, face: FaceModel, rest_L3, misfit_TL2=None):
   seen = np.asarray(face_lib.motion_vertices(own, motion, identity=False))[..., :2]
   if misfit_TL2 is not None:
     seen = seen + misfit_TL2 * known.canthi_m
-  points = np.zeros((motion.num_frames, fit_landmarks.NUM_POINTS, 2), np.float32)
+  points = np.zeros((motion.num_frames, NUM_POINTS, 2), np.float32)
   points[:, face.landmark_ids] = seen * [_PX_PER_M, -_PX_PER_M] + _CENTER_PX
   return points
 

@@ -9,7 +9,7 @@ import tqdm
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector
-from tdmm_jax.face.fit import fit_landmarks
+from tdmm_jax.face.fit import fit_landmarks, landmarks
 from tdmm_jax.face.motion import save_motion
 from tdmm_jax.generate import face as inference
 from tdmm_jax.language import lexicon
@@ -44,7 +44,7 @@ def fit_real_clips(run: inference.Face, real_data: str | None) -> list[dict]:
   folder = pathlib.Path(real_data) / REAL_CLIPS
   fitted = []
   for row in tqdm.tqdm(rows, desc="fitting real clips", unit="clip"):
-    tracked = fit_landmarks.read_landmarks(folder / row["landmarks"])
+    tracked = landmarks.read_landmarks(folder / row["landmarks"])
     motion, diagnostics = fit_landmarks.fit_landmarks(run.codec.face, **tracked)
     fitted.append(row | {"motion": motion, "tracked": tracked, "fit": diagnostics})
   codes = run.codec.encode([clip["motion"] for clip in fitted])

@@ -15,7 +15,7 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.face import arkit, motion
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.files import arkit_csv
-from tdmm_jax.face.fit import fit_landmarks, fit_vertices
+from tdmm_jax.face.fit import fit_landmarks, fit_person, fit_vertices, landmarks
 from tdmm_jax.face.motion import FaceMotion
 
 MESHES = (".obj", ".ply")
@@ -91,7 +91,7 @@ def fit_source(
 
 def _fit_landmarks(path, face, neutral, person) -> tuple[FaceMotion, str]:
   """A landmark file's motion, and how sure the fit is."""
-  read = fit_landmarks.read_landmarks
+  read = landmarks.read_landmarks
   track = read(path)
   frames, others = None, [read(other) for other in person]
   resting = [None] * len(others)
@@ -107,7 +107,7 @@ def _fit_landmarks(path, face, neutral, person) -> tuple[FaceMotion, str]:
     else:
       others.append(read(neutral))
       resting.append(slice(0, len(others[-1]["detected"])))
-  known = fit_landmarks.fit_person(face, [track, *others], [frames, *resting])
+  known = fit_person.fit_person(face, [track, *others], [frames, *resting])
   made, found = fit_landmarks.fit_landmarks(face, **track, neutral=frames, person=known)
   said = (
     f"landmarks are off by {found['landmark_error']:.4f} of the outer-canthi distance"

@@ -9,7 +9,7 @@ import pytest
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model, load_model, motion
-from tdmm_jax.face.fit import fit_landmarks, projection, solver
+from tdmm_jax.face.fit import fit_landmarks, landmarks, projection, solver
 
 NUM_LANDMARKS = 60
 
@@ -215,7 +215,7 @@ def test_landmark_error_by_hand():
   points[:, 263] = [[3, 4], [0, 10]]  # the canthi are 5 and 10 px apart
   observed = points[:, [33, 263]]
   projected = observed + [[[3, 4], [0, 0]], [[0, 1], [1, 0]]]
-  mean, per_frame = fit_landmarks.landmark_error(
+  mean, per_frame = landmarks.landmark_error(
     projected, observed, points, np.ones(2, bool)
   )
   np.testing.assert_allclose(per_frame, [0.5, 0.1])
@@ -246,7 +246,7 @@ def landmark_arrays():
 
 def test_landmark_file_is_read(tmp_path):
   np.savez(tmp_path / "clip.npz", **landmark_arrays())
-  track = fit_landmarks.read_landmarks(tmp_path / "clip.npz")
+  track = landmarks.read_landmarks(tmp_path / "clip.npz")
   assert track["detected"].sum() == 4 and track["fps"] == 25 and track["width"] == 640
 
 
@@ -265,7 +265,7 @@ def test_broken_landmark_files(tmp_path, case):
   arrays = {k: v for k, v in {**landmark_arrays(), **change}.items() if v is not None}
   np.savez(tmp_path / "clip.npz", **arrays)
   with pytest.raises(UserError, match=message) as caught:
-    fit_landmarks.read_landmarks(tmp_path / "clip.npz")
+    landmarks.read_landmarks(tmp_path / "clip.npz")
   assert "clip.npz" in str(caught.value)
 
 
@@ -278,7 +278,7 @@ def test_real_clip_is_fitted_by_the_default_head():
   head = load_model.load_face_model("default_v1")
   assert len(head.landmark_ids) >= 100
   clip, diagnostics = fit_landmarks.fit_landmarks(
-    head, **fit_landmarks.read_landmarks(path)
+    head, **landmarks.read_landmarks(path)
   )
   assert diagnostics["landmark_error"] <= 0.030
   assert diagnostics["landmark_error"] <= 0.8 * diagnostics["frozen_landmark_error"]

@@ -11,7 +11,7 @@ import pytest
 from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import action_units, face_model, head_file, load_model, motion
-from tdmm_jax.face.fit import fit_landmarks, landmark_model
+from tdmm_jax.face.fit import fit_landmarks, fit_person, landmark_model, landmarks
 
 SMILE = [action_units.ACTION_UNITS.index(f"lip_corner_puller_{side}") for side in "lr"]
 SIZE = (800, 600)
@@ -52,7 +52,7 @@ def acted(person, smile_T, jaw=0.0):
   rest = others + np.asarray(assumed.model.basis[0] - own.basis[0])
   own = dataclasses.replace(own, basis=own.basis.at[0].add(rest))
   vertices = face_model.motion_vertices(own, clip, identity=False)
-  points = np.zeros((T, fit_landmarks.NUM_POINTS, 2), np.float32)
+  points = np.zeros((T, landmarks.NUM_POINTS, 2), np.float32)
   points[:, head().landmark_ids] = vertices[..., :2] * [2000, -2000] + [400, 300]
   return points + rng.normal(0, 0.3, points.shape).astype(np.float32)
 
@@ -109,13 +109,13 @@ def test_clips_whose_bones_differ_are_of_two_people():
   assumed = landmark_model.landmark_model(head())
   missing = np.zeros((32, len(head().landmark_ids), 3))
   missing[16:, :, 0] = 0.002  # as clips of one actor
-  fit_landmarks._check_one_person(missing, assumed, 2, 16)
+  fit_person._check_one_person(missing, assumed, 2, 16)
   missing[16:, :, 0] = 0.004
   with pytest.raises(UserError, match=r"clips 1 and 2 of 2: the faces differ by 4\.0"):
-    fit_landmarks._check_one_person(missing, assumed, 2, 16)
+    fit_person._check_one_person(missing, assumed, 2, 16)
   mouth = np.isin(head().landmark_ids, (13, 14, 61, 291))
   missing[16:, ~mouth] = 0.0  # a mouth moves
-  fit_landmarks._check_one_person(missing, assumed, 2, 16)
+  fit_person._check_one_person(missing, assumed, 2, 16)
 
 
 def test_a_persons_rest_is_not_an_expression():
@@ -173,7 +173,7 @@ def test_a_real_smile_is_the_strongest_unit_and_a_real_rest_hardly_moves():
   units = {}
   for emotion in ("happy_level3", "neutral_level1"):
     path = folder / f"M030_front_{emotion}_001.landmarks.npz"
-    clip, _ = fit_landmarks.fit_landmarks(head(), **fit_landmarks.read_landmarks(path))
+    clip, _ = fit_landmarks.fit_landmarks(head(), **landmarks.read_landmarks(path))
     units[emotion] = to_activations(clip) * quiet
   strongest = np.argsort(-np.percentile(units["happy_level3"], 90, axis=0))
   assert set(strongest[:2]) == set(SMILE)
