@@ -21,7 +21,7 @@ import sys
 import numpy as np
 
 import tdmm_jax
-from data_prep import prompts, simulate
+from data_prep import attribute_sampling, simulate
 from data_prep import written_sentences as written
 from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
@@ -53,7 +53,7 @@ def fitted_classifier(num_clips: int) -> attributes.AttributeClassifier:
     family = FAMILIES[i % len(FAMILIES)]
     rng = np.random.default_rng((_FIT_SEED, i))
     label = labels[family][i // len(FAMILIES) % len(labels[family])]
-    wanted = prompts.sample_attributes(label, SECONDS, rng)
+    wanted = attribute_sampling.sample_attributes(label, SECONDS, rng)
     vectors.append(_true_motion(wanted, _FIT_SEED, i))
     families.append(family)
   return attributes.AttributeClassifier(vectors, families)

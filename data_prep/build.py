@@ -25,6 +25,7 @@ import numpy as np
 from data_prep import (
   build_motions,
   build_shards,
+  label_distributions,
   manifest,
   prompts,
   records,
@@ -172,7 +173,7 @@ def build_corpus(
     shard_clips: clips in one file.
     prompts_path: a prompt manifest to act out instead of the project's own suite.
     labels_per_family: of the project's own suite; see `Corpus`.
-    labels: of the project's own suite; see `prompts.train_labels`.
+    labels: of the project's own suite; see `label_distributions.train_labels`.
     written: of the project's own suite; see `prompts.make_suite`.
     tracked: share of the clips that come through landmarks of a drawn person, a
       tracker's errors and the fit; see `tracked`.
@@ -266,7 +267,7 @@ def _parser() -> argparse.ArgumentParser:
   add("--corpus", choices=CORPORA, default="demo", help=sizes)
   add(
     "--labels",
-    choices=prompts.DISTRIBUTIONS,
+    choices=label_distributions.DISTRIBUTIONS,
     default="balanced",
     help="how often each label occurs in train and valid: all alike, as in video from "
     "the web (37, mostly neutral), as in laboratory corpora (8); test is balanced",

@@ -18,6 +18,7 @@ from data_prep import (
   build,
   build_shards,
   expressions,
+  label_distributions,
   manifest,
   prompts,
   records,
@@ -303,7 +304,7 @@ def test_labels_of_another_distribution_are_another_request(corpus, tmp_path, ca
     for key, row in rows.items()
     if key not in held_out
   }
-  assert said == set(prompts.train_labels("lab"))
+  assert said == set(label_distributions.train_labels("lab"))
   args = ["--prompts", "p.jsonl", "--labels", "lab", "--out", str(tmp_path / "r")]
   assert build.main(args) == 2
   assert "--labels: of the own suite only" in capsys.readouterr().err

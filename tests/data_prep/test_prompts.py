@@ -8,7 +8,13 @@ import pathlib
 import numpy as np
 import pytest
 
-from data_prep import paraphrase, prompts, sentences, written_sentences
+from data_prep import (
+  label_distributions,
+  paraphrase,
+  prompts,
+  sentences,
+  written_sentences,
+)
 from tdmm_jax.language import acts, lexicon
 
 NUM = 1_500
@@ -207,7 +213,7 @@ def test_demo_prompts_say_what_their_attributes_say():
 
 
 def test_fewer_labels_are_each_familys_first():
-  names = prompts.suite_labels(2)
+  names = label_distributions.suite_labels(2)
   families = collections.Counter(lexicon.LABELS[name].family for name in names)
   assert families.pop("neutral") == 1
   assert set(families.values()) == {2} and len(families) == 16
@@ -215,7 +221,7 @@ def test_fewer_labels_are_each_familys_first():
   plans = prompts.make_suite(64, seed=0, labels_per_family=2)
   said = {s["emotion"] for plan in plans for s in plan.attributes["segments"]}
   assert said <= set(names) and len(said) == len(names)
-  assert prompts.suite_labels() == list(lexicon.LABELS)
+  assert label_distributions.suite_labels() == list(lexicon.LABELS)
 
 
 def shares(plans, split):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_prep import prompts
+from data_prep import attribute_sampling
 from tdmm_jax.language import lexicon, question_wordings, questions
 
 # kind -> what an answer to it must say of the attributes
@@ -29,7 +29,7 @@ SAID = {
 def attributes():
   rng = np.random.default_rng(0)
   labels = [*lexicon.LABELS] * 3
-  return [prompts.sample_attributes(label, 4.0, rng) for label in labels]
+  return [attribute_sampling.sample_attributes(label, 4.0, rng) for label in labels]
 
 
 @pytest.mark.parametrize("kind", question_wordings.QUESTION_KINDS)
