@@ -13,10 +13,11 @@ import tiny
 from tdmm_jax.generate import face
 
 # Most of the suite's time is compilation, and a dozen steps need no fast program, here
-# or in subprocesses. Tests of what a user runs take the switch out of their environment
-# again (tiny.users_environment).
+# or in subprocesses. Tests of what a user runs take the switches out of their
+# environment again (tiny.users_environment).
 jax.config.update("jax_disable_most_optimizations", True)
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+os.environ[tiny.QUICK_JAX] = "1"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {tiny.QUICK_XLA}".strip()
 
 MOST_RESIDENT_MB = 1_200  # after a module; the largest modules add about as much
 
@@ -30,11 +31,14 @@ def _common(tmp_path_factory):
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
   """Most of these tests' time is compilation, and many compile the same programs."""
-  folder = str(_common(tmp_path_factory) / "compiled")
-  os.environ["JAX_COMPILATION_CACHE_DIR"] = folder  # of subprocesses, too
-  jax.config.update("jax_compilation_cache_dir", folder)
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-  jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+  settings = {
+    "jax_compilation_cache_dir": str(_common(tmp_path_factory) / "compiled"),
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+  }
+  for name, value in settings.items():
+    os.environ[name.upper()] = str(value)  # of subprocesses, too
+    jax.config.update(name, value)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import tiny
 import toy_training
 
 from benchmarks import chaos
@@ -70,11 +71,11 @@ tiny.train_on(config, workdir)
 @pytest.mark.slow
 def test_the_language_model_trains_on_two_processes_as_on_one(tiny_run, tmp_path):
   port = chaos.free_port()
-  env = ENV | {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}
+  flags = f"{tiny.QUICK_XLA} --xla_force_host_platform_device_count=1"
   processes = [
     subprocess.Popen(
       [sys.executable, "-c", LM, str(port), str(i), str(tiny_run), str(tmp_path)],
-      env=chaos.environment(env),
+      env=chaos.environment(ENV | {"XLA_FLAGS": flags}),
     )
     for i in range(2)
   ]

@@ -50,7 +50,7 @@ RUN = "\ntrain.run()\n"
 
 ENV = {
   "JAX_PLATFORMS": "cpu",
-  "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+  "XLA_FLAGS": f"{tiny.QUICK_XLA} --xla_cpu_multi_thread_eigen=false",
   "PYTHONPATH": os.pathsep.join([str(tiny.REPO), str(tiny.REPO / "tests")]),
 }
 
