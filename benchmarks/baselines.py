@@ -28,7 +28,7 @@ def measure(args) -> dict:
   run = face.Face(directory)
   network, why = evaluate.network_of(directory)
   logging.info(why)
-  clips = records.load_clips(args.records, args.split)[: args.max_clips]
+  clips = records.load_clips(args.records, args.split, args.max_clips)
   train = records.load_clips(args.records, "train")
   truth = motion_sets.Truth(run.codec.face, clips, train, network)
   reader = regressions.AttributeReader(train)

@@ -76,7 +76,7 @@ def main(argv=None) -> None:
   runs = sorted(filter(checkpoints.has_checkpoint, pathlib.Path(args.rows).glob("*/*")))
   if not runs:
     raise UserError(f"{args.rows}: no trained tokenizer in any ROW/SEED; train one")
-  clips = records.load_clips(args.records, args.split)[: args.clips]
+  clips = records.load_clips(args.records, args.split, args.clips)
   found: dict[str, dict[str, dict]] = {}
   for workdir in runs:
     row = found.setdefault(workdir.parent.name, {})

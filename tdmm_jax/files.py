@@ -59,6 +59,12 @@ def _unwritable(path: pathlib.Path, error: OSError) -> UserError:
   return UserError(f"{path}: cannot be written ({error.strerror or error}); {advice}")
 
 
+def cache_folder() -> pathlib.Path:
+  """Where what can be made again is kept: $XDG_CACHE_HOME/tdmm-jax (~/.cache/...)."""
+  caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+  return pathlib.Path(caches, "tdmm-jax")
+
+
 def is_remote(path: str | os.PathLike) -> bool:
   """Whether it is in a bucket: gs://BUCKET/NAME."""
   return "://" in str(path)

@@ -8,6 +8,8 @@ import platform
 import sys
 from importlib import metadata
 
+from tdmm_jax import files
+
 # Of malloc.h. The sizes are in bytes; an int is what mallopt takes.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -2, -3, -8
 _KEPT = 2**31 - 1
@@ -38,9 +40,8 @@ def keep_compiled() -> None:
   """
   if os.environ.get("TDMM_COMPILATION_CACHE", "on").lower() in ("off", "0", "no"):
     return
-  caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
   settings = {
-    "jax_compilation_cache_dir": f"{caches}/tdmm-jax/compiled/{_processor()}",
+    "jax_compilation_cache_dir": str(files.cache_folder() / "compiled" / _processor()),
     "jax_compilation_cache_max_size": _CACHE_BYTES,
     "jax_persistent_cache_min_compile_time_secs": 0.05,
     "jax_persistent_cache_min_entry_size_bytes": -1,

@@ -216,8 +216,8 @@ def write_card(directory, scores: dict | None = None) -> None:
 
 def token_difference(run_dir, packed_dir, records_dir) -> float:
   """Share of the valid split's frames whose token is another one after packing."""
-  split = records.open_split(records_dir, "valid")
-  vectors = [records.to_clip(split[i])["vectors"] for i in range(len(split))[:_CLIPS]]
+  clips = records.load_clips(records_dir, "valid", _CLIPS)
+  vectors = [clip["vectors"] for clip in clips]
   before, after = (
     motion_codec.load(pathlib.Path(directory) / locate.TOKENIZER).encode_vectors(
       vectors

@@ -5,7 +5,6 @@ installed, else gcsfs.
 """
 
 import hashlib
-import os
 import pathlib
 import shutil
 import sys
@@ -23,9 +22,8 @@ _SPARE_BYTES = 2**30  # of the disk, left free
 
 def folder(remote) -> pathlib.Path:
   """Where the copy of a remote folder lies: $XDG_CACHE_HOME/tdmm-jax/records/..."""
-  caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
   name = hashlib.blake2b(str(remote).rstrip("/").encode(), digest_size=10).hexdigest()
-  return pathlib.Path(caches) / "tdmm-jax" / "records" / name
+  return files.cache_folder() / "records" / name
 
 
 def fetch(remote, names: Sequence[str]) -> pathlib.Path:

@@ -233,9 +233,10 @@ def to_clip(record: dict) -> dict:
   }
 
 
-def load_clips(records_dir, split: str) -> list[dict]:
-  """All clips of a split in memory; see `to_clip`."""
-  return [to_clip(record) for record in open_split(records_dir, split)]
+def load_clips(records_dir, split: str, most: int | None = None) -> list[dict]:
+  """A split's clips (the first `most`, or all) in memory; see `to_clip`."""
+  source = open_split(records_dir, split)
+  return [to_clip(source[i]) for i in range(len(source))[:most]]
 
 
 def versions(records_dir) -> dict[str, str]:

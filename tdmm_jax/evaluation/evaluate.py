@@ -97,12 +97,6 @@ def _check(run: face.Face, records_dir) -> dict[str, str]:
   return stored
 
 
-def _first(records_dir, split: str, most: int | None) -> list[dict]:
-  """The first clips of a split; all by default."""
-  source = records.open_split(records_dir, split)
-  return [records.to_clip(source[i]) for i in range(len(source))[:most]]
-
-
 def evaluate(
   run: face.Face,
   records_dir,
@@ -126,8 +120,9 @@ def evaluate(
     UserError: records, run and network do not fit together; the judge does not answer.
   """
   scores = _heading(run, records_dir, options, network, why_no_network)
-  clips = _first(records_dir, options.split, options.max_clips)
-  train = _first(records_dir, "train", max(regressions.MAX_CLIPS, len(clips)))
+  clips = records.load_clips(records_dir, options.split, options.max_clips)
+  most = max(regressions.MAX_CLIPS, len(clips))
+  train = records.load_clips(records_dir, "train", most)
   if len(clips) < 2:
     raise UserError(
       f"{records_dir}: {len(clips)} {options.split} clips; score 2 at least"

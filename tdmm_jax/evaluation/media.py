@@ -36,9 +36,7 @@ class Showcase:
   """Renders what the current model makes of the first `num` validation clips."""
 
   def __init__(self, config, workdir):
-    num = config.eval_media
-    split = records.open_split(config.records_dir, "valid")
-    self._clips = [records.to_clip(split[i]) for i in range(min(num, len(split)))]
+    self._clips = records.load_clips(config.records_dir, "valid", config.eval_media)
     self._config, self._workdir = config, epath.Path(workdir)
     self._is_lm = config.objective == "language_model"
     if self._is_lm:

@@ -248,11 +248,12 @@ def from_arrays(
   regress = lambda dirs: np.einsum(
     "jv,vac->jac", np.asarray(J_regressor, np.float64), dirs
   ).astype(np.float32)
-  basis = [exprdirs, eyelid_dirs, np.moveaxis(np.asarray(posedirs), 0, -1)]
+  correctives = _planar(np.moveaxis(np.asarray(posedirs), 0, -1))
+  pose_features = np.flatnonzero(correctives.any(axis=1)).astype(np.int32)
+  basis = [template[:, :, None], exprdirs, eyelid_dirs]
+  basis = [*map(_planar, basis), correctives[pose_features], _planar(shapedirs)]
   arrays = {
-    "v_template": template.astype(np.float32),
-    "shape_basis": _planar(shapedirs),
-    "motion_basis": np.concatenate([_planar(dirs) for dirs in basis]),
+    "basis": np.concatenate(basis),
     "lbs_weights": np.asarray(lbs_weights, np.float32),
     "joint_template": regress(template[:, :, None])[..., 0],
     "joint_shapedirs": regress(shapedirs),
@@ -265,18 +266,11 @@ def from_arrays(
     "landmark_ids": np.asarray(landmark_ids, np.int32),
     "landmark_triangles": np.asarray(landmark_triangles, np.int32).reshape(-1, 3),
     "landmark_barycentric": np.asarray(landmark_barycentric, np.float32).reshape(-1, 3),
+    "pose_features": pose_features,
     "name": name,
   }
-  version = _hash(name, inputs)
-  motion, correctives = np.split(arrays.pop("motion_basis"), [-NUM_POSE_FEATURES])
-  static["pose_features"] = np.flatnonzero(correctives.any(axis=1)).astype(np.int32)
-  template = arrays.pop("v_template").T.reshape(1, -1)
-  correctives = correctives[static["pose_features"]]
-  arrays["basis"] = np.concatenate(
-    [template, motion, correctives, arrays.pop("shape_basis")]
-  )
   arrays = {key: jnp.asarray(value) for key, value in arrays.items()}
-  return FaceModel(**arrays, **static, version=version)
+  return FaceModel(**arrays, **static, version=_hash(name, inputs))
 
 
 def _vertex_areas(vertices, faces):

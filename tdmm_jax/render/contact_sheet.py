@@ -67,7 +67,23 @@ def picture(
   fps: float = 25.0,
   times_s: Sequence[float] | None = None,
 ) -> np.ndarray:
-  """What `contact_sheet` writes, uint8[H, W, 3]; its arguments, but for the path."""
+  """The caption above `num` evenly spaced frames and their times, uint8[H, W, 3].
+
+  Args:
+    frames: uint8[T, H, W, 3], the last row, with the times.
+    caption: wrapped over the sheet's width.
+    num: frames in a row.
+    label: the name of the row of `frames`.
+    extra_rows: name -> uint8[T', H', W', 3], rows above, sampled at the same share of
+      their length (a real video above the fit, the truth above a reconstruction) and
+      fitted into cells of the shape of `frames`; see `video.crop_to_points`.
+    height: of each frame on the sheet, in pixels.
+    fps: of `frames`, for the times.
+    times_s: of each of `frames`, instead; those of frames that were picked already.
+
+  Raises:
+    ValueError: if a clip has no frame.
+  """
   rows = [*(extra_rows or {}).items(), (label, frames)]
   if any(len(clip) == 0 for _, clip in rows):
     raise ValueError("a contact sheet needs at least one frame in each row")
@@ -91,39 +107,11 @@ def picture(
 
 
 def contact_sheet(
-  frames: np.ndarray,
-  path: str | os.PathLike,
-  caption: str = "",
-  num: int = 8,
-  label: str = "",
-  extra_rows: Mapping[str, np.ndarray] | None = None,
-  height: int = 160,
-  fps: float = 25.0,
-  times_s: Sequence[float] | None = None,
+  frames: np.ndarray, path: str | os.PathLike, *arguments, **options
 ) -> pathlib.Path:
-  """Writes a PNG with the caption above `num` evenly spaced frames and their times.
-
-  Args:
-    frames: uint8[T, H, W, 3], the last row, with the times.
-    path: ends in .png. The file appears under this name only when complete.
-    caption: wrapped over the sheet's width.
-    num: frames in a row.
-    label: the name of the row of `frames`.
-    extra_rows: name -> uint8[T', H', W', 3], rows above, sampled at the same share of
-      their length (a real video above the fit, the truth above a reconstruction) and
-      fitted into cells of the shape of `frames`; see `video.crop_to_points`.
-    height: of each frame on the sheet, in pixels.
-    fps: of `frames`, for the times.
-    times_s: of each of `frames`, instead; those of frames that were picked already.
-
-  Returns:
-    The path.
-
-  Raises:
-    ValueError: if a clip has no frame.
-  """
+  """Writes what `picture` draws, with its arguments, as a PNG; returns the path."""
   path = pathlib.Path(path)
-  sheet = picture(frames, caption, num, label, extra_rows, height, fps, times_s)
+  sheet = picture(frames, *arguments, **options)
   with files.then_rename(path) as temporary:
     Image.fromarray(sheet).save(temporary, "png")
   return path

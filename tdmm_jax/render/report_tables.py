@@ -24,6 +24,17 @@ def _share(key, label, *beside):
   return Measure(key, label, "%", beside, "higher")
 
 
+def _guessed(key, label, *beside):
+  """A share beside those of the regression, the commonest answer and chance."""
+  words = {"ceiling": "regression", "majority": "majority", "chance": "chance"}
+  own = [(f"{group}.{key}", text) for group, text in words.items()]
+  return _share(key, label, *own, *beside)
+
+
+def _error(key, label, unit):
+  return Measure(key, label, unit, (), "lower")
+
+
 def _judged(by: str = "", suffix: str = ""):
   aspects = (("cor_e", "Emotion"), ("cor_m", "Motion"), ("cor_i", "Intensity"))
   return tuple(
@@ -50,13 +61,7 @@ TABLES = {
   "tokenizer": (
     "Geometry tokenizer, test clips",
     (
-      Measure(
-        "face_error_mm",
-        "Face error (area-weighted, head-fixed)",
-        "mm",
-        (("constant_face_error_mm", "mean frame as output"),),
-        "lower",
-      ),
+      _error("face_error_mm", "Face error (area-weighted, head-fixed)", "mm"),
       Measure(
         "head_error_deg",
         "Head rotation error",
@@ -64,25 +69,13 @@ TABLES = {
         (("constant_head_error_deg", "mean rotation as output"),),
         "lower",
       ),
-      Measure(
-        "lip_error_mm",
-        "Lip error (LVE-L2: worst lip vertex)",
-        "mm",
-        (("constant_lip_error_mm", "mean frame as output"),),
-        "lower",
-      ),
-      Measure(
-        "lip_lve_sq_mm2",
-        "Lip error (LVE-sq)",
-        "mm²",
-        (("constant_lip_lve_sq_mm2", "mean frame as output"),),
-        "lower",
-      ),
-      Measure("lip_lve_rms_mm", "Lip error (LVE-rms)", "mm", (), "lower"),
+      _error("lip_error_mm", "Lip error (LVE-L2: worst lip vertex)", "mm"),
+      _error("lip_lve_sq_mm2", "Lip error (LVE-sq)", "mm²"),
+      _error("lip_lve_rms_mm", "Lip error (LVE-rms)", "mm"),
       Measure("fdd_mm2", "Upper-face dynamics (FDD, CodeTalker)", "mm²"),
-      Measure("fdd_abs_mm", "Upper-face dynamics (FDD, ARTalk)", "mm", (), "lower"),
-      Measure("fve_mm", "Face error, not weighted", "mm", (), "lower"),
-      Measure("mve_mm", "Error of all vertices", "mm", (), "lower"),
+      _error("fdd_abs_mm", "Upper-face dynamics (FDD, ARTalk)", "mm"),
+      _error("fve_mm", "Face error, not weighted", "mm"),
+      _error("mve_mm", "Error of all vertices", "mm"),
       _JITTER,
       Measure("codebook_used", "Codes that occur", "%", (("num_codes", "codes"),)),
       Measure("codebook_zeros_ratio", "Codes that never occur", "%"),
@@ -93,38 +86,15 @@ TABLES = {
   "m2l": (
     "Motion to language, test clips",
     (
-      _share(
+      _guessed(
         "emotion_family_accuracy",
         "Emotion family named right",
-        ("ceiling.emotion_family_accuracy", "regression"),
-        ("ceiling", "regression"),
-        ("majority.emotion_family_accuracy", "majority"),
-        ("majority", "majority"),
-        ("chance.emotion_family_accuracy", "chance"),
-        ("chance", "chance"),
+        *(("ceiling", "regression"), ("majority", "majority"), ("chance", "chance")),
       ),
       _share("emotion_label_accuracy", "Emotion label named right"),
-      _share(
-        "intensity_accuracy",
-        "Intensity right (5 grades)",
-        ("ceiling.intensity_accuracy", "regression"),
-        ("majority.intensity_accuracy", "majority"),
-        ("chance.intensity_accuracy", "chance"),
-      ),
-      _share(
-        "head_motion_accuracy",
-        "Head motion right",
-        ("ceiling.head_motion_accuracy", "regression"),
-        ("majority.head_motion_accuracy", "majority"),
-        ("chance.head_motion_accuracy", "chance"),
-      ),
-      _share(
-        "micro_action_f1",
-        "Micro-actions, F1",
-        ("ceiling.micro_action_f1", "regression"),
-        ("majority.micro_action_f1", "majority"),
-        ("chance.micro_action_f1", "chance"),
-      ),
+      _guessed("intensity_accuracy", "Intensity right (5 grades)"),
+      _guessed("head_motion_accuracy", "Head motion right"),
+      _guessed("micro_action_f1", "Micro-actions, F1"),
       _share("speaking_accuracy", "Voice right (silent, speaking, singing)"),
       *_judged(),
       Measure("bleu_1", "BLEU-1, 0 to 1", "", (), "higher"),
@@ -306,44 +276,24 @@ def tables(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
   """The four headline numbers, where measured: (value, words, what to compare with)."""
+  family = "emotion_family_accuracy"
   picks = (
-    (
-      "tokenizer",
-      "face_error_mm",
-      "mm",
-      "tokenizer face error",
-      "constant_face_error_mm",
-    ),
-    ("m2l", "emotion_family_accuracy", "%", "emotion named from motion", "ceiling"),
-    (
-      "l2m",
-      "emotion_family_accuracy",
-      "%",
-      "emotion seen in motion",
-      "classifier_ceiling",
-    ),
-    (
-      "real",
-      "landmark_error",
-      "",
-      "landmark error, real clips",
-      "frozen_landmark_error",
-    ),
+    ("tokenizer", "face_error_mm", "mm", "tokenizer face error")
+    + ("constant_face_error_mm", "constant"),
+    ("m2l", family, "%", "emotion named from motion", "ceiling", "regression"),
+    ("l2m", family, "%", "emotion seen in motion")
+    + ("classifier_ceiling", "true motions"),
+    ("real", "landmark_error", "", "landmark error, real clips")
+    + ("frozen_landmark_error", "frozen face"),
   )
-  words = {
-    "constant_face_error_mm": "constant",
-    "frozen_landmark_error": "frozen face",
-    "ceiling": "regression",
-    "classifier_ceiling": "true motions",
-  }
   made = []
-  for group, key, unit, label, beside in picks:
+  for group, key, unit, label, beside, words in picks:
     values = summary.get(group, {})
     if values.get(key) is None:
       continue
     other = values.get(beside)
     if isinstance(other, Mapping):
       other = other.get(key)
-    note = "" if other is None else f"{words[beside]} {number(other, unit)}"
+    note = "" if other is None else f"{words} {number(other, unit)}"
     made.append((number(values[key], unit), label, note))
   return made

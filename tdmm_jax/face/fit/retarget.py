@@ -15,8 +15,6 @@ Shape letters: T frames, L landmarks, N pairs of points, E expression coefficien
 import dataclasses
 import functools
 import hashlib
-import os
-import pathlib
 
 import numpy as np
 from scipy import interpolate, spatial
@@ -92,8 +90,7 @@ def correspondence(source: FaceModel, target: FaceModel) -> Correspondence:
   first, second = sorted((source, target), key=lambda m: (m.name, m.version))
   content = f"{_FORMAT} {first.version} {second.version}"
   key = hashlib.sha256(content.encode()).hexdigest()[:16]
-  caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-  path = pathlib.Path(caches, "tdmm-jax", "correspondence", f"{key}.npz")
+  path = files.cache_folder() / "correspondence" / f"{key}.npz"
   names = [field.name for field in dataclasses.fields(Correspondence)]
   try:
     with np.load(path, allow_pickle=False) as arrays:
