@@ -18,7 +18,7 @@ from tdmm_jax import __version__, errors, host
 from tdmm_jax.cli import evaluate, terminal, tokens
 from tdmm_jax.cli import files as cli_files
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import examples
+from tdmm_jax.language import examples, subjects
 from tdmm_jax.runs import locate
 
 _LOG = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def _generate(args) -> None:
     frames = [face.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
     sampling = face.sampling(**_sampling(args))
     for batch in face.generate_batches(prompts, frames, args.seed, sampling):
-      motions = face.codec.decode(list(batch.values()))
+      motions = face.motions_of(batch, prompts, args.seed)
       for number, motion in zip(batch, motions, strict=True):
         on_model(motion).save(files[number])
   _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
@@ -191,7 +191,8 @@ def _describe(args) -> None:
 
     own = load_model.own_model(motion, args.face_model, args.motion)
     motion = retarget.retarget(motion, own, face.codec.face, args.motion)
-  text = face.describe(motion, args.question, args.beams, args.motion)
+  options = {"where": args.motion, "subject": args.subject}
+  text = face.describe(motion, args.question, args.beams, **options)
   content = {"motion": args.motion, "question": args.question, "text": text}
   if args.json:
     from tdmm_jax.language import lexicon
@@ -387,6 +388,12 @@ def _parser() -> argparse.ArgumentParser:
   cli_files.add_reading(describe)
   describe.add_argument(
     "--question", help='ask about it instead, e.g. "Does the head move?"'
+  )
+  describe.add_argument(
+    "--subject",
+    default=subjects.NEUTRAL,
+    metavar="WHO",
+    help='who it is, "the woman" or a name: a motion does not tell (default: someone)',
   )
   describe.add_argument(
     "--actions",

@@ -61,7 +61,7 @@ def run(
   for batch in face.generate_batches(prompts, frames, seed, sampling, finished):
     missing = [i for i in batch if i not in finished]
     # All of the batch, for a batch of another size may round otherwise.
-    motions = dict(zip(batch, face.codec.decode(list(batch.values())), strict=True))
+    motions = dict(zip(batch, face.motions_of(batch, prompts, seed), strict=True))
     for i in missing:
       motion_lib.save_motion(files[i], motions[i])
     with (folder / LOG_FILE).open("a+b") as log:

@@ -11,7 +11,7 @@ motion.save("smile.mp4")
 import functools
 import json
 import pathlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import jax
 import ml_collections
@@ -25,9 +25,17 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.export import save  # noqa: F401 (gives motions their `save`)
 from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.generate import editing, joins, windows
+from tdmm_jax.generate import blinks, editing, joins, windows
 from tdmm_jax.generate import takes as takes_lib
-from tdmm_jax.language import instructions, timeline, unanswerable, understanding
+from tdmm_jax.language import (
+  instructions,
+  lexicon,
+  questions,
+  subjects,
+  timeline,
+  unanswerable,
+  understanding,
+)
 from tdmm_jax.models import t5, t5_layouts
 from tdmm_jax.runs import checkpoints, locate
 
@@ -138,7 +146,7 @@ class Face:
     requests = ([prompt] * takes, [frames] * takes)
     for batch in self.generate_batches(*requests, seed, settings):
       codes |= batch
-    motions = self.codec.decode([codes[i] for i in range(takes)])
+    motions = self.motions_of(dict(sorted(codes.items())), requests[0], seed)
     return takes_lib.best(self.codec.face, motions, prompt)
 
   def timeline_codes(
@@ -162,7 +170,7 @@ class Face:
     """
     spans = windows.spans_of(segments, self.check_request)
     codes = self._fill(windows.free(spans[-1].stop), spans, seed, sampling)
-    return self.decode(codes, windows.changes(spans))
+    return self.decode(codes, spans, seed)
 
   def stream(
     self, prompt: str, seconds: float | None = 4.0, seed: int = 0, **sampling
@@ -185,7 +193,8 @@ class Face:
     known, sampling = windows.free(spans[-1].stop), self.sampling(**sampling)
     codes = windows.stream_codes(self, known, spans, key, sampling)
     frames = streaming.frame_stream(self.codec, codes, windows.PIECE)
-    for vectors in joins.follow(frames, windows.changes(spans), self.codec.std_P):
+    joined = joins.follow(frames, windows.changes(spans), self.codec.std_P)
+    for vectors in blinks.follow(joined, spans, self.codec.face.name, (seed, 0)):
       yield motion_vector.to_motion(vectors, self.codec.face.name)
 
   def edit(
@@ -246,7 +255,8 @@ class Face:
   def _splice(self, motion, codes, spans, seed, sampling) -> FaceMotion:
     span = spans[0]
     decoded = self.decode(self._fill(codes, spans, seed, sampling))
-    return editing.splice(motion, decoded, span.start, span.stop, self.codec.std_P)
+    made = editing.splice(motion, decoded, span.start, span.stop, self.codec.std_P)
+    return blinks.added(made, spans, (seed, 0))
 
   def _fill(self, codes, spans, seed: int, sampling: dict) -> np.ndarray:
     """The codes, those of the spans drawn."""
@@ -260,6 +270,7 @@ class Face:
     num_beams: int = 1,
     where: str = "motion",
     stops: Sequence[int] | None = None,
+    subject: str = subjects.NEUTRAL,
   ) -> str:
     """Returns a sentence about what the face does, or the answer to a question.
 
@@ -270,14 +281,32 @@ class Face:
       num_beams: 1 is greedy; more searches for a likelier sentence.
       where: what an error calls the motion.
       stops: where its parts end, frames; by default they are as few as can be.
+      subject: who it is, "the woman" or a name; a motion does not tell.
 
     Raises:
       UserError: the motion uses another face model.
     """
     parts = windows.parts(motion, self.config.max_frames, stops)
     codes = self.codec.encode(parts, where)
-    texts = self.describe_codes(codes, question, num_beams)
+    texts = self.say(codes, question, num_beams, subject)
     return " · ".join(texts if unanswerable.answer(question) is None else texts[:1])
+
+  def say(
+    self,
+    codes: Sequence[np.ndarray],
+    question: str | None = None,
+    num_beams: int = 1,
+    subject: str = subjects.NEUTRAL,
+  ) -> list[str]:
+    """`describe_codes` for people: about this subject, and of one mind.
+
+    What is asked about an emotion is answered from the caption, so that the two agree.
+    """
+    kind = questions.about_emotion(question) if self._answers(question) else None
+    texts = self.describe_codes(codes, None if kind else question, num_beams)
+    if kind:
+      texts = [questions.answer(kind, lexicon.parse(text)) for text in texts]
+    return [subjects.addressed(text, subject) for text in texts]
 
   def encode(self, motion: FaceMotion) -> np.ndarray:
     """Returns the motion's tokens int32[T], one a frame, in 0 .. codec.num_codes - 1.
@@ -287,15 +316,35 @@ class Face:
     """
     return self.codec.encode([motion])[0]
 
-  def decode(self, codes: np.ndarray, changes: Sequence[int] = ()) -> FaceMotion:
+  def decode(
+    self, codes: np.ndarray, spans: Sequence[windows.Span] = (), seed: int = 0
+  ) -> FaceMotion:
     """The motion of tokens int[T]; neutral identity.
 
     Args:
-      changes: frames at which another prompt begins; see joins.follow.
+      spans: of generated tokens, what was asked for in which frames: prompts are joined
+        (see joins.follow), and eyes blink (see blinks.follow).
+      seed: of the blinks.
     """
     (vectors,) = self.codec.decode_vectors([codes])
-    joined = list(joins.follow([vectors], changes, self.codec.std_P))
-    return motion_vector.to_motion(np.concatenate(joined), self.codec.face.name)
+    joined = joins.follow([vectors], windows.changes(spans), self.codec.std_P)
+    pieces = blinks.follow(joined, spans, self.codec.face.name, (seed, 0))
+    return motion_vector.to_motion(np.concatenate(list(pieces)), self.codec.face.name)
+
+  def motions_of(
+    self, codes: Mapping[int, np.ndarray], prompts: Sequence[str], seed: int = 0
+  ) -> list[FaceMotion]:
+    """The motions of what `generate_batches` yields, with blinks (blinks.follow).
+
+    Args:
+      codes: int[T] by request number.
+      prompts, seed: those of the requests.
+    """
+    motions, made = self.codec.decode(list(codes.values())), []
+    for i, motion in zip(codes, motions, strict=True):
+      spans = [windows.Span(0, motion.num_frames, motion.num_frames, prompts[i])]
+      made.append(blinks.added(motion, spans, (seed, i)))
+    return made
 
   def check_request(self, prompt: str, seconds: float) -> int:
     """Checks a request and returns its number of frames.
@@ -435,7 +484,8 @@ class Face:
 
   def generate_many(self, prompts, seconds, seed=0, **sampling) -> list[FaceMotion]:
     """FaceMotions of prompts, in batches; see `generate_codes`."""
-    return self.codec.decode(self.generate_codes(prompts, seconds, seed, **sampling))
+    codes = self.generate_codes(prompts, seconds, seed, **sampling)
+    return self.motions_of(dict(enumerate(codes)), prompts, seed)
 
   def _answers(self, question: str | None) -> bool:
     """Whether it is a question that the run was trained to answer.

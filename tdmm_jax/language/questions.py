@@ -6,6 +6,7 @@ words have the same pieces as inside a caption.
 """
 
 import functools
+import re
 
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon, motion_words, wording
@@ -24,6 +25,15 @@ def answer(kind: str, attributes: dict) -> str:
   if kind not in QUESTION_KINDS:
     raise ValueError(f"question {kind!r}; choose one of {QUESTION_KINDS}")
   return _ANSWERS[kind](attributes) + "."
+
+
+def about_emotion(question: str | None) -> str | None:
+  """The kind of a question about an emotion, in whatever words; None for others."""
+  if not question or not _EMOTION.search(question) or _OTHER.search(question):
+    return None
+  if _CHANGE.search(question):
+    return "changes"
+  return "intensity" if _INTENSITY.search(question) else "emotion"
 
 
 def asked_for(kind: str, attributes: dict):
@@ -116,6 +126,24 @@ def _changes(attributes: dict) -> str:
   return "first " + ", then ".join(said)
 
 
+# Words of a question about an emotion; of one about how it changes; about its strength.
+_EMOTION = re.compile(
+  r"\b(emotions?|feel(s|ing|ings)?|felt|moods?|expressions?|intensity)\b|^what changes"
+  r"|\b(face|person|man|woman|he|she) (changes?|stays?|remains?)\b"
+  r"|how (clearly|strongly|intensely) does|\bhow does (the|this)? ?\w+ look\b",
+  re.IGNORECASE,
+)
+_CHANGE = re.compile(
+  r"\b(chang\w*|develop\w*|evolve\w*|shifts?|first|then|stays?|remains?|same"
+  r"|turns? into|follow|sequence|from (which|what))\b",
+  re.IGNORECASE,
+)
+_INTENSITY = re.compile(
+  r"\b(how (strong|intense|marked|weak|much|clear|pronounced)\w*|intens\w*|strength"
+  r"|degree|level|extent|(slight|weak|mild)\w* or)\b",
+  re.IGNORECASE,
+)
+_OTHER = re.compile(r"\b(micro-|facial )?actions?\b", re.IGNORECASE)
 _ANSWERS = {
   "emotion": _emotion,
   "intensity": _graded,

@@ -5,12 +5,12 @@ import re
 import zipfile
 from collections.abc import Callable
 
-from tdmm_jax.data import tasks
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face.files import read as io
 from tdmm_jax.face.fit import sources
-from tdmm_jax.language import timeline
+from tdmm_jax.generate import windows
+from tdmm_jax.language import subjects, timeline
 from tdmm_jax.render import scene, video
 from tdmm_jax.studio.shelf import Clip, Shelf, pack
 
@@ -60,9 +60,13 @@ class Actions:
       guidance=_choice(GUIDANCE, "guidance", guidance),
     )
     say(0.5, "Reading the motion back")
-    captions = self.face.describe_codes(codes)
+    said = self.face.describe_codes(codes)
+    captions = [
+      subjects.addressed(text, subjects.of(prompt))
+      for text, prompt in zip(said, prompts, strict=True)
+    ]
     say(0.75, "Moving the face")
-    motions = self.face.codec.decode(codes)
+    motions = self.face.motions_of(dict(enumerate(codes)), prompts, _seed(seed))
     rows = zip(motions, prompts, captions, codes, strict=True)
     return [self.shelf.put(*row) for row in rows]
 
@@ -92,10 +96,11 @@ class Actions:
       guidance=_choice(GUIDANCE, "guidance", guidance),
     )
     say(0.6, "Moving the face")
-    stops = [round(segment.stop_s * tasks.FPS) for segment in segments]
-    motion = self.face.decode(codes, stops[:-1])
+    spans = windows.spans_of(segments, self.face.check_request)
+    motion = self.face.decode(codes, spans, _seed(seed))
     say(0.7, "Reading the motion back")
-    caption = self.face.describe(motion, stops=stops)
+    stops, who = [span.stop for span in spans], subjects.of(segments[0].prompt)
+    caption = self.face.describe(motion, stops=stops, subject=who)
     title = " · ".join(f"{s.start_s:g}-{s.stop_s:g}: {s.prompt}" for s in segments)
     return [self.shelf.put(motion, title, caption, codes)]
 
@@ -145,7 +150,10 @@ class Actions:
     if len(question) > MAX_PROMPT:
       raise UserError(f"question: longer than {MAX_PROMPT} characters; shorten it")
     clips = self.clips(clip_ids)
-    return [self.face.describe(clip.motion, question) for clip in clips]
+    return [
+      self.face.describe(clip.motion, question, subject=subjects.of(clip.title))
+      for clip in clips
+    ]
 
   def clips(self, clip_ids) -> list[Clip]:
     """The clips that a page shows.

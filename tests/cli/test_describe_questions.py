@@ -74,7 +74,8 @@ def test_answers_are_scored_by_kind(loaded_run, monkeypatch):
 
 @pytest.mark.parametrize("why", ["rate 0", "a run of before there were questions"])
 def test_a_run_without_questions_takes_them_as_instructions(loaded_run, asked, why):
-  config, vocab = ml_collections.ConfigDict(loaded_run.config), loaded_run.vocab
+  config = ml_collections.ConfigDict(loaded_run.config.to_dict())  # others share it
+  vocab = loaded_run.vocab
   if why == "rate 0":
     config.task_rates.qa = 0.0
   else:
@@ -86,3 +87,16 @@ def test_a_run_without_questions_takes_them_as_instructions(loaded_run, asked, w
   text = "Does the head move?"
   expected = tasks.m2l_encoder(vocab, CODES, text)
   np.testing.assert_array_equal(asked(text, run), expected)
+
+
+def test_answers_about_an_emotion_agree_with_the_caption(loaded_run, monkeypatch):
+  def describe(codes, question, num_beams):
+    return ["A man looks extremely sad."] if question is None else ["happy."]
+
+  monkeypatch.setattr(loaded_run, "describe_codes", describe)
+  say = lambda question: loaded_run.say([CODES], question)[0]
+  assert say(None) == "Someone looks extremely sad."
+  assert say("How does she feel?") == "sad."
+  assert say("How strong is the emotion?") == "extremely sad."
+  assert say("Does the emotion change?") == "nothing, it stays extremely sad."
+  assert say("Does the head move?") == "happy."  # whatever the model says

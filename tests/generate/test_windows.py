@@ -103,7 +103,8 @@ def test_a_motion_longer_than_a_window(loaded_run):
   again = loaded_run.generate_codes(["She nods.", "He frowns."], [0.4, 6.0], seed=1)
   assert [len(c) for c in again] == [10, 150]
   parts = list(loaded_run.stream("He frowns.", 6.0, seed=1))
-  assert_same(loaded_run.decode(codes), joined(parts))
+  spans = [long_motion.Span(0, 150, 150, "He frowns.")]
+  assert_same(loaded_run.decode(codes, spans, seed=1), joined(parts))
 
 
 def test_a_timeline_is_one_motion_and_streams(loaded_run):

@@ -108,3 +108,10 @@ def test_what_is_asked_for_tells_right_from_wrong(attributes):
 def test_an_unknown_kind_is_refused():
   with pytest.raises(ValueError, match="'age'; choose one of"):
     questions.answer("age", lexicon.parse(""))
+
+
+def test_questions_about_an_emotion_are_told_from_others():
+  for kind in question_wordings.QUESTION_KINDS:
+    wanted = kind if kind in ("emotion", "intensity", "changes") else None
+    for text in question_wordings.questions(kind, "train"):
+      assert questions.about_emotion(text) == wanted, text
