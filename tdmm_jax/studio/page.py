@@ -86,6 +86,23 @@ class _Stage:
     self.actions = actions
     self.ids = gr.State([clip.id for clip in first])
     self.view = gr.HTML(viewer(first), elem_id="viewer", container=False, padding=False)
+    self.files = gr.File(
+      [clip.save_npz() for clip in first] or None,
+      label="Files to download",
+      file_count="multiple",
+      interactive=False,
+      visible=bool(first),
+      elem_id="files",
+    )
+    self.film = gr.Button("Make a video, and all files to download", elem_id="film")
+    self.video = gr.Video(
+      label="Video",
+      visible=False,
+      height=400,
+      autoplay=True,
+      loop=True,
+      elem_id="video",
+    )
     self.heard = gr.Textbox(
       _lines([clip.caption for clip in first]),
       label="What the model reads in it",
@@ -107,22 +124,6 @@ class _Stage:
     )
     self.answer = gr.Textbox(
       label="Answer", interactive=False, visible=False, elem_id="answer"
-    )
-    self.film = gr.Button("Make a video, and all files to download", elem_id="film")
-    self.video = gr.Video(
-      label="Video",
-      visible=False,
-      height=400,
-      autoplay=True,
-      loop=True,
-      elem_id="video",
-    )
-    self.files = gr.File(
-      label="Files to download",
-      file_count="multiple",
-      interactive=False,
-      visible=False,
-      elem_id="files",
     )
 
   @property
@@ -268,18 +269,25 @@ def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
   button.click(make_timeline, inputs, stage.outputs, api_name="timeline", **queue)
 
 
-def _describe_tab(actions: Actions, stage: _Stage, queue: dict):
+def _describe_tab(no_video, actions: Actions, stage: _Stage, queue: dict):
+  if no_video:
+    gr.Markdown(f"**No videos here**, only motions: {no_video}", elem_id="no_video")
+  videos = () if no_video else actions_lib.VIDEO_TYPES
   file = gr.File(
-    label="A motion, or a video of a face",
-    file_types=[*actions_lib.MOTION_TYPES, *actions_lib.VIDEO_TYPES],
+    label="A motion" if no_video else "A motion, or a video of a face",
+    file_types=[*actions_lib.MOTION_TYPES, *videos],
     elem_id="upload",
     height=160,
   )
   button = gr.Button("Describe it", variant="primary", elem_id="describe")
-  gr.Markdown(
+  of_videos = (
     "**A video** (mp4, mov, webm, avi, mkv) shows one face, from the front or nearly. "
-    "The face is followed first, which can take a minute. **A motion** is a file made "
-    "here (npz, glb, csv) or by a face tracker such as SMIRK (pkl, npz).\n\n"
+    "The face is followed first, which can take a minute. "
+  )
+  gr.Markdown(
+    ("" if no_video else of_videos)
+    + "**A motion** is a file made here (npz, glb, csv) or by a face tracker such as "
+    "SMIRK (pkl, npz).\n\n"
     f"Up to 20 MB and {actions_lib.MAX_SECONDS:g} s. The file stays on the machine "
     "that the studio runs on, and is deleted when it ends."
   )
@@ -318,12 +326,15 @@ def _compare_tab(face, actions: Actions, stage: _Stage, queue: dict):
   button.click(compare, inputs, stage.outputs, api_name="compare", **queue)
 
 
-def build(actions: Actions, first=()) -> tuple[gr.Blocks, dict]:
+def build(
+  actions: Actions, first=(), no_video: str | None = None
+) -> tuple[gr.Blocks, dict]:
   """The page, and how it looks (the keywords of `gr.mount_gradio_app`).
 
   Args:
     actions: what its buttons do; the motions on their shelf are what it shows.
     first: clips that it opens with.
+    no_video: why no video can be read here, if so.
   """
   face = actions.face
   name = html.escape(pathlib.Path(face.name).name)
@@ -332,7 +343,7 @@ def build(actions: Actions, first=()) -> tuple[gr.Blocks, dict]:
   tabs = (
     ("Words → motion", functools.partial(_generate_tab, face)),
     ("Timeline", functools.partial(_timeline_tab, face)),
-    ("Motion → words", _describe_tab),
+    ("Motion → words", functools.partial(_describe_tab, no_video)),
     ("Compare", functools.partial(_compare_tab, face)),
   )
   blocks = gr.Blocks(

@@ -64,6 +64,7 @@ def make_app(face, folder, host: str = "127.0.0.1", warm: bool = False):
   from fastapi.responses import FileResponse
   from fastapi.staticfiles import StaticFiles
 
+  from tdmm_jax.face.fit import sources
   from tdmm_jax.studio import actions, page, shelf
 
   clips = shelf.Shelf(folder / "clips", face.codec.face, face.codec.num_codes)
@@ -94,7 +95,7 @@ def make_app(face, folder, host: str = "127.0.0.1", warm: bool = False):
     request = (seconds, 0, page.VARIETY, page.GUIDANCE)
     first = buttons.generate([page.EXAMPLES[0]], *request, lambda share, text: None)
     clips.kept = [clip.id for clip in first]  # every page opens with it
-  blocks, look = page.build(buttons, first)
+  blocks, look = page.build(buttons, first, sources.no_tracker())
   return gr.mount_gradio_app(
     app,
     blocks,

@@ -20,6 +20,7 @@ from tdmm_jax.face.motion import FaceMotion
 
 MESHES = (".obj", ".ply")
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif")
+_NO_TRACKER = "the tracker is not installed; `make track` does it"
 _UNTRACKED = {  # data_prep.track's reasons, for people
   "no_face": "no face is seen in it",
   "undecodable": "it cannot be read as a video",
@@ -191,6 +192,13 @@ def _read_ply(path) -> np.ndarray:
     raise UserError(f"{path}: cannot be read as PLY ({error}); export again") from error
 
 
+def no_tracker() -> str | None:
+  """Why no video can be tracked here, in a sentence; None where one can."""
+  ask = "from data_prep import track_landmarks; track_landmarks.environment_python()"
+  done = subprocess.run([sys.executable, "-c", ask], capture_output=True)
+  return None if done.returncode == 0 else f"{_NO_TRACKER}."
+
+
 def track_video(
   path: str | os.PathLike,
   face_model: str = "default_v1",
@@ -225,7 +233,7 @@ def track_video(
     if not rows.is_file():  # not so much as tried
       last = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no message"]
       if "make track" in last[0]:  # its own words are about its own options
-        last = ["the tracker is not installed; `make track` does it"]
+        last = [_NO_TRACKER]
       raise UserError(f"{path}: not tracked ({last[0].strip()})")
     row = json.loads(rows.read_text().splitlines()[0])
     if row["status"] != "tracked":

@@ -48,9 +48,9 @@ class Head {
     this.mesh = new THREE.Mesh(geometry, this.material);
     this.mesh.frustumCulled = false;
     this.scene = new THREE.Scene();
-    this.scene.add(this.mesh, new THREE.HemisphereLight(0xffffff, 0x77716b, 0.55));
+    this.scene.add(this.mesh, new THREE.HemisphereLight(0xffffff, 0x8f8a85, 1.0));
     for (const [x, y, z, strength] of [
-      [-0.7, 0.7, 0.8, 3.0], [0.9, 0.1, 0.6, 0.5], [0.6, 0.6, -0.8, 1.6], [-0.9, 0.2, -0.6, 0.5],
+      [-0.6, 0.6, 0.9, 1.8], [0.8, 0.2, 0.8, 1.1], [0.6, 0.6, -0.8, 0.9], [-0.9, 0.2, -0.6, 0.4],
     ]) {
       const light = new THREE.DirectionalLight(0xffffff, strength);
       light.position.set(x, y, z);
