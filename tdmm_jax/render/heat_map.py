@@ -6,7 +6,6 @@ Shapes: T frames, H and W a picture's height and width in pixels.
 import functools
 from collections.abc import Iterable, Iterator
 
-import matplotlib
 import numpy as np
 
 from tdmm_jax.render import caption as captions
@@ -18,6 +17,8 @@ _BAR_WIDTH = 76
 @functools.cache
 def _table() -> np.ndarray:
   """float32[256, 3], 0 .. 1."""
+  import matplotlib  # half a second that a grey face can do without
+
   return matplotlib.colormaps[COLORS](np.arange(256))[:, :3].astype(np.float32)
 
 

@@ -22,7 +22,6 @@ from ml_collections import config_flags
 
 from tdmm_jax import cluster, errors, host
 from tdmm_jax.errors import UserError
-from tdmm_jax.evaluation import media
 from tdmm_jax.train import run as training
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
@@ -48,11 +47,18 @@ def main(argv) -> int:
   try:
     if _CLUSTER.value:
       cluster.join(_CLUSTER.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    training.train(_CONFIG.value, _WORKDIR.value, make_media=media.Showcase)
+    training.train(_CONFIG.value, _WORKDIR.value, make_media=_showcase)
   except cluster.Preempted as error:
     print(f"train: {error}", file=sys.stderr)
     return cluster.EXIT_PREEMPTED
   return 0
+
+
+def _showcase(config, workdir):
+  # The renderer takes seconds to import, and is seldom needed.
+  from tdmm_jax.evaluation import media
+
+  return media.Showcase(config, workdir)
 
 
 def _fail(error) -> NoReturn:
