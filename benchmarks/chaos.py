@@ -86,11 +86,6 @@ def free_port() -> int:
     return free.getsockname()[1]
 
 
-def environment(more: dict[str, str]) -> dict[str, str]:
-  """This process's environment with changes."""
-  return os.environ | more
-
-
 class Training:
   """One start of the training processes; `command` lacks only the workdir."""
 
@@ -107,7 +102,7 @@ class Training:
             [*command, f"--workdir={workdir}", *extra],
             stdout=log,
             stderr=log,
-            env=environment(env),
+            env=os.environ | env,
           )
         )
 

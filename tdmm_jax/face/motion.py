@@ -209,6 +209,23 @@ def read_array(stream, size: int) -> np.ndarray:
   return array.reshape(shape, order="F" if fortran else "C")
 
 
+def read_npy(path, fix: str = "export or download it again") -> np.ndarray:
+  """The array of an npy, without pickles; `fix` is what errors advise.
+
+  Raises:
+    UserError: no such file, or damaged.
+  """
+  try:
+    with open(path, "rb") as stream:
+      return read_array(stream, os.path.getsize(path))
+  except FileNotFoundError as error:
+    raise UserError(f"{path}: no such file; check the name") from error
+  except (OSError, ValueError, EOFError, SyntaxError) as error:
+    raise UserError(
+      f"{path}: is damaged, empty or holds Python objects ({error}); {fix}"
+    ) from error
+
+
 def read_arrays(path) -> dict[str, np.ndarray]:
   """All arrays of an npz, without pickles.
 

@@ -18,7 +18,6 @@ a warning says so. 6DRepNet's head pose comes in a file of its own, see
 """
 
 import logging
-import os
 
 import numpy as np
 from scipy.spatial import transform
@@ -288,17 +287,8 @@ def read_head_pose(path) -> np.ndarray:
   Raises:
     UserError: missing, damaged, of another shape, or not finite.
   """
-  path = os.fspath(path)
-  try:
-    with open(path, "rb") as stream:
-      array = motion.read_array(stream, os.path.getsize(path))
-  except FileNotFoundError as error:
-    raise UserError(f"{path}: no such file; check the name") from error
-  except (OSError, ValueError, EOFError, SyntaxError) as error:
-    raise UserError(
-      f"{path}: is damaged or holds Python objects; run 6DRepNet again"
-    ) from error
-  shape = getattr(array, "shape", ())
+  array = motion.read_npy(path, "run 6DRepNet again")
+  shape = array.shape
   matrices = len(shape) in (3, 4) and shape[1:] in ((3, 3), (1, 3, 3))
   if not matrices and (len(shape) != 2 or shape[1] != 3):
     raise UserError(

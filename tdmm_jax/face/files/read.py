@@ -124,7 +124,7 @@ def _from_file(path, fps, layout, turns, blink_scale) -> FaceMotion:
   if head.startswith(b"PK"):
     return _from_zip(path, fps, turns, blink_scale)
   if head.startswith(b"\x93NUMPY"):
-    return layouts.from_bare(_bare_array(path), path, fps, layout, turns)
+    return layouts.from_bare(motion.read_npy(path), path, fps, layout, turns)
   if head.startswith((b"MATLAB", b"\x89HDF")):
     raise UserError(
       f"{path}: a MATLAB or HDF5 file (BFM coefficients?), which is not FLAME; "
@@ -184,7 +184,7 @@ def _from_folder(path, fps, turns, blink_scale) -> FaceMotion:
     names = ("exp", "pose", "shape", "cam")
     frames = [
       {
-        n: _bare_array(f"{item}/{n}.npy")
+        n: motion.read_npy(f"{item}/{n}.npy")
         for n in names
         if (item / f"{n}.npy").is_file()
       }
@@ -266,17 +266,6 @@ def _unknown_error(keys, where) -> UserError:
     f"{where}: not a motion of a known layout (keys: {listed}); give this project's "
     "npz, SMIRK's pickle or CAP4D's npz"
   )
-
-
-def _bare_array(path) -> np.ndarray:
-  try:
-    with open(path, "rb") as stream:
-      return motion.read_array(stream, os.path.getsize(path))
-  except (ValueError, OSError, EOFError, SyntaxError) as error:
-    raise UserError(
-      f"{path}: is damaged, empty or holds Python objects ({error}); export or "
-      "download it again"
-    ) from error
 
 
 def _from_pickle(path, fps, head_pose=None) -> FaceMotion:

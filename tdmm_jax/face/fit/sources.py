@@ -158,11 +158,7 @@ def _read_array(path) -> np.ndarray:
     arrays = motion.read_arrays(path)
     found = arrays.get("vertices", arrays.get("verts"))
   else:
-    try:
-      with path.open("rb") as stream:
-        found = motion.read_array(stream, path.stat().st_size)
-    except (ValueError, OSError, EOFError) as error:
-      raise UserError(f"{path}: is damaged or is no npy; export it again") from error
+    found = motion.read_npy(path, "export it again")
   if found is None or found.ndim not in (2, 3) or found.dtype.kind != "f":
     raise UserError(f"{path}: no array 'vertices' of shape [frames, vertices, 3]")
   return found.reshape(len(found), -1, 3) if found.shape[-1] % 3 == 0 else found
