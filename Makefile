@@ -146,9 +146,11 @@ demo: install
 train: install
 	@TDMM_INSTALL_SECONDS=$$(cat .venv/.installed) $(BIN)/python -m demo.train $(ARGS)
 
-# One thread for each of the two workers, or they fight over two cores.
+# One thread for each of the two workers, or they fight over two cores. What one process
+# has compiled of Python's files the next hundred read, whatever the environment says.
 test: install peers compiler .node/.installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 JAX_PLATFORMS=cpu \
+	PYTHONDONTWRITEBYTECODE= \
 	XLA_FLAGS="$$XLA_FLAGS --xla_cpu_multi_thread_eigen=false" \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile --durations=15 $(ARGS)
 
