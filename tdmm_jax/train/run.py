@@ -1,6 +1,7 @@
 """Trains the tokenizer, the language model or the evaluator: one loop for all."""
 
 import contextlib
+import sys
 
 import jax
 import ml_collections
@@ -56,6 +57,12 @@ def _make_workdir(workdir) -> None:
       probe.unlink()
 
 
+def _say(shown: bool, text: str) -> None:
+  """What takes long without a bar, so that nobody waits for nothing to be seen."""
+  if shown:
+    print(f"train: {text} ...", file=sys.stderr, flush=True)
+
+
 def train(
   config: ml_collections.ConfigDict,
   workdir,
@@ -83,6 +90,8 @@ def train(
   workdir = epath.Path(workdir)
   _make_workdir(workdir)
   mesh = _checked_mesh(config, devices)
+  told = progress and cluster.is_primary()
+  _say(told, "reading the data; a corpus that is new to a tokenizer is tokenised once")
   with (
     cluster.StopRequest() as stop,
     cluster.Watchdog(config.stall_seconds) as watchdog,
@@ -97,8 +106,9 @@ def train(
       loop = training_loop.Loop(config, workdir, job, mesh, mngr, rows, make_media)
       if cluster.is_primary():
         run_config.write(config, workdir, job.versions)
+      _say(told, "compiling the first update, which can take a minute")
       with contextlib.closing(loop):
-        scores = loop.run(stop, watchdog, progress and cluster.is_primary())
+        scores = loop.run(stop, watchdog, told)
       mngr.wait_until_finished()
       cluster.barrier("training finished")
   return scores

@@ -55,3 +55,13 @@ def test_what_the_configs_say_is_in_range():
     module = importlib.import_module(f"configs.{path.stem}")
     if hasattr(module, "get_config"):
       settings.check(module.get_config())
+
+
+def test_what_takes_long_is_said_before_it_begins(tmp_path, monkeypatch, capsys):
+  def build(*args):
+    assert "train: reading the data" in capsys.readouterr().err
+    raise UserError("no more")
+
+  monkeypatch.setattr(run, "_build", build)
+  with pytest.raises(UserError, match="no more"):
+    run.train(lm_demo.get_config(), tmp_path)
