@@ -68,6 +68,7 @@ def get_config(row: str = "reference") -> ml_collections.ConfigDict:
   # As the rows were measured, without what was found since.
   model.text_context = 0
   model.motion_reading = model.motion_places = False
+  model.motion_cues = 0
   model.emb_dim = 128
   model.num_heads = 4
   model.mlp_dim = 384

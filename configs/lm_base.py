@@ -45,6 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
   # T5 as it is, so that its checkpoints fit.
   model.text_context = model.motion_context = model.motion_history = 0
   model.motion_reading = model.motion_places = False
+  model.motion_cues = 0
   model.num_encoder_layers = 12
   model.num_decoder_layers = 12
   model.dropout_rate = 0.0  # as T5.1.1 in pre-training; 0.1 to fine-tune

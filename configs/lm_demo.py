@@ -69,7 +69,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Whether the acts that the lexicon reads in a prompt follow it in fixed terms
   # (wording.terms), which have one word for left, for twice, for slowly, and times ...
   config.read_acts = True
-  # ... but for this share, where words alone must do; as many again have no times.
+  # ... but for this share, where words alone must do; as many again have no times, and
+  # as many have them in the decoder's cues alone (model.motion_cues).
   config.acts_dropout = 0.1
   config.content_weight = 4.0  # of a caption's words that say something about the face
 
@@ -86,6 +87,9 @@ def get_config() -> ml_collections.ConfigDict:
   # Both are told what the tokens around decode to (train/motion_reading.py), ...
   model.motion_reading = True
   model.motion_places = True  # ... and where in its motion a token is
+  # Cues of a row, at most (language/cues.py): each place of a motion that is written is
+  # told the acts that are on there, as config.read_acts reads them; 0: it is not.
+  model.motion_cues = 80
   model.dropout_rate = 0.0
   model.mlp_activation = "gated-gelu"  # or "relu", T5.0's
   model.logits_via_embedding = False

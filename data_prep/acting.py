@@ -21,10 +21,6 @@ LIDS = [CHANNEL_INDEX["lid_l"], CHANNEL_INDEX["lid_r"]]
 _DEGREE = np.pi / 180
 # How large an act of size 1 .. 5 is against the usual one.
 SIZES = (0.5, 0.65, 1.0, 1.25, 1.45)
-# Seconds of the rise of what comes and stays: face, head, gaze.
-_RISES = {"": (0.18, 0.28), "slow": (0.95, 1.15), "quick": (0.11, 0.14)}
-_HEAD_RISES = {"": (0.40, 0.55), "slow": (1.2, 1.5), "quick": (0.20, 0.27)}
-_GAZE_RISES = {"": (0.10, 0.14), "slow": (0.85, 1.0), "quick": (0.06, 0.08)}
 _MOVES_GAZE = {"left": (0.0, 1.0), "right": (0.0, -1.0), "up": (-0.9, 0.0)}
 _MOVES_GAZE |= {"down": (0.95, 0.0)}
 _STAYING_GAZE = 0.25  # of what the head turns: eyes lead a turn
@@ -50,26 +46,15 @@ def add(channels_TC, attributes: dict, times_T, rng) -> np.ndarray:
   return steady_T3
 
 
-def count_of(act: Act) -> int:
-  """How often a counted act happens in its span: as often as is said and fits."""
-  most = max(int((act.end_s - act.start_s) / acts_lib.SHORTEST_S + 1e-6), 1)
-  if act.count:
-    return min(act.count, most)
-  if act.name not in ("nod", "shake", "blink", "sniff"):
-    return 1
-  middle = sum(placing.each_s(act)) / 2
-  return max(1, round((act.end_s - act.start_s) / middle))
-
-
 def size_of(act: Act, rng) -> float:
   return SIZES[act.size - 1] * rng.uniform(0.92, 1.12)
 
 
-def _pulses(act: Act, times_T, rise_s, rng) -> np.ndarray:
+def _pulses(act: Act, times_T, rng) -> np.ndarray:
   """float[T] in 0 .. 1: comes and goes as often as is said, or comes and stays."""
   start, end, last = act.start_s, act.end_s, float(times_T[-1])
-  rise = rng.uniform(*rise_s)
-  times = count_of(act)
+  rise = rng.uniform(*placing.rise_s(act))
+  times = placing.count_of(act)
   if times > 1 or act.count:
     each = (end - start) / times
     rise = min(rise, 0.36 * each)
@@ -106,7 +91,7 @@ def _vector(act: Act, rng) -> np.ndarray:
 
 
 def _add_face(channels_TC, act: Act, times_T, rng) -> None:
-  shape_T = _pulses(act, times_T, _RISES[act.tempo], rng)
+  shape_T = _pulses(act, times_T, rng)
   vector_C = _vector(act, rng) * size_of(act, rng)
   vector_C[LIDS] = np.minimum(vector_C[LIDS], 1.0)
   channels_TC += np.outer(shape_T, vector_C).astype(np.float32)
@@ -116,7 +101,7 @@ def _add_gaze(channels_TC, act: Act, times_T, rng) -> None:
   size = size_of(act, rng)
   if act.name == "eye_roll":
     side = rng.choice((-1.0, 1.0))
-    count = count_of(act)
+    count = placing.count_of(act)
     for i in range(count):
       each = (act.end_s - act.start_s) / count
       x = np.clip((times_T - act.start_s - i * each) / (0.92 * each), 0.0, 1.0)
@@ -127,9 +112,7 @@ def _add_gaze(channels_TC, act: Act, times_T, rng) -> None:
     return
   direction = act.direction or _lateral(act, rng)
   pitch, yaw = _MOVES_GAZE[direction]
-  shape_T = (
-    size * rng.uniform(0.34, 0.44) * _pulses(act, times_T, _GAZE_RISES[act.tempo], rng)
-  )
+  shape_T = size * rng.uniform(0.34, 0.44) * _pulses(act, times_T, rng)
   channels_TC[:, GAZE_PITCH] += pitch * shape_T
   channels_TC[:, GAZE_YAW] += yaw * shape_T
 
@@ -138,7 +121,7 @@ def _cycles(act: Act, times_T, both_ways: bool) -> np.ndarray:
   """float[T]: as many cycles as are said, in -1 .. 1 (both ways) or 0 .. 1."""
   x = (times_T - act.start_s) / (act.end_s - act.start_s)
   inside = (x > 0) & (x < 1)
-  phase = 2 * np.pi * count_of(act) * np.clip(x, 0.0, 1.0)
+  phase = 2 * np.pi * placing.count_of(act) * np.clip(x, 0.0, 1.0)
   return inside * (np.sin(phase) if both_ways else 0.5 - 0.5 * np.cos(phase))
 
 
@@ -159,7 +142,7 @@ def _add_head(channels_TC, steady_T3, act: Act, times_T, rng) -> None:
   if act.name == "double_take":
     _add_double_take(channels_TC, act, size, times_T, rng)
     return
-  shape_T = _pulses(act, times_T, _HEAD_RISES[act.tempo], rng)
+  shape_T = _pulses(act, times_T, rng)
   left = 1.0 if _lateral(act, rng) == "left" else -1.0
   if act.name == "tilt":
     channels_TC[:, ROLL] -= left * rng.uniform(10, 15) * size * shape_T
@@ -181,7 +164,7 @@ def _add_head(channels_TC, steady_T3, act: Act, times_T, rng) -> None:
 
 def _dips(act: Act, times_T) -> np.ndarray:
   """float[T] in 0 .. 1: quickly down, slowly up again."""
-  count = count_of(act)
+  count = placing.count_of(act)
   each = (act.end_s - act.start_s) / count
   shape = np.zeros(len(times_T))
   for i in range(count):

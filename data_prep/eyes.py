@@ -5,9 +5,9 @@ Shape letters: T frames, C channels.
 
 import numpy as np
 
-from data_prep import acting
 from data_prep.acting import GAZE_PITCH, GAZE_YAW
 from data_prep.envelopes import bump, ramp
+from tdmm_jax.language import placing
 
 # The vestibulo-ocular reflex: eyes turn against the head, so that the look stays.
 VOR_GAIN = 0.95
@@ -48,7 +48,7 @@ def idle_blinks(times_T, rate_hz: float, rng) -> np.ndarray:
 
 def asked_blinks(times_T, act, rng) -> np.ndarray:
   """float[T] in 0..1: the blinks of an act, which are slower than idle ones."""
-  count = acting.count_of(act)
+  count = placing.count_of(act)
   room = (act.end_s - act.start_s) / count
   centres = act.start_s + room * (np.arange(count) + rng.uniform(0.45, 0.55, count))
   return _closure(times_T, centres, min(rng.uniform(0.17, 0.24), 0.45 * room))

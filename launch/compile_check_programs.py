@@ -17,6 +17,7 @@ from tdmm_jax import sharding, vocab
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model, load_model, motion_vector
+from tdmm_jax.language import cues
 from tdmm_jax.models import pretrained_bert, t5
 from tdmm_jax.train import optim, train_step
 from tdmm_jax.train.objectives import language_model, tokenizer
@@ -71,6 +72,9 @@ def _lm_objective(config, num_codes: int, num_examples: int):
     "decoder_segment_ids": shape(decoder),
     "decoder_loss_weights": shape(decoder, jnp.float32),
   }
+  if config.model.motion_cues:
+    cues_shape = (num_examples, config.model.motion_cues, cues.CUE_FIELDS)
+    batch["decoder_cues"] = jax.ShapeDtypeStruct(cues_shape, jnp.float32)
 
   def init_fn(rng):
     return language_model.start_apart(config, model.init(rng, one, one, one, one))

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-Example = dict[str, np.ndarray]  # encoder_tokens int[M], decoder_targets int[L]
+from tdmm_jax.language import cues
+
+# encoder_tokens int[M], decoder_targets int[L], maybe decoder_cues float32[N, F]
+Example = dict[str, np.ndarray]
 
 
 def plan_rows(
@@ -74,9 +77,18 @@ def with_num_rows(
 
 
 def pack_row(
-  examples: Sequence[Example], encoder_length: int, decoder_length: int
+  examples: Sequence[Example],
+  encoder_length: int,
+  decoder_length: int,
+  num_cues: int = 0,
 ) -> dict[str, np.ndarray]:
-  """One row of T5X's batch keys: tokens, segment ids (from 1), positions, weights."""
+  """One row of T5X's batch keys: tokens, segment ids (from 1), positions, weights.
+
+  And decoder_cues float32[num_cues, CUE_FIELDS], if there are to be any.
+
+  Raises:
+    ValueError: the examples have more cues.
+  """
   row = {
     "encoder_input_tokens": np.zeros(encoder_length, np.int32),
     "encoder_segment_ids": np.zeros(encoder_length, np.int32),
@@ -87,6 +99,7 @@ def pack_row(
     "decoder_loss_weights": np.zeros(decoder_length, np.float32),
   }
   encoder_at = decoder_at = 0
+  told = [np.zeros((0, cues.CUE_FIELDS), np.float32)]
   for segment, example in enumerate(examples, start=1):
     tokens, targets = example["encoder_tokens"], example["decoder_targets"]
     span = slice(encoder_at, encoder_at + len(tokens))
@@ -95,9 +108,13 @@ def pack_row(
     row["encoder_positions"][span] = np.arange(len(tokens))
     encoder_at = span.stop
     span = slice(decoder_at, decoder_at + len(targets))
+    if "decoder_cues" in example:
+      told.append(cues.packed(example["decoder_cues"], span.start, span.stop))
     row["decoder_target_tokens"][span] = targets
     row["decoder_input_tokens"][span] = np.concatenate([[0], targets[:-1]])
     row["decoder_segment_ids"][span] = segment
     row["decoder_loss_weights"][span] = example.get("weight", 1.0)
     decoder_at = span.stop
+  if num_cues:
+    row["decoder_cues"] = cues.padded(np.concatenate(told), num_cues)
   return row

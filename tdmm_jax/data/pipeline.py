@@ -143,10 +143,12 @@ class PackedTasks:
     seed: int,
     mixture: tasks.Mixture,
     chunk_clips: int = 2_048,
+    num_cues: int = 0,
   ):
-    """`clips`: see `tasks.Mixture.draw`; `chunk_clips`: the most of a chunk."""
+    """`clips`: see `tasks.Mixture.draw`; `chunk_clips`: the most of a chunk;
+    `num_cues`: the most of a row, see `packing.pack_row`."""
     self._vocab, self._clips = vocab, clips
-    self._lengths = (encoder_length, decoder_length)
+    self._lengths, self._num_cues = (encoder_length, decoder_length), num_cues
     self._num_rows, self._seed, self._mixture = num_rows, seed, mixture
     self.chunks_per_epoch = max(-(-len(clips) // chunk_clips), 1)
     self._by_length = np.argsort([len(clip["codes"]) for clip in clips], kind="stable")
@@ -169,7 +171,7 @@ class PackedTasks:
       if chunk != self._chunk:
         self._load(chunk)
       examples = [self._examples[i] for i in self._rows[row]]
-    return packing.pack_row(examples, *self._lengths)
+    return packing.pack_row(examples, *self._lengths, self._num_cues)
 
   def _picked(self, chunk: int) -> np.ndarray:
     """The chunk's clips, int[C], in random order."""

@@ -26,6 +26,7 @@ import numpy as np
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import (
+  cues,
   instructions,
   lexicon,
   question_wordings,
@@ -41,6 +42,7 @@ NUM_MOTION_SPECIALS = 3  # <som>, <eom>, eos around the motion tokens of a targe
 NOISE = (0.1, 0.4)  # share of a motion's codes that denoising finds wrong
 # Raffel et al. 2020, arXiv:1910.10683, section 3.3.4.
 SPAN_NOISE, SPAN_LENGTH = 0.15, 3
+_UNTOLD = ("", np.zeros((0, cues.CUE_FIELDS), np.float32))
 # Of a prompt in free words: how often L2M is given it and not one of the captions.
 _FREE_SHARE = 0.7
 
@@ -98,12 +100,36 @@ def qa_encoder(vocab: Vocab, codes, question: str) -> np.ndarray:
 
 
 def l2m_example(
-  vocab: Vocab, prompt: str, codes, template: str, terms: str | None = None
+  vocab: Vocab,
+  prompt: str,
+  codes,
+  template: str,
+  terms: str | None = None,
+  told: np.ndarray | None = None,
 ) -> dict:
+  """`told`: the cues of the decoder; by default those of what the prompt says."""
+  if told is None:
+    told = prompt_cues(vocab, prompt, len(codes))
   return {
     "encoder_tokens": l2m_encoder(vocab, prompt, len(codes), template, terms),
     "decoder_targets": motion_ids(vocab, codes),
+    "decoder_cues": told,
   }
+
+
+def prompt_cues(
+  vocab: Vocab, prompt: str, num_frames: int, first_frame: int = 0, seed=()
+) -> np.ndarray:
+  """The cues of what is read in a prompt of so many frames; none of the empty one.
+
+  Args:
+    first_frame: the frame that the decoder writes first.
+    seed: see `understanding.placed`.
+  """
+  if not (prompt and vocab.read_acts):
+    return np.zeros((0, cues.CUE_FIELDS), np.float32)
+  attributes = understanding.placed(prompt, num_frames / FPS, seed)
+  return cues.of(attributes, first_frame=first_frame)
 
 
 def _text_targets(vocab: Vocab, text: str) -> np.ndarray:
@@ -251,13 +277,14 @@ class Mixture:
     split: whose wordings are used.
     motion_weight, text_weight: of the loss, where motion and where text is written.
     prompt_dropout: share of L2M's prompts left empty, from which the model learns the
-      motion of no prompt that guidance leads away from.
+      motion of no prompt that guidance leads away from; cues stay.
     num_phases: motions are cut where a frame of the tokenizer's first phase begins.
     reword: share of L2M's prompts that are put in other words (rewording.py).
     disturb: share of these prompts, and of questions, in which words that say nothing
       about the face are changed.
     acts_dropout: share of L2M's prompts that no acts follow, words alone must do; as
-      many again are followed by acts without times.
+      many again are followed by acts without times, and as many have their times in
+      the decoder's cues alone.
   """
 
   rates: Mapping[str, float]
@@ -316,18 +343,19 @@ class Mixture:
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
-      reads = bool(prompt) and vocab.read_acts
-      terms = self._terms(clip, prompt, free, rng) if reads else ""
+      told = self._told(clip, prompt, free, rng) if vocab.read_acts else _UNTOLD
+      if not prompt:  # what guidance leads away from: cues alone, or nothing at all
+        return l2m_example(vocab, "", codes, template, "", told[1])
       if free and prompt and rng.random() < _FREE_SHARE:
         # No word may go: the lexicon cannot say which of them carries the meaning.
-        if reads:
-          terms = self._terms(clip, clip["prompt"], True, rng)
-        return l2m_example(vocab, clip["prompt"], codes, template, terms)
+        if vocab.read_acts:
+          told = self._told(clip, clip["prompt"], True, rng)
+        return l2m_example(vocab, clip["prompt"], codes, template, *told)
       if self.reword and rng.random() < self.reword:
         prompt = rewording.reworded(prompt, rng)
       if self.disturb and rng.random() < self.disturb:
         prompt = rewording.disturbed(prompt, rng)
-      return l2m_example(vocab, prompt, codes, template, terms)
+      return l2m_example(vocab, prompt, codes, template, *told)
     if task == "m2l":
       return m2l_example(vocab, pick(texts), codes, template)
     if task == "continuation":
@@ -339,18 +367,24 @@ class Mixture:
       return denoising_example(vocab, codes, self._noisy(vocab, codes, rng), template)
     return unconditional_example(vocab, codes, template)
 
-  def _terms(self, clip: dict, prompt: str, free: bool, rng) -> str:
-    """The acts that follow a prompt: of free words only what is read in them."""
+  def _told(self, clip: dict, prompt: str, free: bool, rng) -> tuple[str, np.ndarray]:
+    """The terms that follow a prompt, and the decoder's cues.
+
+    Of free words only what is read in them.
+    """
     draw = rng.random()
     if draw < self.acts_dropout:
-      return ""
+      return _UNTOLD
     timed, names = draw >= 2 * self.acts_dropout, None
     attributes = clip["attributes"]
     if free:
       read = lexicon.parse(prompt, len(clip["codes"]) / FPS)
       names = [act.name for act in acts_lib.acts_of(read)]
       attributes = attributes | {key: read[key] for key in ("speaking", "manner")}
-    return wording.terms(attributes, timed, names)
+    # Where a motion is made in windows, cues alone say when.
+    without_times = draw >= 1 - self.acts_dropout
+    told = cues.of(attributes, names) if timed else _UNTOLD[1]
+    return wording.terms(attributes, timed and not without_times, names), told
 
   def _cuts(self, num_frames: int, count: int, rng) -> list[int]:
     """Ascending multiples of num_phases inside the motion; 0 where there are none."""

@@ -138,12 +138,23 @@ def row_keys(rng, batch_size: int):
 
 
 @functools.partial(jax.jit, static_argnames=("model", "length", "sampling"))
-def start(model, params, encoder_input_tokens_BM, *, length: int, sampling: Sampling):
-  """Encodes the prompts; returns the State before the first of `length` positions."""
+def start(
+  model,
+  params,
+  encoder_input_tokens_BM,
+  cues_BNF=None,
+  *,
+  length: int,
+  sampling: Sampling,
+):
+  """Encodes the prompts; returns the State before the first of `length` positions.
+
+  Cues: see `decode`.
+  """
   segments_BM = (encoder_input_tokens_BM > 0).astype(jnp.int32)
   apply = functools.partial(model.apply, {"params": params})
   encoded_BMD = apply(encoder_input_tokens_BM, segments_BM, method="encode")
-  cache = apply(encoded_BMD, length, method="init_cache")
+  cache = apply(encoded_BMD, length, cues_BNF, method="init_cache")
   batch_size = encoder_input_tokens_BM.shape[0] // (
     1 if sampling.guidance == 1.0 else 2
   )
@@ -238,6 +249,7 @@ def decode(
   rng,
   sampling: Sampling = Sampling(),
   shared_params=None,
+  cues_BNF=None,
 ):
   """Decodes autoregressively within a constraint (see constraints.py).
 
@@ -250,6 +262,8 @@ def decode(
     sampling: greedy by default.
     shared_params: what `shared` returned for params; saves placing them again at each
       call.
+    cues_BNF: float32, when acts are on (language/cues.py), for as many rows as there
+      are encoder tokens; none by default.
 
   Returns:
     int32[B, L] tokens; everything after a row's first eos is padding.
@@ -261,25 +275,32 @@ def decode(
     fed = guidance_lib.num_fed(sampling.guidance)
     tokens_BGM = jnp.reshape(encoder_input_tokens_BM, (fed, batch_size, -1))
     tokens_BGM = jnp.swapaxes(tokens_BGM, 0, 1)
+    if cues_BNF is not None:
+      cues_BNF = jnp.reshape(cues_BNF, (fed, batch_size, *cues_BNF.shape[1:]))
+      inputs += (jnp.swapaxes(cues_BNF, 0, 1),)
     params = shared_params or sharding.on_every_device(params)
     return _decode_shared(model, params, tokens_BGM, *inputs, sampling=sampling)
-  return _decode(model, params, encoder_input_tokens_BM, *inputs, sampling=sampling)
+  inputs = (encoder_input_tokens_BM, *inputs, cues_BNF)
+  return _decode(model, params, *inputs, sampling=sampling)
 
 
-def _decode(model, params, tokens_BM, low_BL, high_BL, keys_B, *, sampling):
+def _decode(model, params, tokens_BM, low_BL, high_BL, keys_B, cues_BNF, *, sampling):
   length = low_BL.shape[1]
-  state = start(model, params, tokens_BM, length=length, sampling=sampling)
+  state = start(model, params, tokens_BM, cues_BNF, length=length, sampling=sampling)
   inputs = (model, params, tokens_BM, low_BL, high_BL, keys_B)
   return advance(*inputs, state, length, sampling=sampling).tokens_BL
 
 
 @functools.partial(jax.jit, static_argnames=("model", "sampling"))
-def _decode_shared(model, params, tokens_BGM, low_BL, high_BL, keys_B, *, sampling):
+def _decode_shared(model, params, tokens_BGM, *inputs, sampling):
   """`_decode`, each device of this process with its rows: none waits for another."""
 
-  def mine(params, tokens_BGM, low_BL, high_BL, keys_B):
-    tokens_GBM = jnp.swapaxes(tokens_BGM, 0, 1)
-    rows = tokens_GBM.reshape(-1, tokens_GBM.shape[-1])
-    return _decode(model, params, rows, low_BL, high_BL, keys_B, sampling=sampling)
+  def fed(x_BG):
+    return jnp.swapaxes(x_BG, 0, 1).reshape(-1, *x_BG.shape[2:])
 
-  return sharding.share_rows(mine, (params,), (tokens_BGM, low_BL, high_BL, keys_B))
+  def mine(params, tokens_BGM, low_BL, high_BL, keys_B, cues_BGNF=None):
+    cues_BNF = None if cues_BGNF is None else fed(cues_BGNF)
+    inputs = (fed(tokens_BGM), low_BL, high_BL, keys_B, cues_BNF)
+    return _decode(model, params, *inputs, sampling=sampling)
+
+  return sharding.share_rows(mine, (params,), (tokens_BGM, *inputs))

@@ -14,7 +14,15 @@ from tdmm_jax.decoding import sample
 
 
 def token_stream(
-  model, params, encoder_input_tokens_BM, low_BL, high_BL, keys_B, sampling, stops
+  model,
+  params,
+  encoder_input_tokens_BM,
+  low_BL,
+  high_BL,
+  keys_B,
+  sampling,
+  stops,
+  cues_BNF=None,
 ) -> Iterator[np.ndarray]:
   """Yields tokens int32[B, n] in pieces that end at each of `stops` (ascending).
 
@@ -22,7 +30,8 @@ def token_stream(
   is asked for.
   """
   inputs = (model, params, encoder_input_tokens_BM)
-  state = sample.start(*inputs, length=low_BL.shape[1], sampling=sampling)
+  length = low_BL.shape[1]
+  state = sample.start(*inputs, cues_BNF, length=length, sampling=sampling)
   inputs += (low_BL, high_BL, keys_B)
   begin = 0
   for stop in stops:

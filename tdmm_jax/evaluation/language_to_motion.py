@@ -13,7 +13,7 @@ import numpy as np
 from tdmm_jax.data import packing, tasks
 from tdmm_jax.evaluation import motion_sets
 from tdmm_jax.generate import face
-from tdmm_jax.language import instructions, lexicon
+from tdmm_jax.language import cues, instructions, lexicon, wording
 from tdmm_jax.metrics import attributes, distribution, judge, regressions, retrieval
 from tdmm_jax.train import losses
 
@@ -155,13 +155,12 @@ def token_accuracy(run: face.Face, clips: Sequence[dict]) -> float:
   """Teacher-forced accuracy on the motion tokens of Language2Motion."""
   codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
   template = instructions.L2M_TRAIN[0]  # the one `generate` uses
-  config = run.config
-  rows = []
+  config, rows = run.config, []
+  lengths = (config.encoder_length, config.decoder_length, run.model.motion_cues)
   for clip, code in zip(clips, codes, strict=True):
-    example = tasks.l2m_example(run.vocab, clip["prompt"], code, template)
-    rows.append(
-      packing.pack_row([example], config.encoder_length, config.decoder_length)
-    )
+    acts = (wording.terms(clip["attributes"], True), cues.of(clip["attributes"]))
+    example = tasks.l2m_example(run.vocab, clip["prompt"], code, template, *acts)
+    rows.append(packing.pack_row([example], *lengths))
 
   @jax.jit
   def score(params, batch):
@@ -171,6 +170,7 @@ def token_accuracy(run: face.Face, clips: Sequence[dict]) -> float:
       batch["decoder_input_tokens"],
       batch["encoder_segment_ids"],
       batch["decoder_segment_ids"],
+      decoder_cues_BNF=batch.get("decoder_cues"),
     )
     targets = batch["decoder_target_tokens"]
     weights = (targets >= run.vocab.motion_offset).astype(np.float32)

@@ -28,6 +28,7 @@ from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.generate import blinks, editing, joins, windows
 from tdmm_jax.generate import takes as takes_lib
 from tdmm_jax.language import (
+  cues,
   instructions,
   lexicon,
   questions,
@@ -42,6 +43,7 @@ from tdmm_jax.runs import checkpoints, locate
 MAX_BEAMS = 64
 _BATCH = 16
 _ENCODER_MULTIPLE = 32
+_CUES_MULTIPLE = 8
 
 
 class Face:
@@ -434,15 +436,15 @@ class Face:
         sampling,
         keys[np.array(filled)],
         None if fixed is None else [fixed[i] for i in filled],
-        timed=fixed is None,
       )
       tokens = sample.decode(
         self.model,
         self.params,
-        *inputs,
+        *inputs[:3],
         keys[np.array(filled)],
         sampling,
         self.shared_params if len(filled) > 1 else None,
+        inputs[3],
       )
       rows = zip(group, np.asarray(tokens), lengths, strict=False)
       yield {i: self.vocab.ids_to_motion(row[1 : n + 1]) for i, row, n in rows}
@@ -459,28 +461,41 @@ class Face:
     sampling: sample.Sampling,
     keys_B,
     fixed: Sequence[np.ndarray] | None = None,
-    timed: bool = True,
+    inside: tuple[int, int] | None = None,
   ):
-    """What `sample.decode` is given: encoder tokens [B or 2B, M], low, high [B, L].
+    """What `sample.decode` is given: encoder tokens [B or 2B, M], low, high [B, L] ...
+
+    ... and cues [B or 2B, N, F], None for a model that hears none.
 
     Args:
-      keys_B: PRNG keys of the requests, which also choose when acts happen.
-      timed: whether a prompt has all of its frames, so that its acts get times there.
+      keys_B: PRNG keys of the requests, which choose when acts happen.
+      inside: (frames of the whole that a prompt is for, which of them comes first), if
+        it is for more, or for fewer, than its frames here.
     """
-    rows = []
+    rows, told = [], []
     for prompt, n, key in zip(prompts, frames, keys_B, strict=True):
-      terms = ""
-      if self.vocab.read_acts:
-        seed = tuple(jax.random.key_data(key).tolist()) if timed else None
-        terms = understanding.terms_of(prompt, n / tasks.FPS, seed)
+      seed = tuple(jax.random.key_data(key).tolist())
+      total, first = inside or (n, 0)
+      whole = inside == (n, 0) or fixed is None
+      times = seed if whole else None
+      reads = self.vocab.read_acts
+      terms = understanding.terms_of(prompt, total / tasks.FPS, times) if reads else ""
       rows.append(tasks.l2m_encoder(self.vocab, prompt, n, terms=terms))
+      # Codes that are fixed here and there know better when something happens.
+      known = prompt if whole or inside else ""
+      told.append(tasks.prompt_cues(self.vocab, known, total, first, seed))
     if sampling.guidance != 1.0:
       rows += [tasks.l2m_encoder(self.vocab, "", n) for n in frames]
+      told += told  # words are what is guided by: cues say all there is to say of when
     length = self.config.max_frames + tasks.NUM_MOTION_SPECIALS
     limits = constraints.exact_motion(
       self.vocab, frames, length, self.codec.num_phases, fixed
     )
-    return _padded(rows), *limits
+    if not self.model.motion_cues:
+      return _padded(rows), *limits, None
+    most = -(-max(map(len, told)) // _CUES_MULTIPLE) * _CUES_MULTIPLE
+    cues_BNF = np.stack([cues.padded(each, max(most, 1)) for each in told])
+    return _padded(rows), *limits, cues_BNF
 
   def generate_many(self, prompts, seconds, seed=0, **sampling) -> list[FaceMotion]:
     """FaceMotions of prompts, in batches; see `generate_codes`."""

@@ -46,7 +46,7 @@ class Window(NamedTuple):
   free: int
   stop: int
   end: int
-  prompt: str
+  span: Span
 
 
 def spans_of(segments: str | Sequence[timeline.Segment], check) -> list[Span]:
@@ -86,7 +86,7 @@ def plan(spans: Sequence[Span], max_frames: int, num_phases: int) -> list[Window
       stop = min(end, span.stop)
       if stop < span.stop:
         stop -= ending
-      windows.append(Window(start, free, stop, end, span.prompt))
+      windows.append(Window(start, free, stop, end, span))
       free = stop
   return windows
 
@@ -127,27 +127,31 @@ def stream_codes(
     # The first window of a motion draws what a batch of short motions would draw.
     window_key = jax.random.fold_in(key, window.free) if window.free else key
     done = window.free
-    for codes in _stream_window(face, window, fixed, window_key, sampling):
+    for codes in _stream_window(face, window, fixed, window_key, key, sampling):
       known[done : done + len(codes)] = codes
       done += len(codes)
       yield codes
 
 
-def _stream_window(face, window: Window, fixed, key, sampling) -> Iterator[np.ndarray]:
-  encoder, low, high = face.request_tokens(
-    [window.prompt],
+def _stream_window(
+  face, window: Window, fixed, key, placing_key, sampling
+) -> Iterator[np.ndarray]:
+  """`placing_key`: says when the acts of the span happen, in all of its windows."""
+  span = window.span
+  encoder, low, high, told = face.request_tokens(
+    [span.prompt],
     [len(fixed)],
     sampling,
-    key[None],
+    placing_key[None],
     [fixed],
-    timed=window.free == window.start,
+    inside=(span.stop - span.start, window.start - span.start),
   )
   first = 1 + window.free - window.start  # position 0 is <som>
   last = 1 + window.stop - window.start
   begin = first + PIECE + (0 if window.free else face.codec.reach)
   stops = sorted({*range(begin, last, PIECE), last})
   pieces = streaming.token_stream(
-    face.model, face.params, encoder, low, high, key[None], sampling, stops
+    face.model, face.params, encoder, low, high, key[None], sampling, stops, told
   )
   at = 0
   for tokens in pieces:

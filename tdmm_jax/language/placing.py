@@ -35,6 +35,10 @@ _BRIEF_S = {"": (0.55, 0.75), "slow": (1.9, 2.2), "quick": (0.45, 0.6)}
 _HEAD_STAYS_S = {"": (1.5, 2.4), "slow": (3.0, 3.6), "quick": (1.1, 1.7)}
 _HEAD_BRIEF_S = {"": (0.95, 1.2), "slow": (2.5, 2.9), "quick": (0.7, 0.85)}
 _HEAD_LEADS = {"look_away": (1.5, 2.2), "double_take": (2.0, 2.6)}
+# Seconds of the rise of what comes and stays: face, head, gaze.
+_RISES = {"": (0.18, 0.28), "slow": (0.95, 1.15), "quick": (0.11, 0.14)}
+_HEAD_RISES = {"": (0.40, 0.55), "slow": (1.2, 1.5), "quick": (0.20, 0.27)}
+_GAZE_RISES = {"": (0.10, 0.14), "slow": (0.85, 1.0), "quick": (0.06, 0.08)}
 _EDGE_S = 0.08  # between two acts of one part
 _TRIES = 40
 # Acts that move the same part must not happen at once.
@@ -56,6 +60,23 @@ def usual_count(act: Act, rng) -> int:
   return int(rng.integers(low, high + 1))
 
 
+def count_of(act: Act) -> int:
+  """How often a placed act happens in its span: as often as is said and fits."""
+  most = max(int((act.end_s - act.start_s) / acts_lib.SHORTEST_S + 1e-6), 1)
+  if act.count:
+    return min(act.count, most)
+  if act.name not in _USUAL_COUNT:
+    return 1
+  middle = sum(each_s(act)) / 2
+  return max(1, round((act.end_s - act.start_s) / middle))
+
+
+def rise_s(act: Act) -> tuple[float, float]:
+  """Seconds until an act that comes and stays is there, at least and at most."""
+  rises = {"head": _HEAD_RISES, "gaze": _GAZE_RISES}.get(KINDS[act.name].what, _RISES)
+  return rises[act.tempo]
+
+
 def each_s(act: Act) -> tuple[float, float]:
   """Seconds of one of several, at least and at most."""
   return _EACH_OF.get(act.name, _EACH_S)[act.tempo]
@@ -69,7 +90,7 @@ def natural_s(act: Act, rng) -> float:
     factor = {"": 1.0, "slow": 1.4, "quick": 0.75}[act.tempo]
     return factor * rng.uniform(*_HEAD_LEADS[act.name])
   if kind.counted and not act.hold and not (kind.held and not act.count):
-    if not act.count:  # `acting.count_of` tells the number by the length
+    if not act.count:  # `count_of` tells the number by the length
       return usual_count(act, rng) * sum(each_s(act)) / 2
     return act.count * rng.uniform(*each_s(act))
   if act.hold == "brief":

@@ -44,20 +44,28 @@ def understand(prompt: str, seconds: float = 4.0) -> Understanding:
 
 
 @functools.lru_cache(maxsize=100_000)
+def placed(prompt: str, seconds: float = 4.0, seed: tuple[int, ...] = ()) -> dict:
+  """The attributes that are read in a prompt of so many seconds, each act with times.
+
+  The times are those that the prompt says, and where it says none such as the behaviour
+  simulator chooses, others for another seed. Not to be changed: the next caller is
+  given the same ones.
+  """
+  rng = np.random.default_rng((zlib.crc32(prompt.encode()), *seed))
+  return placing.placed(lexicon.parse(prompt, seconds), seconds, rng)
+
+
 def terms_of(
   prompt: str, seconds: float = 4.0, seed: tuple[int, ...] | None = None
 ) -> str:
   """What is read in a prompt of so many seconds, in `wording.terms`; may be empty.
 
   Args:
-    seed: gives acts times: those that the prompt says, and where it says none such as
-      the behaviour simulator chooses, others for another seed. None: no times.
+    seed: gives acts times, see `placed`. None: no times.
   """
-  attributes = lexicon.parse(prompt, seconds)
-  if seed is not None:
-    rng = np.random.default_rng((zlib.crc32(prompt.encode()), *seed))
-    attributes = placing.placed(attributes, seconds, rng)
-  return wording.terms(attributes, timed=seed is not None)
+  if seed is None:
+    return wording.terms(lexicon.parse(prompt, seconds))
+  return wording.terms(placed(prompt, seconds, seed), timed=True)
 
 
 def refuse_doubtful(prompt: str, seconds: float = 4.0) -> None:

@@ -20,7 +20,8 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5
 
 _TENSORS, _INDEX = "model.safetensors", "model.safetensors.index.json"
-OURS = ("text_context", "motion_context", "motion_history")  # a T5 has these at 0
+# A T5 has these at 0.
+OURS = ("text_context", "motion_context", "motion_history", "motion_cues")
 _DTYPES = {
   "I64": np.int64,  # of positions, which BERT lists
   "F64": np.float64,

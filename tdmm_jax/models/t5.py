@@ -16,7 +16,8 @@ import jax.numpy as jnp
 
 from tdmm_jax import sharding
 from tdmm_jax.errors import UserError
-from tdmm_jax.models import attention_biases, bert, layers
+from tdmm_jax.language import cues
+from tdmm_jax.models import attention_biases, bert, cue_embedding, layers
 
 # What the forward pass keeps for the backward pass; the rest is computed again.
 REMAT_POLICIES = {
@@ -283,6 +284,7 @@ class T5(nn.Module):
   motion_history: int = 0  # ... the decoder's, which looks back only
   motion_reading: bool = False  # motion's are given one: see motion_reading.py ...
   motion_places: bool = False  # ... and where in its motion a token is
+  motion_cues: int = 0  # the most of a row that its decoder is told; see cues.py
   motion_offset: int = 0  # the first motion token, where there is one of these
   text_sizes: bert.Sizes | None = None  # of the text encoder, if there is one, ...
   word_offset: int = 0  # ... and the first id that it reads
@@ -321,6 +323,8 @@ class T5(nn.Module):
       self.encoder_context = context(self.motion_context, **motion)
     if self.motion_history:
       self.decoder_context = context(self.motion_history, **motion, causal=True)
+    if self.motion_cues:
+      self.cues = cue_embedding.CueEmbedding(self.emb_dim, self.dtype)
     if self.text_sizes is not None:
       self.text_encoder = bert.Bert(self.text_sizes, self.dtype)
       self.text_norm = layers.RMSNorm(self.dtype)
@@ -385,8 +389,13 @@ class T5(nn.Module):
     encoder_segment_ids_BM,
     decoder_segment_ids_BL,
     deterministic: bool = True,
+    decoder_cues_BNF=None,
   ):
-    """Teacher-forced float32 logits [B, L, V]."""
+    """Teacher-forced float32 logits [B, L, V].
+
+    Args:
+      decoder_cues_BNF: float32[B, N, CUE_FIELDS], see language/cues.py.
+    """
     encoded_BMD = self.encode(
       encoder_input_tokens_BM, encoder_segment_ids_BM, deterministic
     )
@@ -394,6 +403,10 @@ class T5(nn.Module):
     if self.motion_history:
       codes_BL = decoder_input_tokens_BL - self.motion_offset
       x_BLD = self.decoder_context(x_BLD, codes_BL, decoder_segment_ids_BL)
+    if self.motion_cues:
+      if decoder_cues_BNF is None:
+        decoder_cues_BNF = jnp.zeros((len(x_BLD), 1, cues.CUE_FIELDS))
+      x_BLD += self.cues(decoder_cues_BNF, jnp.arange(x_BLD.shape[1]))
     x_BLD = self.decoder(
       x_BLD,
       decoder_segment_ids_BL,
@@ -420,11 +433,14 @@ class T5(nn.Module):
       return x_BMD
     return layers.pool_segments(x_BMD, tokens_BM, segment_ids_BM, self.pooled_token)
 
-  def init_cache(self, encoded_BMD, max_decode_length: int):
+  def init_cache(self, encoded_BMD, max_decode_length: int, cues_BNF=None):
+    """An empty cache for so many tokens; cues as in `__call__`."""
     cache = self.decoder.init_cache(encoded_BMD, max_decode_length)
     if self.motion_history:
       history_BRN = self.decoder_context.init_history(encoded_BMD.shape[0])
       cache["cached_history"] = history_BRN[:, None]  # an axis for heads, as the others
+    if self.motion_cues and cues_BNF is not None:
+      cache["cues"] = self.cues(cues_BNF, jnp.arange(max_decode_length))
     return cache
 
   def decode_step(self, tokens_B, cache, encoder_segment_ids_BM):
@@ -434,15 +450,19 @@ class T5(nn.Module):
       ones_B1, (encoder_segment_ids_BM > 0).astype(jnp.int32)
     )
     x_B1D = self._embed(tokens_B[:, None])
-    history = {}
+    kept = {}  # what the decoder's layers do not know of
     if self.motion_history:
       codes_B1 = tokens_B[:, None] - self.motion_offset
       x_B1D, history_BRN = self.decoder_context(
         x_B1D, codes_B1, ones_B1, cache["cached_history"][:, 0], cache["cache_index"]
       )
-      history = {"cached_history": history_BRN[:, None]}
+      kept = {"cached_history": history_BRN[:, None]}
+    if "cues" in cache:
+      index = cache["cache_index"]
+      x_B1D += jax.lax.dynamic_slice_in_dim(cache["cues"], index, 1, axis=1)
+      kept["cues"] = cache["cues"]
     x_B1D, cache = self.decoder.step(x_B1D, cache, cross_bias)
-    return self._logits(x_B1D)[:, 0], cache | history
+    return self._logits(x_B1D)[:, 0], cache | kept
 
 
 def check_config(config) -> None:

@@ -93,11 +93,12 @@ def test_some_prompts_in_training_have_no_acts_beside_them_and_some_no_times():
     told = [bool({"happiness", "sadness"} & set(words.split())) for words in said]
     # A smile that lasts has no times.
     nods = [bool(times & set(row)) for row, w in zip(rows, said) if "nod then" in w]
-    return np.mean(told), np.mean(nods or [0])
+    cued = [len(e["decoder_cues"]) > 0 for e in examples]
+    return np.mean(told), np.mean(nods or [0]), np.mean(cued)
 
-  assert shares(0.0) == (1, 1) and shares(1.0) == (0, 0)
-  told, timed = shares(0.25)  # of the three quarters that are told a third is not timed
-  assert 0.65 < told < 0.85 and 0.5 < timed < 0.8
+  assert shares(0.0) == (1, 1, 1) and shares(1.0) == (0, 0, 0)
+  told, timed, cued = shares(0.25)  # of four quarters: nothing, no times, cues alone
+  assert 0.65 < told < 0.85 and 0.2 < timed < 0.5 and 0.4 < cued < 0.6
 
 
 @pytest.mark.parametrize("task", ["m2l", "qa"])

@@ -79,6 +79,7 @@ def language_model(
       num_rows,
       config.seed,
       mixtures[split],
+      num_cues=config.model.motion_cues,
     )
 
   text_rows, motion_rows = embedding_init.row_features(vocab, codec)
@@ -173,6 +174,7 @@ def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, 
     batch["encoder_segment_ids"],
     batch["decoder_segment_ids"],
     deterministic=rng is None,
+    decoder_cues_BNF=batch.get("decoder_cues"),
     rngs=None if rng is None else {"dropout": rng},
   )
   targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
