@@ -121,21 +121,20 @@ import json, pathlib, sys
 import jax, numpy as np
 import tiny
 from tdmm_jax import sharding
-from tdmm_jax.face import load_model
 from tdmm_jax.train import optim, run, train_step
-load_model.load_face_model("default_v1")  # made outside of any mesh: fits them all
 run_dir, workdir = map(pathlib.Path, sys.argv[1:3])
 meshes = {"1": jax.make_mesh((1, 1, 1), sharding.MESH_AXES, devices=jax.devices()[:1],
                              axis_types=(jax.sharding.AxisType.Auto,) * 3)}
 meshes["(2, 2, 2)"] = sharding.make_mesh(2, 2, 2)
 losses, statistics = {}, {}
+config = tiny.config_of("tokenizer_demo", run_dir, batch_size=8)
+config.model.quantizer = "ema_vq"  # statistics are sums over all devices
+config.eval_batches = 0
+objective = run._build(config, workdir)  # outside of any mesh: fits them all
+tx = optim.optimizer(config)
 for name, mesh in meshes.items():
-  config = tiny.config_of("tokenizer_demo", run_dir, batch_size=8)
-  config.model.quantizer = "ema_vq"  # statistics are sums over all devices
-  config.eval_batches = 0
+  objective.train_iter.seek(0)
   with jax.set_mesh(mesh):
-    objective = run._build(config, workdir)
-    tx = optim.optimizer(config)
     state = train_step.init_state(objective.init_fn, tx, mesh, jax.random.key(0))
     step = train_step.make_train_step(objective.loss_fn, tx, jax.random.key(1))
     losses[name] = []

@@ -36,10 +36,15 @@ def test_config_says_how_to_run_it(name):
   json.dumps(config.to_dict())  # it is stored beside the checkpoints
 
 
+# What needs no training of its own: sizes of a vocabulary, and what other tests compare
+# (tests/train/test_optim.py, tests/models/test_t5_scan.py).
+NO_KIND = ("batch_per_chip", "num_extra_ids", "vocab_texts", "optimizer", "remat")
+
+
 def kind(name: str) -> str:
-  """A shrunk config without its name and rates: equal ones run the same programs."""
+  """A shrunk config without its rates and `NO_KIND`; equal ones are of one kind."""
   strip = lambda value: (
-    {key: strip(item) for key, item in value.items() if key != "batch_per_chip"}
+    {key: strip(item) for key, item in value.items() if key not in NO_KIND}
     if isinstance(value, dict)
     else "rate"
     if isinstance(value, float)

@@ -49,7 +49,7 @@ def loss_and_grads(model, params):
 
 @pytest.mark.parametrize(
   ("scan_layers", "remat"),
-  [(True, "none"), (True, "dots"), (False, "full")],
+  [(True, "none"), (True, "dots"), (True, "full")],
 )
 def test_same_loss_and_gradients(plain, scan_layers, remat):
   params, loss, grads = plain
