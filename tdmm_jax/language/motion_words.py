@@ -166,6 +166,25 @@ PRESET_FORMS = (
       ("~ head back", "back"),
     )
   ),
+  *(
+    ("gaze_shift", form, {"direction": direction})
+    for direction in ("up", "down")
+    for verb in ("looks", "looking", "look")
+    for form in (
+      f"{verb} {direction} with ~ eyes only",
+      f"{verb} {direction} with only ~ eyes",
+      f"{verb} {direction} with just ~ eyes",
+      f"only ~ eyes {verb} {direction}",
+    )
+  ),
+  *(
+    ("gaze_shift", f"{verb} ~ eyes", {"direction": direction})
+    for verbs, direction in (
+      (("raises", "raising", "raise", "lifts", "lifting", "lift"), "up"),
+      (("lowers", "lowering", "lower", "drops", "dropping", "drop"), "down"),
+    )
+    for verb in verbs
+  ),
   ("eyes_closed", "keeps ~ eyes closed", {"hold": "held"}),
   ("eyes_closed", "keeps ~ eyes shut", {"hold": "held"}),
   ("eyes_closed", "keeping ~ eyes closed", {"hold": "held"}),
@@ -181,6 +200,7 @@ PRESET_FORMS = (
   ("jaw_drop", "keeps ~ mouth closed", {"absent": True}),
   ("jaw_drop", "keeping ~ mouth closed", {"absent": True}),
   ("brow_raise", "eyebrows never move", {"absent": True}),
+  ("brow_raise", "a raised eyebrow", {"side": "one"}),
   ("look_away", "looks away to ~ left and back", {"direction": "left"}),
   ("look_away", "looks away to ~ right and back", {"direction": "right"}),
   ("jaw_drop", "opens ~ mouth wide", {"size": 4}),

@@ -31,6 +31,7 @@ _PLURAL |= {"brow": "eyebrows", "lid": "eyelids", "lids": "eyelids"}
 _PLURAL |= {f"{n:g}": word for word, n in motion_words.NUMBERS.items() if n >= 1}
 _PLURAL["1"] = "one"
 _SIDES = {"left": "left", "right": "right", "both": "both", "one": "one"}
+_NOUNS_BEHIND = frozenset(("raise", "flash", "furrow", "lift"))
 _IMPOSSIBLE = frozenset(("third", "fourth", "middle"))
 
 
@@ -145,6 +146,9 @@ def _without_sides(tokens: list[str]):
   for i, token in enumerate(tokens):
     after = _canonical(tokens[i + 1]) if i + 1 < len(tokens) else ""
     said = token in _SIDES or token in _IMPOSSIBLE
+    one_brow = token in ("a", "an") and tokens[i + 1 : i + 2] in (["eyebrow"], ["brow"])
+    if one_brow and not set(tokens[i + 2 : i + 3]) & _NOUNS_BEHIND:
+      token, said = "one", True  # "raises an eyebrow", but not "an eyebrow raise"
     if said and (after == "hand" or after in _SINGULAR):
       sides[i + 1] = _SIDES.get(token, "none")
       continue
