@@ -1,5 +1,6 @@
 """A studio that really serves, and a real browser."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -8,16 +9,17 @@ import time
 
 import pytest
 
+import tdmm_jax
+from tdmm_jax.runs import locate
 from tdmm_jax.studio import server
 
 
-@pytest.fixture(scope="session")
-def studio(loaded_run, tmp_path_factory):
-  """The studio's address; it serves on a free port of this machine."""
+@contextlib.contextmanager
+def serving(face, folder, warm: bool = False):
+  """The address of a studio that serves on a free port of this machine."""
   import uvicorn
 
-  folder = tmp_path_factory.mktemp("studio")
-  app = server.make_app(loaded_run, folder)
+  app = server.make_app(face, folder, warm=warm)
   config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning")
   served = uvicorn.Server(config)
   thread = threading.Thread(target=served.run, daemon=True)
@@ -29,6 +31,19 @@ def studio(loaded_run, tmp_path_factory):
   yield f"http://127.0.0.1:{port}"
   served.should_exit = True
   thread.join(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def studio(loaded_run, tmp_path_factory):
+  with serving(loaded_run, tmp_path_factory.mktemp("studio")) as address:
+    yield address
+
+
+@pytest.fixture
+def released_studio(tmp_path):
+  """The studio with the checkpoint that comes with the package."""
+  with serving(tdmm_jax.load(locate.RELEASE), tmp_path, warm=True) as address:
+    yield address
 
 
 def chromium() -> str | None:

@@ -174,6 +174,22 @@ def test_a_face_in_a_video_is_followed_and_described(page, face_video):
   assert np.abs(page.picture(0) - page.picture(20)).max() > 20
 
 
+@pytest.mark.skipif(
+  not os.environ.get("TDMM_STUDIO_PICTURE"),
+  reason="TDMM_STUDIO_PICTURE names no file for docs/studio.png",
+)
+def test_the_picture_of_the_docs(browser, released_studio):
+  opened = Page(browser, released_studio)
+  opened.view.locator("body[data-ready=true]").wait_for()
+  assert opened.text("#heard")
+  files = opened.page.locator("#files a").first.bounding_box()
+  assert files["y"] + files["height"] < 1000  # in sight without scrolling
+  opened.picture(45)
+  opened.page.screenshot(path=os.environ["TDMM_STUDIO_PICTURE"])
+  opened.page.close()
+  assert opened.faults == []
+
+
 def test_nothing_outside_the_studios_folder_can_be_read(studio, tmp_path):
   secret = tmp_path / "mine.txt"
   secret.write_text("a secret")
