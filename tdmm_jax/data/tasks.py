@@ -17,6 +17,7 @@ docs/training.md shows an example.
 """
 
 import dataclasses
+import functools
 import math
 import zlib
 from collections.abc import Mapping, Sequence
@@ -223,8 +224,12 @@ def _read_by_the_lexicon(clip: dict) -> bool:
   A prompt in free words ("Her dog died this morning.") is a good prompt, but no
   description of a face.
   """
-  said = lexicon.comparable(lexicon.parse(clip["prompt"]))
-  return said == lexicon.comparable(clip["attributes"])
+  return _said(clip["prompt"]) == lexicon.comparable(clip["attributes"])
+
+
+@functools.lru_cache(maxsize=200_000)  # an epoch asks for each prompt several times
+def _said(prompt: str) -> tuple:
+  return lexicon.comparable(lexicon.parse(prompt))
 
 
 def _parts(total: int, count: int, rng) -> list[int]:
