@@ -25,8 +25,6 @@ def get_config() -> ml_collections.ConfigDict:
   rates.continuation = rates.inbetween = rates.denoising = 0.25
   rates.unconditional, rates.span_corruption = 0.1, 0.25
   config.history_dropout = 0.3
-  config.prompt_dropout = 0.1  # for classifier-free guidance ...
-  config.guidance = 2.0  # ... whose default scale this is
   config.eval_every = 1_000
   config.save_every = 1_000
   config.tensorboard = True

@@ -61,7 +61,7 @@ def get_config() -> ml_collections.ConfigDict:
   # that it also listens to the prompt, not only to its own past (T2M-GPT's trick).
   config.history_dropout = 0.6
   config.prompt_dropout = 0.1  # for classifier-free guidance ...
-  config.guidance = 4.0  # ... whose default scale this is
+  config.guidance = 2.0  # ... whose default scale this is
   config.reword = 0.0  # share of L2M's prompts in words that captions do not use
   # Share of L2M's prompts, and of questions, in which words that say nothing about the
   # face are changed, so that an unknown turn of phrase does not mislead the model.
