@@ -428,7 +428,8 @@ def train_answers(tmp_path_factory):
 @pytest.mark.parametrize("name", TRAIN_ROWS)
 def test_the_training_entry_says_it_in_one_line_too(name, train_answers):
   code, err = train_answers[name]
-  lines = [line for line in err.splitlines() if not LOGGED.match(line)]
+  said = [line for line in err.splitlines() if not LOGGED.match(line)]
+  lines = [line for line in said if not line.endswith(" ...")]  # what takes long
   assert code == 2, err
   assert len(lines) == 1 and lines[0].startswith("train: error: "), err
   for words in TRAIN_ROWS[name][1]:

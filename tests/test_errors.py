@@ -46,8 +46,11 @@ def test_an_interrupt_is_exit_code_130(capsys):
 
 def test_an_interrupt_that_python_drops_comes_again():
   script = """
-import gc, time
+import gc, signal, time
 from tdmm_jax import errors
+
+# Where the tests run in the background, it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def collected(*_):
   gc.callbacks.clear()

@@ -96,7 +96,7 @@ def test_other_weights_or_another_text_side_are_refused(run_dir, tmp_path):
   with pytest.raises(UserError, match=r"a pretrained T5 .* reads its text itself"):
     tiny.train_on(config, tmp_path / "t5")
   config.init_from, config.text_encoder_rate = "", 2.0
-  with pytest.raises(UserError, match=r"text_encoder_rate: 2; give 0 .* to 1"):
+  with pytest.raises(UserError, match="text_encoder_rate: 2 is out of range"):
     tiny.train_on(config, tmp_path / "t5")
 
 

@@ -147,11 +147,6 @@ def _check_text_encoder(config) -> None:
       "config.text_encoder: a pretrained T5 (config.init_from) reads its text itself; "
       "leave one of the two at its default"
     )
-  if not 0 <= config.text_encoder_rate <= 1:
-    raise UserError(
-      f"config.text_encoder_rate: {config.text_encoder_rate:g}; give 0 (it stays as it "
-      "is) to 1 (it learns as fast as all else)"
-    )
 
 
 def start_apart(config, variables: dict) -> dict:
