@@ -1,7 +1,7 @@
 """A trained geometry tokenizer, ready to use: FaceMotion in, codes out, and back."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -141,15 +141,22 @@ class MotionCodec:
         f"trained with {self.face.num_expression}; export it again with that many"
       )
 
-  def encode_vectors(self, vectors: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Codes int32[T] of motion vectors float32[T, P]."""
-    return self._long(self.encode_window, vectors)
+  def encode_vectors(
+    self, vectors: Sequence[np.ndarray], say: Callable[[int], None] = lambda count: None
+  ) -> list[np.ndarray]:
+    """Codes int32[T] of motion vectors float32[T, P].
+
+    `say` is called with the number of frames newly encoded.
+    """
+    return self._long(self.encode_window, vectors, say)
 
   def decode_vectors(self, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Motion vectors float32[T, P] of codes int[T]."""
     return self._long(self.decode_window, codes)
 
-  def _long(self, call, items: Sequence[np.ndarray]) -> list[np.ndarray]:
+  def _long(
+    self, call, items: Sequence[np.ndarray], say=lambda count: None
+  ) -> list[np.ndarray]:
     """`call(values, mask)` of items, cut into pieces that overlap by the reach."""
     cuts = [(i, *cut) for i, x in enumerate(items) for cut in self._pieces(len(x))]
     pieces = [items[i][first:last] for i, first, last, _ in cuts]
@@ -158,6 +165,7 @@ class MotionCodec:
       out = call(batch.values, batch.mask)
       for row, number in enumerate(batch.indices):
         parts[number] = out[row][cuts[number][-1]]
+      say(sum(len(parts[number]) for number in batch.indices))
     whole: list[list] = [[] for _ in items]
     for (i, *_), part in zip(cuts, parts, strict=True):
       whole[i].append(part)

@@ -5,6 +5,7 @@ import hashlib
 import io
 
 import numpy as np
+import tqdm
 from etils import epath
 
 from tdmm_jax import files
@@ -31,7 +32,15 @@ def tokenised_clips(records_dir, split: str, codec, tokenizer_dir) -> list[dict]
     with path.open("rb") as file:
       flat = np.load(file, allow_pickle=False)
   else:
-    flat = np.concatenate(codec.encode_vectors(vectors)).astype(np.int32)
+    with tqdm.tqdm(
+      total=sum(map(len, vectors)),
+      desc=f"tokenising the {split} split",
+      unit="frame",
+      delay=2.0,
+      disable=None,  # where nobody looks
+    ) as bar:
+      codes = codec.encode_vectors(vectors, bar.update)
+    flat = np.concatenate(codes).astype(np.int32)
     _write(path, flat)
   codes = np.split(flat, np.cumsum([len(v) for v in vectors])[:-1])
   return [

@@ -16,6 +16,9 @@ import runpy
 import sys
 from typing import NoReturn
 
+if __name__ == "__main__":  # the imports take seconds
+  print("train: loading ...", file=sys.stderr, flush=True)
+
 import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags

@@ -28,7 +28,9 @@ def vectors(tiny_run):
 
 
 def test_a_batch_gives_the_tokens_of_singles(codec, vectors):
-  together = codec.encode_vectors(vectors)
+  told = []
+  together = codec.encode_vectors(vectors, told.append)
+  assert sum(told) == sum(map(len, vectors))
   assert len({len(codes) for codes in together}) > 1
   for item, codes in zip(vectors, together, strict=True):
     assert codes.shape == (len(item),) and codes.dtype == np.int32
