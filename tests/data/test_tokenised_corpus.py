@@ -13,9 +13,9 @@ class Counted:
   def __init__(self, codec, version=None):
     self.codec, self.version, self.count = codec, version or codec.version, 0
 
-  def encode_vectors(self, vectors):
+  def encode_vectors(self, vectors, *say):
     self.count += len(vectors)
-    return self.codec.encode_vectors(vectors)
+    return self.codec.encode_vectors(vectors, *say)
 
 
 def test_codes_are_kept_and_read_again(tiny_run, tmp_path):
