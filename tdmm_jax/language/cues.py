@@ -19,7 +19,8 @@ CUE_FIELDS = 8
 FPS = 25
 _FAMILIES = tuple(dict.fromkeys(label.family for label in LABELS.values()))
 _ALL = (*KINDS, *_FAMILIES)
-# (what, side or direction, whether it is absent); appended to, never reordered.
+# (what, side or direction, whether it is absent): the rows of a model's table. With
+# another kind of act or family a model is trained again.
 CHANNELS = (
   *((name, "", absent) for absent in (False, True) for name in _ALL),
   *((name, side, False) for name in KINDS if KINDS[name].sided for side in SIDES),
