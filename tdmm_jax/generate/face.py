@@ -430,7 +430,7 @@ class Face:
         continue
       filled = group + group[-1:] * (_BATCH - len(group)) if len(short) > 1 else group
       lengths = [frames[i] for i in filled]
-      inputs = self.request_tokens(
+      encoder, low, high, told = self.request_tokens(
         [prompts[i] for i in filled],
         lengths,
         sampling,
@@ -440,11 +440,11 @@ class Face:
       tokens = sample.decode(
         self.model,
         self.params,
-        *inputs[:3],
+        *(encoder, low, high),
         keys[np.array(filled)],
         sampling,
         self.shared_params if len(filled) > 1 else None,
-        inputs[3],
+        told,
       )
       rows = zip(group, np.asarray(tokens), lengths, strict=False)
       yield {i: self.vocab.ids_to_motion(row[1 : n + 1]) for i, row, n in rows}

@@ -75,5 +75,7 @@ def padded(rows: np.ndarray, length: int) -> np.ndarray:
     ValueError: there are more.
   """
   if len(rows) > length:
-    raise ValueError(f"{len(rows)} cues, there is room for {length}")
+    raise ValueError(
+      f"{len(rows)} cues, there is room for {length}; raise config.model.motion_cues"
+    )
   return np.pad(rows, ((0, length - len(rows)), (0, 0)))
