@@ -34,6 +34,8 @@ _FEMALE = re.compile(rf"\b(?:she|her|{_ONE_OF(_WOMEN)})\b", re.IGNORECASE)
 # After "her" as an object: "the camera is on her, who", "we see her smiling".
 _NO_OWNER = re.compile(r"(?! [a-z])| (?:and|then|who|while|as|with|in|\w+ing)\b")
 _OBJECT = re.compile(r"\b(?:of|on|is|sees?|shows?|watch(?:es)?) $")
+# "The person is the man, who nods": one person, named twice.
+_TWICE = re.compile(rf"^({_PHRASE}) is {_PHRASE},? who ", re.IGNORECASE)
 # Nominative, possessive and object of those who have been named.
 _HE, _SHE = ("he", "his", "him"), ("she", "her", "her")
 _ANYONE = ("the person", "their", "them")
@@ -60,6 +62,7 @@ def addressed(text: str, subject: str = NEUTRAL) -> str:
     subject: as in the middle of a sentence: "someone", "the woman", "she", "Anna".
   """
   subject = " ".join(subject.split()) or NEUTRAL
+  text = _TWICE.sub(r"\1 ", text)
   later = _ANYONE
   if _MALE.search(subject) or _FEMALE.search(subject):
     later = _HE if _MALE.search(subject) else _SHE

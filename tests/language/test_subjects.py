@@ -67,3 +67,10 @@ def test_whom_a_prompt_names():
     "take_3.npz": "someone",
   }
   assert {prompt: subjects.of(prompt) for prompt in names} == names
+
+
+def test_who_is_named_twice_is_one_person():
+  text = "The person is the man, who nods his head, winking with his right eye."
+  said = "Someone nods their head, winking with their right eye."
+  assert subjects.addressed(text) == said
+  assert subjects.addressed(text, "Anna").startswith("Anna nods their head")
