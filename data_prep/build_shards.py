@@ -348,11 +348,12 @@ def _submitted(executor, shard: Shard, maker) -> concurrent.futures.Future:
   """Raises BrokenProcessPool also where a worker dies while another is started."""
   try:
     return executor.submit(write_shard, shard, maker)
-  except OSError as error:
-    if error.errno is not None:  # the system's
-      raise
-    # "handle is closed": the executor gave its pipes up while it pickled them.
-    raise concurrent.futures.process.BrokenProcessPool(str(error)) from error
+  except Exception:
+    # The executor closes its pipes under the start of the other worker, which may fail
+    # in any way ("handle is closed", "bad value(s) in fds_to_keep"); a broken executor
+    # says so when it is asked again.
+    executor.submit(os.getpid)
+    raise
 
 
 def _start_worker() -> None:

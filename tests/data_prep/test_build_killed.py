@@ -86,19 +86,26 @@ def test_a_killed_worker_is_reported_and_the_build_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize(
-  ("raised", "expected"),
+  ("raised", "broken", "expected"),
   [
-    (OSError("handle is closed"), (UserError, "a worker process was killed")),
-    (OSError(28, "No space left on device"), (OSError, "No space left")),
+    (OSError("handle is closed"), True, (UserError, "a worker process was killed")),
+    (ValueError("bad value(s)"), True, (UserError, "a worker process was killed")),
+    (OSError(28, "No space left on device"), False, (OSError, "No space left")),
   ],
 )
 def test_a_worker_that_dies_while_another_starts(
-  tmp_path, monkeypatch, raised, expected
+  tmp_path, monkeypatch, raised, broken, expected
 ):
-  def submit(*_):
-    raise raised
+  futures = build_shards.concurrent.futures
+  submit = futures.ProcessPoolExecutor.submit
 
-  executor = build_shards.concurrent.futures.ProcessPoolExecutor
-  monkeypatch.setattr(executor, "submit", submit)
+  def start_fails(executor, function, *args):
+    if function is build_shards.write_shard:
+      if broken:
+        executor._broken = "a process ended"
+      raise raised
+    return submit(executor, function, *args)
+
+  monkeypatch.setattr(futures.ProcessPoolExecutor, "submit", start_fails)
   with pytest.raises(expected[0], match=expected[1]):
     build.build_corpus(tmp_path / "r", 200, 0, 2, **OPTIONS)
