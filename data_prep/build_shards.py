@@ -13,22 +13,19 @@ plan's row into a record: it has `dataset`, `features()` and `__call__(row)`, an
 pickled.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import json
-import multiprocessing
 import os
 import re
 import shutil
-import signal
-import threading
 import time
 
 import tqdm
 
-from data_prep import manifest, records
+from data_prep import manifest, records, workers
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
@@ -310,59 +307,19 @@ def build(
 
 
 def run(shards: list[Shard], maker, num_workers: int, progress: bool) -> list[dict]:
-  """Writes the shards on this many processes; returns their sums, in order."""
+  """Writes the shards on this many processes; returns their sums, in order.
+
+  Raises:
+    UserError: a process was killed by one of them, even alone.
+  """
   total = sum(shard.clips for shard in shards)
   bar = tqdm.tqdm(total=total, unit="clip", desc="records", disable=not progress)
   with bar:
-    if num_workers <= 1 or len(shards) <= 1:
-      all_sums = []
-      for shard in shards:
-        all_sums.append(write_shard(shard, maker))
-        bar.update(shard.clips)
-      return all_sums
-    others = set(multiprocessing.active_children())
-    # A fork would copy JAX's threads half alive.
-    executor = concurrent.futures.ProcessPoolExecutor(
-      min(num_workers, len(shards)),
-      multiprocessing.get_context("spawn"),
-      initializer=_start_worker,
-    )
-    try:
-      futures = [_submitted(executor, shard, maker) for shard in shards]
-      for future in concurrent.futures.as_completed(futures):
-        bar.update(future.result()["clips"])
-      return [future.result() for future in futures]
-    except concurrent.futures.process.BrokenProcessPool as error:
-      # A worker that was started while the executor ended the others is one it forgets
-      # to end, and then waits for, for ever (CPython 3.11).
-      for worker in set(multiprocessing.active_children()) - others:
-        worker.terminate()
-      raise UserError(
-        "a worker process was killed (out of memory?); the same command continues"
-      ) from error
-    finally:
-      executor.shutdown(cancel_futures=True)
-
-
-def _submitted(executor, shard: Shard, maker) -> concurrent.futures.Future:
-  """Raises BrokenProcessPool also where a worker dies while another is started."""
-  try:
-    return executor.submit(write_shard, shard, maker)
-  except Exception:
-    # The executor closes its pipes under the start of the other worker, which may fail
-    # in any way ("handle is closed", "bad value(s) in fds_to_keep"); a broken executor
-    # says so when it is asked again.
-    executor.submit(os.getpid)
-    raise
-
-
-def _start_worker() -> None:
-  """A worker leaves an interrupt to its parent, and does not outlive it."""
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-  parent = multiprocessing.parent_process()
-
-  def follow():
-    parent.join()
-    os._exit(1)
-
-  threading.Thread(target=follow, daemon=True).start()
+    job = functools.partial(write_shard, maker=maker)
+    sums_of = {}
+    for shard, sums in workers.each(job, shards, min(num_workers, len(shards))):
+      if sums == workers.DIED:
+        raise UserError(f"{shard.path}: {sums}; the same command continues")
+      sums_of[shard] = sums
+      bar.update(shard.clips)
+    return [sums_of[shard] for shard in shards]

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -40,8 +41,8 @@ def each(
     with contextlib.suppress(BrokenProcessPool), _pool(workers) as pool:
       while waiting or flying:
         while waiting and len(flying) < 2 * workers:
-          job = waiting.popleft()
-          flying[pool.submit(function, job)] = job
+          flying[_submit(pool, function, waiting[0])] = waiting[0]
+          waiting.popleft()
         done, _ = concurrent.futures.wait(
           flying, return_when=concurrent.futures.FIRST_COMPLETED
         )
@@ -52,30 +53,59 @@ def each(
     for job in flying.values():
       try:
         with _pool(1) as pool:
-          result = pool.submit(function, job).result()
+          result = _submit(pool, function, job).result()
       except BrokenProcessPool:
         result = DIED
       yield job, result
 
 
+def _submit(pool, function, job) -> concurrent.futures.Future:
+  """Raises BrokenProcessPool also where a worker dies while another is started."""
+  try:
+    return pool.submit(function, job)
+  except Exception:
+    # The pool closes its pipes under the start of the other worker, which may then fail
+    # in any way ("handle is closed", "bad value(s) in fds_to_keep"); a broken pool says
+    # so when it is asked again.
+    pool.submit(os.getpid)
+    raise
+
+
 @contextlib.contextmanager
 def _pool(workers: int):
-  before = dict(os.environ)
+  before, others = dict(os.environ), set(multiprocessing.active_children())
   os.environ |= {name: "1" for name in _THREADS}
   os.environ["JAX_PLATFORMS"] = "cpu"  # an accelerator belongs to one process
   os.environ["XLA_FLAGS"] = f"{before.get('XLA_FLAGS', '')} {_XLA}".strip()
   pool = concurrent.futures.ProcessPoolExecutor(
     workers,
     mp_context=multiprocessing.get_context("spawn"),  # a fork copies JAX half alive
-    initializer=signal.signal,  # Ctrl-C is the parent's to hear
-    initargs=(signal.SIGINT, signal.SIG_IGN),
+    initializer=_start_worker,
   )
   try:
     yield pool
+  except BrokenProcessPool:
+    # A worker that was started while the pool ended the others is one it forgets to
+    # end, and then waits for, for ever (CPython 3.11).
+    for worker in set(multiprocessing.active_children()) - others:
+      worker.terminate()
+    raise
   finally:
     pool.shutdown(cancel_futures=True)
     os.environ.clear()
     os.environ |= before
+
+
+def _start_worker() -> None:
+  """A worker leaves an interrupt to its parent, and does not outlive it."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  parent = multiprocessing.parent_process()
+
+  def follow():
+    parent.join()
+    os._exit(1)
+
+  threading.Thread(target=follow, daemon=True).start()
 
 
 def identity(path, held: dict | None = None) -> dict[str, Any]:
