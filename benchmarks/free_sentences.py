@@ -26,7 +26,7 @@ from data_prep import written_sentences as written
 from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion_vector
-from tdmm_jax.language import lexicon
+from tdmm_jax.language import lexicon, understanding
 from tdmm_jax.metrics import attributes
 
 SECONDS = 4.0
@@ -130,7 +130,10 @@ def scores(face, rows: list[dict], seeds: int, num_clips: int) -> dict:
   each, own = [right(found) for found in made], right(truth)
   second = lambda found: [f["second"] for f in found if f["second"] is not None]
   followed, truly = [s for one in made for s in second(one)], second(truth)
-  parsed = [lexicon.parse(row["text"]) for row in feeling]
+  said = lambda read: _macro(
+    feeling,
+    [written.family(read(row["text"])) == written.family(row) for row in feeling],
+  )
   return {
     "sentences": len(rows),
     "seeds": seeds,
@@ -140,9 +143,8 @@ def scores(face, rows: list[dict], seeds: int, num_clips: int) -> dict:
     "accuracy_of_seeds": each,
     "true": own,
     "share": float(np.mean(each)) / own,
-    "read_by_the_lexicon": _macro(
-      feeling, [written.family(p) == written.family(r) for p, r in zip(parsed, feeling)]
-    ),
+    "read_by_the_lexicon": said(lexicon.parse),
+    "read_or_guessed": said(understanding.read),
     "second_emotion": {
       "num": len(truly),
       "accuracy": float(np.mean(followed)) if followed else None,
@@ -165,7 +167,8 @@ def printed(found: dict) -> str:
   number = lambda value: "   -" if value is None else f"{value:.2f}"
   lines = [
     f"{found['sentences']} held-out sentences, {found['seeds']} seeds; chance "
-    f"{found['chance']:.2f}; the lexicon reads {found['read_by_the_lexicon']:.2f}",
+    f"{found['chance']:.2f}; the lexicon reads {found['read_by_the_lexicon']:.2f}, "
+    f"with guesses {found['read_or_guessed']:.2f}",
     f"{'':16s}  num  right  true  share",
   ]
   line = lambda name, row: (

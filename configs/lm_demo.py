@@ -72,6 +72,7 @@ def get_config() -> ml_collections.ConfigDict:
   # ... but for this share, where words alone must do; as many again have no times, and
   # as many have them in the decoder's cues alone (model.motion_cues).
   config.acts_dropout = 0.1
+  config.acts_weight = 0.5  # of the loss of config.model.act_reading
   config.content_weight = 4.0  # of a caption's words that say something about the face
 
   model = config.model = ml_collections.ConfigDict()
@@ -90,6 +91,9 @@ def get_config() -> ml_collections.ConfigDict:
   # Cues of a row, at most (language/cues.py): each place of a motion that is written is
   # told the acts that are on there, as config.read_acts reads them; 0: it is not.
   model.motion_cues = 80
+  # Whether, where there are cues, the encoder of a motion is asked in training which
+  # acts are on at each place of it.
+  model.act_reading = True
   model.dropout_rate = 0.0
   model.mlp_activation = "gated-gelu"  # or "relu", T5.0's
   model.logits_via_embedding = False

@@ -46,6 +46,11 @@ def add(channels_TC, attributes: dict, times_T, rng) -> np.ndarray:
   return steady_T3
 
 
+def _sign(act: Act) -> float:
+  """1 to the left or left first, -1 to the right."""
+  return 1.0 if placing.lateral(act) == "left" else -1.0
+
+
 def size_of(act: Act, rng) -> float:
   return SIZES[act.size - 1] * rng.uniform(0.92, 1.12)
 
@@ -53,26 +58,18 @@ def size_of(act: Act, rng) -> float:
 def _pulses(act: Act, times_T, rng) -> np.ndarray:
   """float[T] in 0 .. 1: comes and goes as often as is said, or comes and stays."""
   start, end, last = act.start_s, act.end_s, float(times_T[-1])
-  rise = rng.uniform(*placing.rise_s(act))
-  times = placing.count_of(act)
-  if times > 1 or act.count:
+  rise = min(rng.uniform(*placing.rise_s(act)), placing.longest_rise_s(act))
+  if placing.comes_and_goes(act):
+    times = placing.count_of(act)
     each = (end - start) / times
-    rise = min(rise, 0.36 * each)
     shape = np.zeros(len(times_T))
     for i in range(times):
       at = start + i * each
-      shape += hold(times_T, at, at + 0.84 * each, rise, rise)
+      shape += hold(times_T, at, at + placing.UP_OF_EACH * each, rise, rise)
     return np.minimum(shape, 1.0)
-  if act.hold == "held" and end > last - 0.1:
+  if act.hold == "held" and end > last - placing.LAST_S:
     return ramp(times_T, start, rise)
-  rise = min(rise, 0.45 * (end - start))
   return hold(times_T, start, end, rise, rise)
-
-
-def _lateral(act: Act, rng) -> str:
-  """ "left" or "right", drawn where neither is said."""
-  said = act.direction or act.side
-  return said if said in ("left", "right") else ("left", "right")[int(rng.integers(2))]
 
 
 @functools.cache
@@ -87,7 +84,7 @@ def _vector(act: Act, rng) -> np.ndarray:
   one_sided = act.side in ("left", "right", "one")
   if act.name in expressions.micro_vectors() and not one_sided:
     return expressions.micro_vectors()[act.name]
-  return _sided(act.name)[_lateral(act, rng) == "right"]
+  return _sided(act.name)[placing.lateral(act) == "right"]
 
 
 def _add_face(channels_TC, act: Act, times_T, rng) -> None:
@@ -100,7 +97,7 @@ def _add_face(channels_TC, act: Act, times_T, rng) -> None:
 def _add_gaze(channels_TC, act: Act, times_T, rng) -> None:
   size = size_of(act, rng)
   if act.name == "eye_roll":
-    side = rng.choice((-1.0, 1.0))
+    side = _sign(act)
     count = placing.count_of(act)
     for i in range(count):
       each = (act.end_s - act.start_s) / count
@@ -110,7 +107,7 @@ def _add_gaze(channels_TC, act: Act, times_T, rng) -> None:
       swing = np.sin(np.pi * x) ** 0.5 * np.cos(np.pi * x)
       channels_TC[:, GAZE_YAW] += side * 0.34 * size * swing
     return
-  direction = act.direction or _lateral(act, rng)
+  direction = act.direction or placing.lateral(act)
   pitch, yaw = _MOVES_GAZE[direction]
   shape_T = size * rng.uniform(0.34, 0.44) * _pulses(act, times_T, rng)
   channels_TC[:, GAZE_PITCH] += pitch * shape_T
@@ -133,8 +130,9 @@ def _add_head(channels_TC, steady_T3, act: Act, times_T, rng) -> None:
     steady_T3[:, 0] += rng.uniform(9, 14) * size * _cycles(act, times_T, False)
     return
   if act.name == "shake":
-    sign = rng.choice((-1.0, 1.0))
-    steady_T3[:, 1] += sign * rng.uniform(7, 11) * size * _cycles(act, times_T, True)
+    steady_T3[:, 1] += (
+      _sign(act) * rng.uniform(7, 11) * size * _cycles(act, times_T, True)
+    )
     return
   if act.name == "dip":
     steady_T3[:, 0] += rng.uniform(9, 13) * size * _dips(act, times_T)
@@ -143,7 +141,7 @@ def _add_head(channels_TC, steady_T3, act: Act, times_T, rng) -> None:
     _add_double_take(channels_TC, act, size, times_T, rng)
     return
   shape_T = _pulses(act, times_T, rng)
-  left = 1.0 if _lateral(act, rng) == "left" else -1.0
+  left = _sign(act)
   if act.name == "tilt":
     channels_TC[:, ROLL] -= left * rng.uniform(10, 15) * size * shape_T
   elif act.name == "turn":
@@ -177,7 +175,7 @@ def _dips(act: Act, times_T) -> np.ndarray:
 
 def _add_double_take(channels_TC, act: Act, size, times_T, rng) -> None:
   """A glance to the side, back, and a quick second look with brows raised."""
-  left = 1.0 if _lateral(act, rng) == "left" else -1.0
+  left = _sign(act)
   start, length = act.start_s, act.end_s - act.start_s
   first = hold(times_T, start, start + 0.42 * length, 0.18 * length, 0.18 * length)
   second = hold(times_T, start + 0.52 * length, act.end_s, 0.09 * length, 0.2 * length)

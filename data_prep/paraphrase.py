@@ -336,6 +336,7 @@ def thinned(attributes: dict, rng) -> dict:
       act = act.replace(
         side=keep(act.side, ""),
         direction=act.direction if act.name == "lean" else keep(act.direction, ""),
+        count=keep(act.count, 0),
         tempo=keep(act.tempo, ""),
         size=keep(act.size, acts_lib.USUAL_SIZE),
       )

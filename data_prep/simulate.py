@@ -29,7 +29,7 @@ from tdmm_jax.face.motion import FaceMotion, save_motion
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon, placing
 
-REVISION = 5  # raise it when `simulate` gives another motion with the same recipes
+REVISION = 6  # raise it when `simulate` gives another motion with the same recipes
 FPS = 25
 # Amplitude of intensity 1..5: even steps of loudness; people differ by LOG_STD.
 AMPLITUDES = (0.27, 0.39, 0.57, 0.83, 1.2)
@@ -40,7 +40,6 @@ UNREST = (0.75, 0.87, 1.0, 1.15, 1.3)
 # Effort shows in every face: nostrils flare, the folds beside the mouth deepen.
 EFFORT = "38=.9 11=1"
 # Onset of an emotion that comes slowly or quickly, s.
-TEMPOS = {"slow": (1.5, 1.9), "quick": (0.14, 0.2)}
 # What is left of what must not be seen.
 ABSENT = 0.08
 # An emotion's own pose of the head stays below what counts as a motion of it.
@@ -203,7 +202,7 @@ def _envelope(segment, act, manner, times_T, end_s, tempo, rng) -> np.ndarray:
   onset *= ONSETS[segment["intensity"] - 1]
   told = act is not None and bool(act.tempo or act.when in ("start", "after"))
   if act is not None and act.tempo:
-    onset = min(rng.uniform(*TEMPOS[act.tempo]), 0.9 * (end - start))
+    onset = min(rng.uniform(*placing.rise_s(act)), 0.9 * (end - start))
   first, last = start < 0.2 and not told, end > end_s - 0.2
   lag = rng.uniform(-0.06, 0.06)
   wave = 1.0 + 0.07 * slow_noise(rng, times_T, 1, 0.6)[:, 0]
@@ -341,7 +340,8 @@ def _tracker_noise(num_frames: int, sizes_C, rng) -> np.ndarray:
 def _version() -> str:
   content = [REVISION, recipes.RECIPES, recipes.MICRO_RECIPES, recipes.LEFT_RECIPES]
   content += [str(recipes.MANNERS), str(GENERATORS), TRACKERS, AMPLITUDES]
-  content += [AMPLITUDE_LOG_STD, ONSETS, UNREST, EFFORT, MANNERS, TEMPOS, ABSENT]
+  content += [AMPLITUDE_LOG_STD, ONSETS, UNREST, EFFORT, MANNERS, ABSENT]
+  content += [placing.EMOTIONS_RISES]
   content += [POSE, POSE_MOST_RAD, acting.SIZES]
   content += [speech.VOWELS, speech.SUNG_VOWELS, speech.CONSONANTS]
   text = json.dumps(content, sort_keys=True)

@@ -10,7 +10,8 @@ import numpy as np
 
 from tdmm_jax.language import cues
 
-# encoder_tokens int[M], decoder_targets int[L], maybe decoder_cues float32[N, F]
+# encoder_tokens int[M], decoder_targets int[L]; maybe decoder_cues float32[N, F] of
+# what is written, or encoder_cues of what is read, and how many `motion_tokens` it has
 Example = dict[str, np.ndarray]
 
 
@@ -84,7 +85,8 @@ def pack_row(
 ) -> dict[str, np.ndarray]:
   """One row of T5X's batch keys: tokens, segment ids (from 1), positions, weights.
 
-  And decoder_cues float32[num_cues, CUE_FIELDS], if there are to be any.
+  And decoder_cues and encoder_cues float32[num_cues, CUE_FIELDS], if there are to be
+  any.
 
   Raises:
     ValueError: the examples have more cues.
@@ -99,7 +101,8 @@ def pack_row(
     "decoder_loss_weights": np.zeros(decoder_length, np.float32),
   }
   encoder_at = decoder_at = 0
-  told = [np.zeros((0, cues.CUE_FIELDS), np.float32)]
+  none = np.zeros((0, cues.CUE_FIELDS), np.float32)
+  told = {"decoder_cues": [none], "encoder_cues": [none]}
   for segment, example in enumerate(examples, start=1):
     tokens, targets = example["encoder_tokens"], example["decoder_targets"]
     span = slice(encoder_at, encoder_at + len(tokens))
@@ -107,14 +110,19 @@ def pack_row(
     row["encoder_segment_ids"][span] = segment
     row["encoder_positions"][span] = np.arange(len(tokens))
     encoder_at = span.stop
+    if "encoder_cues" in example:
+      first = encoder_at - example["motion_tokens"]
+      moved = cues.packed(example["encoder_cues"], first, encoder_at)
+      told["encoder_cues"].append(moved)
     span = slice(decoder_at, decoder_at + len(targets))
     if "decoder_cues" in example:
-      told.append(cues.packed(example["decoder_cues"], span.start, span.stop))
+      moved = cues.packed(example["decoder_cues"], span.start, span.stop)
+      told["decoder_cues"].append(moved)
     row["decoder_target_tokens"][span] = targets
     row["decoder_input_tokens"][span] = np.concatenate([[0], targets[:-1]])
     row["decoder_segment_ids"][span] = segment
     row["decoder_loss_weights"][span] = example.get("weight", 1.0)
     decoder_at = span.stop
   if num_cues:
-    row["decoder_cues"] = cues.padded(np.concatenate(told), num_cues)
+    row |= {key: cues.padded(np.concatenate(r), num_cues) for key, r in told.items()}
   return row

@@ -46,6 +46,8 @@ SPAN_NOISE, SPAN_LENGTH = 0.15, 3
 _UNTOLD = ("", np.zeros((0, cues.CUE_FIELDS), np.float32))
 # Of a prompt in free words: how often L2M is given it and not one of the captions.
 _FREE_SHARE = 0.7
+# ... and how often it is told the emotion of one.
+_GUESSED_SHARE = 0.6
 
 
 def motion_ids(vocab: Vocab, codes) -> np.ndarray:
@@ -137,17 +139,34 @@ def _text_targets(vocab: Vocab, text: str) -> np.ndarray:
   return np.asarray([*vocab.encode_text(text), EOS_ID], np.int32)
 
 
-def m2l_example(vocab: Vocab, caption: str, codes, template: str) -> dict:
+def m2l_example(
+  vocab: Vocab, caption: str, codes, template: str, attributes: dict | None = None
+) -> dict:
+  """`attributes`: of the motion; the encoder is asked to read its acts."""
   return {
     "encoder_tokens": m2l_encoder(vocab, codes, template),
     "decoder_targets": _text_targets(vocab, caption),
+    **_read(attributes, codes),
   }
 
 
-def qa_example(vocab: Vocab, answer: str, codes, question: str) -> dict:
+def qa_example(
+  vocab: Vocab, answer: str, codes, question: str, attributes: dict | None = None
+) -> dict:
+  """`attributes`: see `m2l_example`."""
   return {
     "encoder_tokens": qa_encoder(vocab, codes, question),
     "decoder_targets": _text_targets(vocab, answer),
+    **_read(attributes, codes),
+  }
+
+
+def _read(attributes: dict | None, codes) -> dict:
+  if attributes is None:
+    return {}
+  return {
+    "encoder_cues": cues.of(attributes),
+    "motion_tokens": len(codes) + NUM_MOTION_SPECIALS,
   }
 
 
@@ -344,7 +363,7 @@ class Mixture:
       if self.disturb and rng.random() < self.disturb:
         question = rewording.disturbed(question, rng)
       answer = questions.answer(kind, clip["attributes"])
-      return qa_example(vocab, answer, codes, question)
+      return qa_example(vocab, answer, codes, question, clip["attributes"])
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
@@ -362,7 +381,7 @@ class Mixture:
         prompt = rewording.disturbed(prompt, rng)
       return l2m_example(vocab, prompt, codes, template, *told)
     if task == "m2l":
-      return m2l_example(vocab, pick(texts), codes, template)
+      return m2l_example(vocab, pick(texts), codes, template, clip["attributes"])
     if task == "continuation":
       (cut,) = self._cuts(len(codes), 1, rng)
       return continuation_example(vocab, codes, cut, template)
@@ -375,7 +394,8 @@ class Mixture:
   def _told(self, clip: dict, prompt: str, free: bool, rng) -> tuple[str, np.ndarray]:
     """The terms that follow a prompt, and the decoder's cues.
 
-    Of free words only what is read in them.
+    Of free words only what is read in them, and often the emotion, which is guessed in
+    use (language/free_words.py).
     """
     draw = rng.random()
     if draw < self.acts_dropout:
@@ -385,6 +405,8 @@ class Mixture:
     if free:
       read = lexicon.parse(prompt, len(clip["codes"]) / FPS)
       names = [act.name for act in acts_lib.acts_of(read)]
+      if rng.random() < _GUESSED_SHARE:
+        names += [a.name for a in acts_lib.acts_of(attributes) if a.emotion]
       attributes = attributes | {key: read[key] for key in ("speaking", "manner")}
     # Where a motion is made in windows, cues alone say when.
     without_times = draw >= 1 - self.acts_dropout

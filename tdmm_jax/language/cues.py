@@ -1,10 +1,12 @@
-"""Cues: which act is on when, for the decoder that writes the motion.
+"""Cues: which act is on when, for the decoder that writes the motion, and as what an
+encoder that reads one should find.
 
 A cue is a row of float32[CUE_FIELDS]: what (a number of CHANNELS), the places of the
 decoder at which its example begins and is over, those at which the act begins and is
-over, how strong it is, how often it happens in that time, and how many places its rise
-takes. Place 0 of an example writes <som>, place 1 the first frame. A row of zeros is
-silent.
+over, how strong it is, how often it happens in that time (0: it comes once, or comes
+and stays), how many places its rise takes, the side that it is done to or begins with
+(1 left, -1 right) and its tempo (1 quick, -1 slow). Place 0 of an example writes <som>,
+place 1 the first frame. A row of zeros is silent.
 """
 
 import numpy as np
@@ -14,8 +16,8 @@ from tdmm_jax.language import placing
 from tdmm_jax.language.acts import KINDS, SIDES, STILL, USUAL_SIZE
 from tdmm_jax.language.emotion_words import LABELS
 
-CHANNEL, FIRST, LAST, START, END, LEVEL, COUNT, RISE = range(8)
-CUE_FIELDS = 8
+CHANNEL, FIRST, LAST, START, END, LEVEL, COUNT, RISE, SIDE, TEMPO = range(10)
+CUE_FIELDS = 10
 FPS = 25
 _FAMILIES = tuple(dict.fromkeys(label.family for label in LABELS.values()))
 _ALL = (*KINDS, *_FAMILIES)
@@ -28,8 +30,11 @@ CHANNELS = (
   (STILL, "", False),
 )
 _NUMBERS = {channel: i for i, channel in enumerate(CHANNELS)}
-_EMOTIONS_RISE_S = 0.4
-_RISE_OF_EACH = 0.36  # at most, of one of several
+# How an act goes on while it is on (models/cue_embedding.py): it comes and goes, or ...
+PULSES, BLINKS, CYCLES, SWINGS, DIPS, TAKES, ROLLS = range(7)
+_SHAPES = {"blink": BLINKS, "nod": CYCLES, "shake": SWINGS, "dip": DIPS}
+_SHAPES |= {"double_take": TAKES, "eye_roll": ROLLS}
+SHAPES = tuple(_SHAPES.get(name, PULSES) for name, _, _ in CHANNELS)
 _ENDLESS = 1e6
 
 
@@ -42,6 +47,7 @@ def of(attributes: dict, names=None, first_frame: int = 0) -> np.ndarray:
     first_frame: the frame that the decoder writes first.
   """
   told = [a for a in acts_lib.acts_of(attributes) if names is None or a.name in names]
+  over_s = max(segment["end_s"] for segment in attributes["segments"])
   rows = np.zeros((len(told), CUE_FIELDS), np.float32)
   for row, act in zip(rows, told, strict=True):
     what = LABELS[act.name].family if act.emotion else act.name
@@ -49,14 +55,16 @@ def of(attributes: dict, names=None, first_frame: int = 0) -> np.ndarray:
     row[CHANNEL] = _NUMBERS[what, which, act.absent]
     row[LAST] = _ENDLESS
     row[START] = act.start_s * FPS + 1 - first_frame
-    row[END] = act.end_s * FPS + 1 - first_frame
+    stays = act.emotion or act.absent or act.name == STILL or act.hold == "held"
+    ends = not stays or act.end_s < over_s - placing.LAST_S
+    row[END] = act.end_s * FPS + 1 - first_frame if ends else _ENDLESS
     row[LEVEL] = act.size / USUAL_SIZE
-    rise_s = _EMOTIONS_RISE_S
+    row[TEMPO] = {"slow": -1, "": 0, "quick": 1}[act.tempo]
+    if not (act.absent or act.name == STILL):
+      row[RISE] = placing.usual_rise_s(act) * FPS
     if not (act.emotion or act.absent or act.name == STILL):
-      row[COUNT] = placing.count_of(act)
-      each_s = (act.end_s - act.start_s) / row[COUNT]
-      rise_s = min(sum(placing.rise_s(act)) / 2, _RISE_OF_EACH * each_s)
-    row[RISE] = rise_s * FPS
+      row[COUNT] = placing.count_of(act) if placing.comes_and_goes(act) else 0
+      row[SIDE] = 1 if placing.lateral(act) == "left" else -1
   return rows
 
 

@@ -30,6 +30,7 @@ _EACH_OF = {
 }
 # How many where the number is not said.
 _USUAL_COUNT = {"nod": (2, 3), "shake": (2, 3), "blink": (3, 5), "sniff": (2, 2)}
+_USUAL_COUNT |= {"wink": (1, 1)}
 _STAYS_S = {"": (1.0, 1.7), "slow": (2.6, 3.2), "quick": (0.8, 1.2)}
 _BRIEF_S = {"": (0.55, 0.75), "slow": (1.9, 2.2), "quick": (0.45, 0.6)}
 _HEAD_STAYS_S = {"": (1.5, 2.4), "slow": (3.0, 3.6), "quick": (1.1, 1.7)}
@@ -39,6 +40,12 @@ _HEAD_LEADS = {"look_away": (1.5, 2.2), "double_take": (2.0, 2.6)}
 _RISES = {"": (0.18, 0.28), "slow": (0.95, 1.15), "quick": (0.11, 0.14)}
 _HEAD_RISES = {"": (0.40, 0.55), "slow": (1.2, 1.5), "quick": (0.20, 0.27)}
 _GAZE_RISES = {"": (0.10, 0.14), "slow": (0.85, 1.0), "quick": (0.06, 0.08)}
+# ... and of an emotion, whose onset the lexicon's tempo sets.
+EMOTIONS_RISES = {"": (0.3, 0.5), "slow": (1.5, 1.9), "quick": (0.14, 0.2)}
+RISE_OF_EACH = 0.36  # at most, of one of several ...
+UP_OF_EACH = 0.84  # ... which is over by then
+_RISE_OF_ONE = 0.45
+LAST_S = 0.1  # what ends no earlier before the clip does lasts until then
 _EDGE_S = 0.08  # between two acts of one part
 _TRIES = 40
 # Acts that move the same part must not happen at once.
@@ -71,8 +78,37 @@ def count_of(act: Act) -> int:
   return max(1, round((act.end_s - act.start_s) / middle))
 
 
+def comes_and_goes(act: Act) -> bool:
+  """Whether a placed act is done a number of times, and does not come and stay."""
+  return bool(act.count) or count_of(act) > 1
+
+
+def lateral(act: Act) -> str:
+  """ "left" or "right": where a placed act goes, or begins; of either, if none is said,
+  always the same one."""
+  said = act.direction or act.side
+  if said in ("left", "right"):
+    return said
+  return ("left", "right")[round(1000 * (act.start_s + act.end_s)) % 2]
+
+
+def longest_rise_s(act: Act) -> float:
+  """Seconds that are left for the rise of a placed act."""
+  length = act.end_s - act.start_s
+  if comes_and_goes(act):
+    return RISE_OF_EACH * length / count_of(act)
+  return _RISE_OF_ONE * length
+
+
+def usual_rise_s(act: Act) -> float:
+  """Seconds of a placed act's rise, in the middle of what is usual."""
+  return min(sum(rise_s(act)) / 2, longest_rise_s(act))
+
+
 def rise_s(act: Act) -> tuple[float, float]:
   """Seconds until an act that comes and stays is there, at least and at most."""
+  if act.emotion:
+    return EMOTIONS_RISES[act.tempo]
   rises = {"head": _HEAD_RISES, "gaze": _GAZE_RISES}.get(KINDS[act.name].what, _RISES)
   return rises[act.tempo]
 
@@ -127,6 +163,8 @@ def placed(attributes: dict, duration_s: float, rng) -> dict:
     nexts = [spans[j][0] for j in _rivals(i, acts, spans) if spans[j][0] > start]
     end = min([end, *(at - _EDGE_S for at in nexts)])
     acts[i] = acts[i].replace(start_s=start, end_s=max(end, start + 0.2))
+    if acts[i].name in _USUAL_COUNT:  # whoever watches can count them
+      acts[i] = acts[i].replace(count=count_of(acts[i]))
   fresh = lexicon.attributes_of(
     acts, duration_s, attributes["speaking"], attributes.get("manner", lexicon.PLAIN)
   )

@@ -7,8 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import acts, lexicon, placing, wording
+from tdmm_jax.language import acts, free_words, lexicon, placing, wording
 
+# A guess below the first share is none, below the second doubtful; beside acts or
+# speech, which may be all there is to say, it is heeded from the second on.
+_LEAST, _SURE = 0.25, 0.5
 _SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
 
 
@@ -17,6 +20,7 @@ class Understanding(NamedTuple):
 
   Attributes:
     text: the acts in the usual words, "She smiles slightly."; empty if none was read.
+      An emotion that no word names, but the whole sentence, is among them.
     warnings: one line each: contradictions, counts that do not fit, unknown words.
   """
 
@@ -32,15 +36,52 @@ def understand(prompt: str, seconds: float = 4.0) -> Understanding:
     (_SUBJECTS[word] for word in _SUBJECTS if word in words), ("she", "her")
   )
   warnings = list(reading.warnings)
-  if not lexicon.known_word(prompt):
+  guess = guessed(prompt, seconds)
+  if guess and guess.share < _SURE and guess.label != lexicon.NEUTRAL:
+    warnings.append(
+      f"no word of {prompt!r} names an emotion; guessed {guess.label} "
+      f"({guess.share:.0%}), or {guess.next_label}; name one to be sure"
+    )
+  elif not guess and not lexicon.known_word(prompt):
     near = ", ".join(lexicon.nearest_words(prompt, 3))
     why = "prompts are English; " if not prompt.isascii() else ""
     warnings.append(
       f"no word of {prompt!r} is in the lexicon; {why}"
       f"the nearest known words are: {near}"
     )
-  text = wording.sentence(acts.acts_of(reading.attributes), *subject)
+  text = wording.sentence(acts.acts_of(read(prompt, seconds)), *subject)
   return Understanding(text, warnings)
+
+
+def guessed(prompt: str, seconds: float = 4.0) -> free_words.Guess | None:
+  """The emotion that a whole sentence asks for, where the lexicon finds none in it.
+
+  None, too, for sentences of acts alone, and for no English.
+  """
+  attributes = lexicon.parse(prompt, seconds)
+  told = acts.acts_of(attributes)
+  guess = None if any(act.emotion for act in told) else free_words.guess(prompt)
+  if guess is None or guess.share < _LEAST:
+    return None
+  if told or attributes["speaking"] != "silent":
+    doubtful = guess.label == lexicon.NEUTRAL or guess.share < _SURE
+    return None if doubtful else guess
+  return guess
+
+
+@functools.lru_cache(maxsize=100_000)
+def read(prompt: str, seconds: float = 4.0) -> dict:
+  """The attributes of a prompt: what the lexicon reads, else what is `guessed`.
+
+  Not to be changed: the next caller is given the same ones.
+  """
+  attributes = lexicon.parse(prompt, seconds)
+  if (guess := guessed(prompt, seconds)) is None:
+    return attributes
+  felt = acts.Act(guess.label, emotion=True, end_s=seconds)
+  told = [felt, *acts.acts_of(attributes)]
+  how = (attributes["speaking"], attributes.get("manner", lexicon.PLAIN))
+  return lexicon.attributes_of(told, seconds, *how)
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -52,7 +93,7 @@ def placed(prompt: str, seconds: float = 4.0, seed: tuple[int, ...] = ()) -> dic
   given the same ones.
   """
   rng = np.random.default_rng((zlib.crc32(prompt.encode()), *seed))
-  return placing.placed(lexicon.parse(prompt, seconds), seconds, rng)
+  return placing.placed(read(prompt, seconds), seconds, rng)
 
 
 def terms_of(
@@ -64,7 +105,7 @@ def terms_of(
     seed: gives acts times, see `placed`. None: no times.
   """
   if seed is None:
-    return wording.terms(lexicon.parse(prompt, seconds))
+    return wording.terms(read(prompt, seconds))
   return wording.terms(placed(prompt, seconds, seed), timed=True)
 
 

@@ -2,30 +2,96 @@
 
 Attention finds which acts a prompt asks for, but hardly when: of a small T5 that read
 their times in its encoder, half of the acts came at another one. Here each place is
-given the sum of the vectors of its own acts.
+given the sum of the vectors of its own acts, at the stage that each has reached.
 
-Shape letters: B batch, L places, N cues, K features, D embedding.
+An encoder that reads a motion is asked for the same: which acts are on at each place of
+it (`ActReading`).
+
+Shape letters: B batch, L places, N cues, K features, C channels, D embedding.
 """
 
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax import sharding
-from tdmm_jax.language import cues
+from tdmm_jax.language import cues, placing
+from tdmm_jax.models import layers
 
-FEATURES = 8
+# An act that is half done looks little like half of one that is done: each stage has a
+# vector of its own, and what lies between two is told by both.
+STAGES = (0.0, 0.15, 0.35, 0.6, 0.85, 1.1, 1.6)
+FEATURES = len(STAGES) + 6
 _NEAR = 4.0  # places: what "soon" and "just over" mean
+_NAMES = tuple(cues.KINDS)
+MOST_COUNTED = 5
+# What is read of each place: a channel, a kind done so many times, or so fast.
+READINGS = len(cues.CHANNELS) + len(_NAMES) * (MOST_COUNTED + 2)
+
+
+def _ramp(share):
+  """0 .. 1, minimum jerk between: data_prep/envelopes.py."""
+  x = jnp.clip(share, 0.0, 1.0)
+  return x * x * x * (10.0 + x * (6.0 * x - 15.0))
+
+
+def _hold(at, start, end, rise, fall):
+  return _ramp((at - start) / rise) * (1.0 - _ramp((at - end + fall) / fall))
+
+
+def course(each, since):
+  """How far acts have come: (float in 0 .. 1, the same with its direction, cycle).
+
+  The direction is -1 .. 1 of acts that go both ways; `cycle` counts from 0 to the
+  number of times that an act is done.
+
+  Args:
+    each: float32[CUE_FIELDS, ...].
+    since: places since their beginnings, of the same or a wider shape.
+  """
+  shape = jnp.asarray(cues.SHAPES)[each[cues.CHANNEL].astype(jnp.int32)]
+  length = jnp.maximum(each[cues.END] - each[cues.START], 1.0)
+  times = jnp.maximum(each[cues.COUNT], 1.0)
+  one = length / times  # places of one of several
+  cycle = jnp.clip(since, 0.0, length) / one
+  at = (cycle - jnp.minimum(jnp.floor(cycle), times - 1.0)) * one
+  end = jnp.where(each[cues.COUNT] > 0, placing.UP_OF_EACH * one, length)
+  rise = jnp.maximum(each[cues.RISE], 1.0)
+  angle = 2 * np.pi * at / one
+  glance = _hold(at, 0.0, 0.42 * length, 0.18 * length, 0.18 * length)
+  second = _hold(at, 0.52 * length, length, 0.09 * length, 0.2 * length)
+  roll = jnp.clip(at / (0.92 * one), 1e-6, 1.0 - 1e-6)
+  on = (since >= 0) & (since < length)
+  shapes = {
+    cues.PULSES: _hold(at, 0.0, end, rise, rise),
+    cues.BLINKS: _hold(at, 0.5 * one - 3.9, 0.5 * one + 5.8, 2.75, 4.25),
+    cues.CYCLES: 0.5 - 0.5 * jnp.cos(angle),
+    cues.SWINGS: jnp.abs(jnp.sin(angle)),
+    cues.DIPS: _ramp(at / (0.32 * one)) * (1 - _ramp((at - 0.36 * one) / (0.6 * one))),
+    cues.TAKES: jnp.maximum(0.65 * glance, second),
+    cues.ROLLS: jnp.sin(np.pi * roll) ** 0.8,
+  }
+  both_ways = {
+    cues.SWINGS: jnp.sin(angle),
+    cues.ROLLS: jnp.sin(np.pi * roll) ** 0.5 * jnp.cos(np.pi * roll),
+  }
+  pick = lambda options: jnp.select(
+    [shape == number for number in options], list(options.values())
+  )
+  done = jnp.where(on, pick(shapes), 0.0)
+  way = jnp.where(on, pick(shapes | both_ways), 0.0) * each[cues.SIDE]
+  return done, way, cycle
 
 
 def features(cues_BNF, places_L):
   """float32[B, L, N, FEATURES] of each cue at each place.
 
-  While it is on: its strength, how much of its rise has passed, where in its count it
-  is (sine and cosine), that it has just begun and that it is soon over, in terms of its
-  rise; before and after: that it comes soon, that it is just over.
+  While it is on: its strength; how near the act is to each of `STAGES` but the first,
+  which is rest; its course with its side; how fast it comes or goes; where in its count
+  it is (sine and cosine). Before and after: that it comes soon, that it is just over.
   """
   each = jnp.moveaxis(cues_BNF.astype(jnp.float32), -1, 0)[..., None, :]
   place = places_L.astype(jnp.float32)[:, None]
@@ -34,20 +100,23 @@ def features(cues_BNF, places_L):
   is_on = number((since >= 0) & (until > 0))
   comes = number((since < 0) & (place >= each[cues.FIRST]))
   is_over = number((until <= 0) & (place < each[cues.LAST]))
-  level, rise = each[cues.LEVEL], jnp.maximum(each[cues.RISE], 1.0)
-  share = jnp.clip(since / jnp.maximum(since + until, 1.0), 0.0, 1.0)
-  angle = 2 * np.pi * each[cues.COUNT] * share
-  fade = lambda places: jnp.exp(-jnp.maximum(places, 0.0))
-  while_on = (
-    *(1.0, jnp.clip((since + 1) / rise, 0.0, 1.0)),
-    *(jnp.sin(angle), jnp.cos(angle), fade(since / rise), fade(until / rise)),
-  )
-  shown = [is_on * level * value for value in while_on]
+  level = each[cues.LEVEL]
+  done, way, cycle = course(each, since)
+  speed = course(each, since + 1.0)[0] - course(each, since - 1.0)[0]
+  reached = jnp.minimum(level * done, STAGES[-1])[..., None]
+  below, stage, above = (np.array(STAGES + (2.0,))[i:][:6] for i in (0, 1, 2))
+  rising = (reached - below) / (stage - below)
+  falling = (above - reached) / (above - stage)
+  stages = jnp.clip(jnp.minimum(rising, falling), 0.0, 1.0)
+  fade = lambda places: jnp.exp(-jnp.maximum(places, 0.0) / _NEAR)
+  angle = 2 * np.pi * cycle
   around = [
-    comes * level * fade(-since / _NEAR),
-    is_over * level * fade(-until / _NEAR),
+    *(is_on * level, level * way, level * speed),
+    *(is_on * level * jnp.sin(angle), is_on * level * jnp.cos(angle)),
+    comes * level * fade(-since),
+    is_over * level * fade(-until),
   ]
-  return jnp.stack([*shown, *around], axis=-1)
+  return jnp.concatenate([jnp.stack(around, axis=-1), stages], axis=-1)
 
 
 class CueEmbedding(nn.Module):
@@ -71,3 +140,49 @@ class CueEmbedding(nn.Module):
     return sharding.constrain(
       x_BLD.astype(self.dtype), "act_batch", "act_length", "act_embed"
     )
+
+
+def on_at_places(cues_BNF, places_L):
+  """What an encoder should read: (float32[B, L, READINGS], float32[B, L] of motion).
+
+  1 where an act of a channel is on, where one of its kind is done 1 .. MOST_COUNTED
+  times, and where one is slow or quick; the second is 1 inside of examples with cues.
+  """
+  each = jnp.moveaxis(cues_BNF.astype(jnp.float32), -1, 0)[..., None, :]
+  place = places_L.astype(jnp.float32)[:, None]
+  inside = (place >= each[cues.FIRST]) & (place < each[cues.LAST])
+  is_on = inside & (place >= each[cues.START]) & (place < each[cues.END])
+  channel_BN = cues_BNF[..., cues.CHANNEL].astype(jnp.int32)
+  kind_BN = jnp.asarray(_KINDS_OF_CHANNELS)[channel_BN]
+  count_BN = jnp.minimum(cues_BNF[..., cues.COUNT].astype(jnp.int32), MOST_COUNTED)
+  tempo_BN = cues_BNF[..., cues.TEMPO].astype(jnp.int32)
+  first = len(cues.CHANNELS) + kind_BN * (MOST_COUNTED + 2)
+  counted = jnp.where((count_BN > 0) & (kind_BN >= 0), first + count_BN - 1, -1)
+  fast = first + MOST_COUNTED + (tempo_BN > 0)
+  fast = jnp.where((tempo_BN != 0) & (kind_BN >= 0), fast, -1)
+  hot = sum(jax.nn.one_hot(i, READINGS) for i in (channel_BN, counted, fast))
+  on_BLC = jnp.einsum("bln,bnc->blc", is_on.astype(jnp.float32), hot)
+  return jnp.minimum(on_BLC, 1.0), inside.any(-1).astype(jnp.float32)
+
+
+_KINDS_OF_CHANNELS = np.array(
+  [
+    _NAMES.index(name) if name in _NAMES and not absent else -1
+    for name, _, absent in cues.CHANNELS
+  ]
+)
+
+
+class ActReading(nn.Module):
+  """Logits float32[B, L, READINGS] of what is on at each place of an encoder."""
+
+  @nn.compact
+  def __call__(self, x_BLD):
+    dense = layers.dense(READINGS, None, "embed", "codes", dtype=jnp.float32)
+    seldom = self.param(
+      "bias",
+      sharding.partitioned(nn.initializers.constant(-5.0), "codes"),
+      (READINGS,),
+      jnp.float32,
+    )
+    return dense(x_BLD.astype(jnp.float32)) + seldom

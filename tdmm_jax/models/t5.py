@@ -285,6 +285,7 @@ class T5(nn.Module):
   motion_reading: bool = False  # motion's are given one: see motion_reading.py ...
   motion_places: bool = False  # ... and where in its motion a token is
   motion_cues: int = 0  # the most of a row that its decoder is told; see cues.py
+  act_reading: bool = False  # whether the encoder is asked which acts a motion has
   motion_offset: int = 0  # the first motion token, where there is one of these
   text_sizes: bert.Sizes | None = None  # of the text encoder, if there is one, ...
   word_offset: int = 0  # ... and the first id that it reads
@@ -331,6 +332,8 @@ class T5(nn.Module):
       self.text_projection = layers.dense(
         self.emb_dim, None, "features", "embed", dtype=self.dtype
       )
+    if self.motion_cues and self.act_reading:
+      self.acts = cue_embedding.ActReading()
     self.encoder = Encoder(self.num_encoder_layers, *stack)
     self.decoder = Decoder(self.num_decoder_layers, *stack)
     if not self.logits_via_embedding:
@@ -390,11 +393,14 @@ class T5(nn.Module):
     decoder_segment_ids_BL,
     deterministic: bool = True,
     decoder_cues_BNF=None,
+    with_acts: bool = False,
   ):
     """Teacher-forced float32 logits [B, L, V].
 
     Args:
       decoder_cues_BNF: float32[B, N, CUE_FIELDS], see language/cues.py.
+      with_acts: whether the encoder's reading of acts comes with them: (logits,
+        float32[B, M, READINGS] of `cue_embedding.ActReading`, None without).
     """
     encoded_BMD = self.encode(
       encoder_input_tokens_BM, encoder_segment_ids_BM, deterministic
@@ -414,7 +420,11 @@ class T5(nn.Module):
       encoder_segment_ids_BM,
       deterministic,
     )
-    return self._logits(x_BLD)
+    logits_BLV = self._logits(x_BLD)
+    acts_BMC = None
+    if self.motion_cues and self.act_reading:
+      acts_BMC = self.acts(encoded_BMD)
+    return (logits_BLV, acts_BMC) if with_acts else logits_BLV
 
   def encode(self, tokens_BM, segment_ids_BM, deterministic: bool = True):
     """One vector per input token, float[B, M, D]: the word-level conditioning.

@@ -30,7 +30,7 @@ _RANGES = {
     (
       *("seed", "batch_per_chip", "eval_media", "profile_step", "warmup_steps"),
       *("learning_rate", "weight_decay", "num_extra_ids", "l2m_weight", "m2l_weight"),
-      *("z_loss", "history_dropout", "content_weight", "motion_noise"),
+      *("z_loss", "history_dropout", "content_weight", "acts_weight", "motion_noise"),
       *("model.text_context", "model.motion_context", "model.motion_history"),
       *("model.motion_cues",),
       *("model.lip_weight", "quantizer_loss_weight", "augment.offset"),

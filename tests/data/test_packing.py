@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tdmm_jax.data import packing
+from tdmm_jax.language import cues
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -54,3 +55,17 @@ def test_a_row_by_hand():
   assert row.keys() == expected.keys()
   for key, values in expected.items():
     np.testing.assert_array_equal(row[key], values, err_msg=key)
+
+
+def test_cues_of_what_is_read_lie_where_the_motion_does():
+  cue = np.zeros((1, cues.CUE_FIELDS), np.float32)
+  cue[0, [cues.START, cues.END, cues.LEVEL]] = 2, 4, 1
+  written = {"encoder_tokens": np.array([7, 8]), "decoder_targets": np.arange(6)}
+  read = {"encoder_tokens": np.arange(9), "decoder_targets": np.array([4, 1])}
+  read |= {"encoder_cues": cue, "motion_tokens": 6}
+  row = packing.pack_row([written | {"decoder_cues": cue}, read], 15, 12, num_cues=2)
+  places = [cues.FIRST, cues.LAST, cues.START, cues.END]
+  assert row["decoder_cues"][0, places].tolist() == [0, 6, 2, 4]
+  # Two tokens of the first example, three of text, then six of the motion.
+  assert row["encoder_cues"][0, places].tolist() == [5, 11, 7, 9]
+  assert not row["decoder_cues"][1].any() and not row["encoder_cues"][1].any()

@@ -10,7 +10,7 @@ import pytest
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.data import tasks
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import lexicon, wording
+from tdmm_jax.language import cues, lexicon, wording
 
 TEXTS = ["A man smiles for a while.", "She frowns, then nods.", "1.6 seconds: {prompt}"]
 
@@ -76,7 +76,7 @@ def test_acts_that_are_read_follow_the_prompt(vocab):
   assert make(reads, TEXTS[1], terms="sadness frowning; nod then") == told
   assert make(reads, TEXTS[1], terms="") == plain
   assert len(make(reads, TEXTS[1])) > len(plain)
-  for prompt in ("", "He won the lottery."):  # nothing is read
+  for prompt in ("", "Qwx zkv."):  # nothing is read
     assert make(reads, prompt) == make(vocab, prompt)
 
 
@@ -99,6 +99,18 @@ def test_some_prompts_in_training_have_no_acts_beside_them_and_some_no_times():
   assert shares(0.0) == (1, 1, 1) and shares(1.0) == (0, 0, 0)
   told, timed, cued = shares(0.25)  # of four quarters: nothing, no times, cues alone
   assert 0.65 < told < 0.85 and 0.2 < timed < 0.5 and 0.4 < cued < 0.6
+
+
+def test_an_encoder_is_asked_for_the_acts_of_its_motion(vocab):
+  attributes = lexicon.parse("She nods twice, then winks with her left eye.")
+  for make in (tasks.m2l_example, tasks.qa_example):
+    example = make(vocab, "She nods.", [7, 7, 8], "What is this?", attributes)
+    np.testing.assert_array_equal(example["encoder_cues"], cues.of(attributes))
+    n = example["motion_tokens"]
+    given = tasks.motion_ids(vocab, [7, 7, 8])
+    np.testing.assert_array_equal(example["encoder_tokens"][-n:], given)
+  examples = drawn(vocab, {"m2l": 1.0, "qa": 1.0})
+  assert examples and all(len(e["encoder_cues"]) for e in examples)
 
 
 @pytest.mark.parametrize("task", ["m2l", "qa"])

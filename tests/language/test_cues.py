@@ -22,7 +22,8 @@ def test_cues_by_hand():
   assert row[cues.LEVEL] == pytest.approx(5 / 3) and row[cues.COUNT] == 2
   assert row[cues.RISE] == pytest.approx(0.36 * 0.8 * 25)
   quick = rows[names.index(("wink", "left", False))]
-  assert quick[cues.RISE] == pytest.approx(0.125 * 25) and quick[cues.COUNT] == 1
+  assert quick[cues.RISE] == pytest.approx(0.125 * 25) and quick[cues.COUNT] == 0
+  assert quick[cues.TEMPO] == quick[cues.SIDE] == 1 and not row[cues.TEMPO]
   # In a row it knows where its example begins and is over.
   (packed,) = cues.packed(row[None], 10, 113)
   assert packed[[cues.FIRST, cues.LAST, cues.START, cues.END]].tolist() == [
@@ -30,10 +31,21 @@ def test_cues_by_hand():
   ]
 
 
+def test_emotions_rise_as_the_tempo_says_and_what_lasts_has_no_end():
+  told = placed(
+    acts.Act("happy", True, 0.0, 2.0, tempo="slow"),
+    acts.Act("sad", True, 2.0, 4.0, when="then"),
+    acts.Act("jaw_drop", start_s=1.0, end_s=3.95, hold="held"),
+  )
+  rows = cues.of(told)
+  assert rows[0, cues.RISE] == pytest.approx(0.45 * 2 * 25)
+  assert rows[0, cues.END] == 51 and (rows[1:, cues.END] > 1000).all()
+
+
 def test_a_window_that_begins_later_has_its_cues_earlier():
   told = placed(acts.Act("nod", start_s=1.0, end_s=2.6, count=2))
   (whole,), (later,) = (cues.of(told, ["nod"], first_frame=first) for first in (0, 30))
-  np.testing.assert_allclose(whole - later, [0, 0, 0, 30, 30, 0, 0, 0])
+  np.testing.assert_allclose(whole - later, [0, 0, 0, 30, 30, *[0] * 5])
 
 
 def test_what_is_absent_has_a_channel_of_its_own_and_no_count():
@@ -51,7 +63,7 @@ def test_every_act_that_can_be_said_has_a_channel():
       act = acts.Act(name, start_s=0.5, end_s=2.0, **how)
       (row,) = cues.of(placed(act), [name])
       assert cues.CHANNELS[int(row[cues.CHANNEL])] == (name, which, False)
-      assert row[cues.COUNT] == placing.count_of(act)
+      assert row[cues.SIDE] == {"left": 1, "right": -1}[placing.lateral(act)]
   assert len(set(cues.CHANNELS)) == len(cues.CHANNELS)
 
 

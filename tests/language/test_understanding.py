@@ -31,7 +31,7 @@ def test_it_is_told_in_the_usual_words_and_reads_back(prompt, understood):
     ("raises his third eye", "left and a right side"),
     ("smiles without smiling", "asked for and denied"),
     ("Der Mann l\u00e4chelt", "prompts are English"),
-    ("blorfs quietly", "nearest known words"),
+    ("blorfs krunk", "nearest known words"),
   ],
 )
 def test_what_is_doubtful_is_said_and_can_be_refused(prompt, why):
@@ -59,7 +59,7 @@ def test_a_count_that_does_not_fit_its_time_is_said():
     ("He lowers his eyes.", "gaze shift down"),
     ("He lowers his eyebrows.", "brow furrow"),
     ("He speaks calmly and keeps his head still", "calm; still; speaking"),
-    ("He just found out he won the lottery.", ""),
+    ("He just found out he won the lottery.", "happiness happy"),
   ],
 )
 def test_terms_have_one_word_for_each_thing_said(prompt, terms):

@@ -5,13 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tdmm_jax.language import cues
+from data_prep import acting, expressions, eyes
+from tdmm_jax.language import acts, cues, lexicon, placing
 from tdmm_jax.models import cue_embedding, t5
 
 MODEL = t5.T5(
   *(90, 16, 2, 8, 24, 1, 2), motion_history=2, motion_offset=50, motion_cues=4
 )
-ROW = np.float32([3, 0, 18, 5, 13, 1.5, 2, 4])  # channel, first, last, start, end, ...
+# channel, first, last, start, end, level, count, rise, side, tempo
+ROW = np.float32([3, 0, 18, 5, 13, 1.2, 2, 1, -1, 1])
+
+
+COURSE = jax.jit(cue_embedding.course)
 
 
 def shown(row, places=20):
@@ -20,16 +25,62 @@ def shown(row, places=20):
 
 
 def test_features_by_hand():
-  on, risen, sine, cosine, begun, ending, soon, over = shown(ROW)
-  assert np.flatnonzero(on).tolist() == list(range(5, 13)) and on[5] == 1.5
-  np.testing.assert_allclose(risen[5:10], 1.5 * np.array([0.25, 0.5, 0.75, 1, 1]))
-  # Two cycles in eight places.
-  np.testing.assert_allclose(sine[5:9], [0, 1.5, 0, -1.5], atol=1e-5)
-  np.testing.assert_allclose(cosine[5:9], [1.5, 0, -1.5, 0], atol=1e-5)
-  assert begun[5] == 1.5 > begun[6] > begun[12] and ending[12] > ending[11] > ending[5]
+  on, way, speed, sine, cosine, soon, over, *stages = shown(ROW)
+  assert np.flatnonzero(on).tolist() == list(range(5, 13))
+  np.testing.assert_allclose(on[5:13], 1.2, rtol=1e-6)
+  # Two cycles in eight places, each up for 3.36 of four.
+  np.testing.assert_allclose(sine[5:9], [0, 1.2, 0, -1.2], atol=1e-5)
+  np.testing.assert_allclose(cosine[5:9], [1.2, 0, -1.2, 0], atol=1e-5)
+  np.testing.assert_allclose(way[5:9], [0, -1.2, -1.2, -0.301], atol=1e-3)
+  assert speed[5] > 1 and abs(speed[6] - 1.2) < 0.1 and speed[8] < 0
+  # 1.2 is a fifth of the way from the stage 1.1 to 1.6.
+  np.testing.assert_allclose(np.array(stages)[:, 6], [0, 0, 0, 0, 0.8, 0.2], atol=1e-5)
+  assert not np.array(stages)[:, [0, 4, 5, 13, 18]].any()
   assert soon[4] > soon[3] > soon[0] > 0 and not soon[5:].any()
-  assert over[13] == 1.5 > over[14] > over[17] > 0
+  assert over[13] == np.float32(1.2) > over[14] > over[17] > 0
   assert not over[:13].any() and not over[18:].any()
+
+
+@pytest.mark.parametrize("name", list(acts.KINDS))
+@pytest.mark.parametrize("tempo", ["", "slow", "quick"])
+def test_the_course_is_what_the_simulator_acts_out(name, tempo):
+  kind = acts.KINDS[name]
+  act = acts.Act(name, tempo=tempo, count=2 if kind.counted else 0)
+  seconds = 6.0
+  told = placing.placed(
+    lexicon.attributes_of([act], seconds), seconds, np.random.default_rng(3)
+  )
+  (row,) = cues.of(told, [name])
+  times_T = np.arange(150) / 25
+  moved_TC, rng = np.zeros((150, len(expressions.CHANNELS))), np.random.default_rng(0)
+  if name == "blink":
+    moved = eyes.asked_blinks(times_T, acts.acts_of(told)[-1], rng)
+  else:
+    head_T3 = acting.add(moved_TC, told, times_T, rng)
+    channels = np.concatenate([moved_TC, head_T3], 1)
+    moved = channels[:, np.abs(channels).max(0).argmax()]
+    if name == "double_take":  # brows take part in the second look alone
+      moved = moved_TC[:, acting.YAW]
+  each = jnp.asarray(row)[:, None]
+  since = jnp.arange(1, 151) - row[cues.START]
+  done, way, _ = COURSE(each, since)
+  best = max(abs(np.corrcoef(moved, option)[0, 1]) for option in (done, way))
+  assert best > 0.97
+  if name in ("shake", "eye_roll"):  # to the side that the cue says
+    yaw_T = head_T3[:, 1] + moved_TC[:, acting.GAZE_YAW]
+    assert np.corrcoef(yaw_T, way)[0, 1] > 0.97
+
+
+def test_a_place_of_a_motion_is_asked_for_kind_number_and_tempo():
+  numbers = {channel: i for i, channel in enumerate(cues.CHANNELS)}
+  wink = numbers["wink", "left", False]
+  row = np.float32([wink, 2, 10, 4, 7, 1, 2, 3, 1, -1])
+  on, motion = cue_embedding.on_at_places(jnp.asarray(row)[None, None], jnp.arange(12))
+  assert np.flatnonzero(motion[0]).tolist() == list(range(2, 10))
+  base = len(cues.CHANNELS) + 7 * list(acts.KINDS).index("wink")
+  assert np.argwhere(on[0]).tolist() == [
+    [place, number] for place in (4, 5, 6) for number in (wink, base + 1, base + 5)
+  ]
 
 
 def test_outside_of_its_example_nothing_is_told():
@@ -52,7 +103,7 @@ def variables():
 def test_a_step_hears_what_teacher_forcing_hears(variables):
   encoder = jnp.asarray([[5, 6, 7], [8, 9, 4]])
   tokens = jnp.asarray([[0, 60, 61, 62, 63, 64], [0, 71, 50, 52, 80, 66]])
-  told = jnp.asarray([cues.padded(ROW[None] - [0, 0, 0, 3, 8, 0, 0, 0], 4)] * 2)
+  told = jnp.asarray([cues.padded(ROW[None] - [0, 0, 0, 3, 8, *[0] * 5], 4)] * 2)
   told = told.at[1].set(0.0)
   ones = lambda x: jnp.ones_like(x)
   forced = lambda **more: MODEL.apply(

@@ -6,6 +6,7 @@ import pathlib
 import jax
 import jax.numpy as jnp
 import ml_collections
+import optax
 
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.codec import motion_codec
@@ -13,7 +14,7 @@ from tdmm_jax.data import pipeline, tasks
 from tdmm_jax.data.tokenised_corpus import tokenised_clips
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import wording
-from tdmm_jax.models import pretrained, pretrained_bert, t5, t5_layouts
+from tdmm_jax.models import cue_embedding, pretrained, pretrained_bert, t5, t5_layouts
 from tdmm_jax.runs import run_config
 from tdmm_jax.train import embedding_init, losses, motion_reading, speed
 from tdmm_jax.train.objectives import objective
@@ -162,7 +163,7 @@ def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, 
   if rng is not None:
     hide_rng = jax.random.fold_in(rng, 1)
     inputs = _hide_motion(inputs, vocab, config.history_dropout, hide_rng)
-  logits = model.apply(
+  logits, acts = model.apply(
     {"params": t5.whole(params, collections)},
     batch["encoder_input_tokens"],
     inputs,
@@ -170,6 +171,7 @@ def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, 
     batch["decoder_segment_ids"],
     deterministic=rng is None,
     decoder_cues_BNF=batch.get("decoder_cues"),
+    with_acts=True,
     rngs=None if rng is None else {"dropout": rng},
   )
   targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
@@ -181,7 +183,19 @@ def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, 
   correct = losses.likeliest(logits, targets) & (weights > 0)
   for name, mask in (("l2m", is_motion), ("m2l", ~is_motion & (weights > 0))):
     metrics[f"{name}_token_accuracy"] = (jnp.sum(correct & mask), jnp.sum(mask))
+  if acts is not None:
+    metrics["act_reading"] = misread, _ = _misread(acts, batch["encoder_cues"])
+    # Divided as the other loss is, so that parts of a batch add up to the whole.
+    loss += config.acts_weight * misread / jnp.maximum(metrics["loss"][1], 1.0)
   return loss, (metrics, collections)
+
+
+def _misread(logits_BMC, cues_BNF):
+  """How wrong the encoder is on which acts are on: (nats, places of motion)."""
+  places = jnp.arange(logits_BMC.shape[1])
+  on_BMC, is_motion_BM = cue_embedding.on_at_places(cues_BNF, places)
+  nats_BM = optax.sigmoid_binary_cross_entropy(logits_BMC, on_BMC).sum(-1)
+  return jnp.sum(nats_BM * is_motion_BM), jnp.sum(is_motion_BM)
 
 
 def _hide_motion(tokens_BL, vocab, most: float, rng):

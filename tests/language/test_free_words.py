@@ -1,0 +1,83 @@
+"""The emotion of sentences that name none."""
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from data_prep import free_words as fitting
+from data_prep import written_sentences as written
+from tdmm_jax.language import free_words, lexicon, understanding
+
+TEXTS = [
+  "He just won the lottery, the lottery!",
+  "It's so-so. A b, ok?",
+  "gobsmacked",
+  "She can't believe her eyes; she CAN'T.",
+]
+
+
+def test_features_are_those_of_scikit_learn():
+  fitted = {}
+  for kind, options in (
+    ("w", {"token_pattern": r"[\w']+", "ngram_range": (1, 2)}),
+    ("c", {"analyzer": "char_wb", "ngram_range": (3, 5)}),
+  ):
+    vectorizer = TfidfVectorizer(sublinear_tf=True, **options)
+    fitted[kind] = vectorizer, vectorizer.fit_transform(TEXTS).toarray()
+  names = [
+    f"{kind}{name}"
+    for kind, (vectorizer, _) in fitted.items()
+    for name in vectorizer.get_feature_names_out()
+  ]
+  idf = np.concatenate([vectorizer.idf_ for vectorizer, _ in fitted.values()])
+  numbers = {name: i for i, name in enumerate(names)}
+  expected = np.concatenate([table for _, table in fitted.values()], axis=1)
+  for text, row in zip(TEXTS, expected, strict=True):
+    columns, values = free_words.features(text, numbers, idf)
+    found = np.zeros(len(names))
+    found[columns] = values
+    np.testing.assert_allclose(found, row, atol=1e-9, err_msg=text)
+
+
+def test_the_file_is_fitted_to_the_sentences_that_are_there():
+  assert free_words.version() == written.version(), "run python -m data_prep.free_words"
+
+
+def test_held_out_sentences_are_guessed_far_above_chance():
+  shares = fitting.shares()
+  assert shares["lexicon, then guess"] > shares["guess"] > 0.44 > 7 / 17
+
+
+@pytest.mark.parametrize(
+  ("prompt", "family"),
+  [
+    ("He just won the lottery.", "happiness"),
+    ("Her dog died this morning.", "sadness"),
+    ("about to explode", "anger"),
+    ("gobsmacked", "surprise"),
+    ("poker face", "neutral"),
+    ("A man waits for the bus.", "neutral"),
+  ],
+)
+def test_what_the_docs_promise(prompt, family):
+  read = understanding.read(prompt)
+  assert read["family"] == family
+  (act,) = read["acts"]
+  assert act["what"] == "emotion" and act["end_s"] == 4.0
+
+
+@pytest.mark.parametrize(
+  "prompt",
+  [
+    *("She nods twice.", "He is not smiling.", "A frightened woman opens her eyes."),
+    *("He talks to the camera.", "Keep his head still.", "Der Mann lächelt."),
+  ],
+)
+def test_what_says_all_itself_is_read_as_it_stands(prompt):
+  assert understanding.guessed(prompt) is None
+  assert understanding.read(prompt) == lexicon.parse(prompt)
+
+
+def test_a_doubtful_guess_is_said():
+  (warning,) = understanding.understand("blorfs quietly").warnings
+  assert "names an emotion; guessed" in warning and "%" in warning
