@@ -64,6 +64,14 @@ def test_the_release_hears_the_order_of_words():
 
 
 @pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
+@pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
+def test_what_names_no_emotion_is_put_in_words_that_the_release_knows():
+  face = tdmm_jax.load("release")
+  texts = ["Her dog died this morning.", "She looks sad."]
+  unheard, known = face.generate_codes(texts, [1.0] * 2, temperature=0.0)
+  assert unheard.tolist() == known.tolist()
+
+
 def test_tokens_and_back_in_a_process_that_has_imported_nothing_else(tmp_path):
   """`decode` needs what saves a motion, and may not count on another import for it."""
   script = """

@@ -479,7 +479,11 @@ class Face:
       whole = inside == (n, 0) or fixed is None
       times = seed if whole else None
       reads = self.vocab.read_acts
-      terms = understanding.terms_of(prompt, total / tasks.FPS, times) if reads else ""
+      terms = ""
+      if reads:
+        terms = understanding.terms_of(prompt, total / tasks.FPS, times)
+      elif prompt and understanding.guessed(prompt):  # of other words it knows little
+        prompt = understanding.understand(prompt, total / tasks.FPS).text
       rows.append(tasks.l2m_encoder(self.vocab, prompt, n, terms=terms))
       # Codes that are fixed here and there know better when something happens.
       known = prompt if whole or inside else ""

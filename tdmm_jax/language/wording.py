@@ -167,7 +167,7 @@ def sentence(acts: Sequence[Act], subject: str = "she", possessive: str = "her")
   """One sentence of all acts, in the usual words; it reads back as the same acts."""
   text, first = "", True
   for act in acts:
-    if act.name == NEUTRAL:
+    if act.name == NEUTRAL and len(acts) > 1:
       continue
     said = phrase(act).replace("~", possessive)
     if act.emotion and act.size != USUAL_SIZE and not act.absent:
