@@ -44,11 +44,9 @@ def _print(args, lines: str, /, **content) -> None:
   print(lines)
 
 
-def _say_understood(args, prompt: str, seconds: float) -> dict:
+def _say_understood(args, face, prompt: str, seconds: float) -> dict:
   """Tells what was understood of a prompt; what --json says of it."""
-  from tdmm_jax.language import understanding
-
-  text, warnings = understanding.understand(prompt, seconds)
+  text, warnings = face.understand(prompt, seconds)
   if text and not args.quiet:
     print(f"tdmm: understood as: {text}", file=sys.stderr)
   for warning in warnings:
@@ -132,7 +130,7 @@ def _generate(args) -> None:
       for number, motion in zip(batch, motions, strict=True):
         on_model(motion).save(files[number])
   _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
-  told = {prompt: _say_understood(args, prompt, said[prompt]) for prompt in said}
+  told = {prompt: _say_understood(args, face, prompt, said[prompt]) for prompt in said}
   made = [
     {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed} | told.get(p, {})
     for f, p, s in zip(files, prompts, seconds)
@@ -158,8 +156,9 @@ def _edit(args) -> None:
   start, stop = editing.parse_frames(args.frames)
   motion = read.load_motion(args.motion, args.fps, args.layout)
   options = (args.prompt, start, stop, args.seed, args.motion)
-  edited = _load(args).edit(motion, *options, **_sampling(args))
-  _say_understood(args, args.prompt, (stop - start) / motion.fps)
+  face = _load(args)
+  edited = face.edit(motion, *options, **_sampling(args))
+  _say_understood(args, face, args.prompt, (stop - start) / motion.fps)
   edited.save(args.output)
   _print(args, args.output, file=args.output, prompt=args.prompt, frames=[start, stop])
 

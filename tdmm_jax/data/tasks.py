@@ -121,17 +121,22 @@ def l2m_example(
 
 
 def prompt_cues(
-  vocab: Vocab, prompt: str, num_frames: int, first_frame: int = 0, seed=()
+  vocab: Vocab,
+  prompt: str,
+  num_frames: int,
+  first_frame: int = 0,
+  seed: tuple[int, ...] = (),
+  guess: understanding.Guess | None = None,
 ) -> np.ndarray:
   """The cues of what is read in a prompt of so many frames; none of the empty one.
 
   Args:
     first_frame: the frame that the decoder writes first.
-    seed: see `understanding.placed`.
+    seed, guess: see `understanding.placed`.
   """
   if not (prompt and vocab.read_acts):
     return np.zeros((0, cues.CUE_FIELDS), np.float32)
-  attributes = understanding.placed(prompt, num_frames / FPS, seed)
+  attributes = understanding.placed(prompt, num_frames / FPS, seed, guess)
   return cues.of(attributes, first_frame=first_frame)
 
 

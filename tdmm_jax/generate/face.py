@@ -29,6 +29,7 @@ from tdmm_jax.generate import blinks, editing, joins, windows
 from tdmm_jax.generate import takes as takes_lib
 from tdmm_jax.language import (
   cues,
+  free_words,
   instructions,
   lexicon,
   questions,
@@ -37,7 +38,7 @@ from tdmm_jax.language import (
   unanswerable,
   understanding,
 )
-from tdmm_jax.models import t5, t5_layouts
+from tdmm_jax.models import bert, t5, t5_layouts
 from tdmm_jax.runs import checkpoints, locate
 
 MAX_BEAMS = 64
@@ -53,6 +54,7 @@ class Face:
     name: what it was loaded from.
     codec: the tokenizer, with the face model (`codec.face`).
     config, vocab, model, params: the language model.
+    text_encoder: the version of its pretrained text encoder; None without one.
     version: changes when anything that a motion depends on does.
   """
 
@@ -79,6 +81,7 @@ class Face:
         f"version {self.codec.version}; train the language model again"
       )
     self.vocab = vocab_lib.load(workdir)
+    self.text_encoder = stored["versions"].get("text_encoder")
     restored = checkpoints.restore_model(workdir)
     self.model, self.params = t5_layouts.unscanned(
       t5.build_t5(self.config, self.vocab),
@@ -93,6 +96,7 @@ class Face:
     face = cls.__new__(cls)
     face.name = face.version = "training"
     face.config, face.codec, face.vocab = config, codec, vocab
+    face.text_encoder = None
     face.model, face.params = t5_layouts.unscanned(model, params)
     return face
 
@@ -454,6 +458,26 @@ class Face:
         known = windows.free(frames[i]) if fixed is None else fixed[i]
         yield {i: windows.fill(self, known, spans, keys[i], sampling)}
 
+  def guess(self, prompt: str) -> free_words.Guess | None:
+    """What a prompt that names no emotion asks for, if the run's text encoder can tell.
+
+    None leaves it to the prompt's words alone (language/free_words.py).
+    """
+    if self.text_encoder != free_words.encoder() or understanding.names_emotion(prompt):
+      return None
+    words = self.vocab.wordpieces.encode(prompt)
+    words_1S = np.full((1, -(-len(words) // 16) * 16), -1, np.int32)
+    words_1S[0, : len(words)] = words
+    params = self.params[t5.TEXT_ENCODER]
+    vectors_1D = _sentence_vectors(self.model.text_sizes, params, words_1S)
+    return free_words.guess(prompt, np.asarray(vectors_1D[0]))
+
+  def understand(
+    self, prompt: str, seconds: float = 4.0
+  ) -> understanding.Understanding:
+    """What is understood of a prompt, in words, and where it is doubtful."""
+    return understanding.understand(prompt, seconds, self.guess(prompt))
+
   def request_tokens(
     self,
     prompts: Sequence[str],
@@ -478,16 +502,15 @@ class Face:
       total, first = inside or (n, 0)
       whole = inside == (n, 0) or fixed is None
       times = seed if whole else None
-      reads = self.vocab.read_acts
-      terms = ""
-      if reads:
-        terms = understanding.terms_of(prompt, total / tasks.FPS, times)
+      guess, seconds, terms = self.guess(prompt), total / tasks.FPS, ""
+      if self.vocab.read_acts:
+        terms = understanding.terms_of(prompt, seconds, times, guess)
       elif prompt and understanding.guessed(prompt):  # of other words it knows little
-        prompt = understanding.understand(prompt, total / tasks.FPS).text
+        prompt = understanding.understand(prompt, seconds).text
       rows.append(tasks.l2m_encoder(self.vocab, prompt, n, terms=terms))
       # Codes that are fixed here and there know better when something happens.
       known = prompt if whole or inside else ""
-      told.append(tasks.prompt_cues(self.vocab, known, total, first, seed))
+      told.append(tasks.prompt_cues(self.vocab, known, total, first, seed, guess))
     if sampling.guidance != 1.0:
       rows += [tasks.l2m_encoder(self.vocab, "", n) for n in frames]
       told += told  # words are what is guided by: cues say all there is to say of when
@@ -550,6 +573,9 @@ class Face:
         tokens, _ = beam.decode(*inputs, num_beams=num_beams)
       texts += [self.vocab.decode_text(row) for row in np.asarray(tokens)]
     return texts[: len(codes)]
+
+
+_sentence_vectors = jax.jit(bert.sentence_vectors, static_argnums=0)
 
 
 def _padded(rows: Sequence[np.ndarray], longest: int = 0) -> np.ndarray:

@@ -134,6 +134,27 @@ def spans(words_BM, cls_id: int):
   return index_M - first_BM, segments_BM
 
 
+def sentence_vectors(sizes: Sizes, params: dict, words_BS):
+  """float32[B, D] of unit length: the mean of the vectors of a text's WordPieces.
+
+  Source: Reimers & Gurevych 2019, arXiv:1908.10084.
+
+  Args:
+    params: of Bert.
+    words_BS: int32, one text a row, -1 behind it.
+  """
+  is_word_BS = words_BS >= 0
+  positions_BS = jnp.broadcast_to(jnp.arange(words_BS.shape[1]), words_BS.shape)
+  vectors_BSD = Bert(sizes, parent=None).apply(
+    {"params": params},
+    jnp.maximum(words_BS, 0),
+    positions_BS,
+    is_word_BS.astype(jnp.int32),
+  )
+  sum_BD = jnp.sum(vectors_BSD * is_word_BS[..., None], axis=1)
+  return sum_BD / jnp.linalg.norm(sum_BD, axis=-1, keepdims=True)
+
+
 def word_vectors(sizes: Sizes, params: dict, words_BM, dtype=jnp.float32):
   """float[B, M, D]: a vector for each WordPiece, zeros elsewhere.
 

@@ -8,7 +8,7 @@ import pathlib
 import gradio as gr
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import examples, understanding
+from tdmm_jax.language import examples
 from tdmm_jax.studio import actions as actions_lib
 from tdmm_jax.studio.actions import Actions
 
@@ -225,7 +225,7 @@ def _generate_tab(face, actions: Actions, stage: _Stage, queue: dict):
     made = _plain(actions.generate)(
       *([prompt] * count, seconds, seed, variety, guidance), progress=progress
     )
-    told = understanding.understand(prompt, seconds)
+    told = face.understand(prompt, seconds)
     if told.text:
       gr.Info(f"Understood as: {told.text}")
     for warning in told.warnings:

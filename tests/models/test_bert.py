@@ -95,6 +95,19 @@ def test_what_lies_between_texts_changes_nothing(tmp_path):
   np.testing.assert_allclose(many[40 * len(first) :][: len(second)], alone, atol=1e-5)
 
 
+def test_a_sentence_is_the_mean_of_its_pieces_whatever_stands_beside_it(tmp_path):
+  reader = pretrained_bert.find(bert_folders.write(tmp_path / "bert"))
+  params = reader.params()
+  rows = [reader.words.encode(text) for text in ("she smiles", "he nods, and smiles")]
+  words = np.full((2, 16), -1, np.int32)
+  for row, ids in zip(words, rows):
+    row[: len(ids)] = ids
+  found = np.asarray(bert.sentence_vectors(reader.sizes, params, words))
+  for vector, ids in zip(found, rows):
+    mean = vectors(reader, params, [ids])[0].mean(0)
+    np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
+
+
 def test_special_tokens_that_a_user_writes_are_text(tmp_path):
   reader = pretrained_bert.find(bert_folders.write(tmp_path / "bert"))
   ids = reader.words.encode("a [SEP] [CLS] [MASK] b")

@@ -16,9 +16,10 @@ import tiny
 from configs import lm_demo
 from tdmm_jax import pack_release, vocab
 from tdmm_jax.data import tasks
+from tdmm_jax.decoding import sample
 from tdmm_jax.errors import UserError
 from tdmm_jax.generate import face
-from tdmm_jax.language import instructions
+from tdmm_jax.language import cues, free_words, instructions
 from tdmm_jax.models import pretrained_bert, t5
 from tdmm_jax.runs import checkpoints, locate, packed, train_state
 from tdmm_jax.train import optim, train_step
@@ -143,6 +144,25 @@ def test_a_word_changes_its_own_text_alone(loaded):
   assert changed.tolist() == list(range(first, len(one) - 1))
   row = embed(np.concatenate([other, one]))
   np.testing.assert_allclose(row[len(other) :], a, atol=1e-5)
+
+
+def test_the_text_encoder_has_a_say_where_no_word_names_an_emotion(loaded, monkeypatch):
+  prompt, told = "Her dog died this morning.", {}
+  assert loaded.guess(prompt) is None  # the guess was fitted to another encoder
+
+  def guess(text, vector_D=None):
+    told[text] = vector_D
+    return free_words.Guess("proud", 0.9, "sad")
+
+  monkeypatch.setattr(free_words, "encoder", lambda: loaded.text_encoder)
+  monkeypatch.setattr(free_words, "guess", guess)
+  assert loaded.understand(prompt).text == "She looks proud."
+  assert np.linalg.norm(told.pop(prompt)) == pytest.approx(1.0, abs=1e-5)
+  assert loaded.understand("She looks sad.").text == "She looks sad." and not told
+  keys = sample.row_keys(jax.random.key(0), 1)
+  *_, cues_BNF = loaded.request_tokens([prompt], [40], loaded.sampling(), keys)
+  names = [cues.CHANNELS[int(row[cues.CHANNEL])] for row in cues_BNF[0]]
+  assert ("pride", "", False) in names
 
 
 def test_the_null_prompt_is_an_empty_text(loaded):
