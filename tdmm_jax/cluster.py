@@ -26,6 +26,9 @@ EXIT_PEER_LOST = 134
 
 _HEARTBEAT_SECONDS = 30  # a process without a heartbeat for so long is lost
 _FIRST_SECONDS = 1_800.0  # the first time of a phase compiles
+_JOIN_SECONDS = (
+  900  # hosts start minutes apart: some have the container's image already
+)
 
 
 class Preempted(Exception):
@@ -36,8 +39,8 @@ def join(address: str, num_processes: int | None, process_id: int | None) -> Non
   """Joins this process to the others; call it before any other use of JAX.
 
   Args:
-    address: "auto" where JAX detects the cluster (TPU pods, Slurm, GKE), else the
-      HOST:PORT at which process 0 serves.
+    address: "auto" where JAX detects the cluster (TPU VMs, TPUs on GKE, Slurm), else
+      the HOST:PORT at which process 0 serves.
     num_processes, process_id: needed with HOST:PORT.
 
   Raises:
@@ -55,6 +58,7 @@ def join(address: str, num_processes: int | None, process_id: int | None) -> Non
   try:
     jax.distributed.initialize(
       *(() if auto else (address, num_processes, process_id)),
+      initialization_timeout=_JOIN_SECONDS,
       heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
     )
   except ValueError as error:

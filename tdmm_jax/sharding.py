@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from tdmm_jax.errors import UserError
@@ -40,14 +41,19 @@ LOGICAL_AXIS_RULES = (
 def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1, devices=None) -> Mesh:
   """Returns a mesh over all devices; one axis may be -1 (what is left).
 
+  Where the devices are those of several TPU slices, `data` alone runs between slices:
+  their network (DCN) is far slower than the links within one.
+
   Args:
     devices: other devices than this process', as those of a described TPU topology.
 
   Raises:
-    ValueError: if the sizes do not multiply to the number of devices.
+    ValueError: if the sizes do not multiply to the number of devices, or `data` is no
+      multiple of the number of slices.
   """
   sizes = [data, fsdp, tensor]
-  num_devices = jax.device_count() if devices is None else len(devices)
+  devices = jax.devices() if devices is None else devices
+  num_devices = len(devices)
   if -1 in sizes:
     known = int(np.prod([s for s in sizes if s != -1]))
     sizes[sizes.index(-1)] = num_devices // known
@@ -57,7 +63,34 @@ def make_mesh(data: int = -1, fsdp: int = 1, tensor: int = 1, devices=None) -> M
     )
   # Auto by hand: make_mesh defaults to Explicit, under which constraints are asserts.
   auto = (AxisType.Auto,) * 3
+  if num_slices(devices) > 1:
+    return Mesh(_across_slices(sizes, devices), MESH_AXES, axis_types=auto)
   return jax.make_mesh(tuple(sizes), MESH_AXES, axis_types=auto, devices=devices)
+
+
+def num_slices(devices) -> int:
+  """How many TPU slices the devices are of; 1 for others, whatever their hosts."""
+  return (
+    len({getattr(d, "slice_index", 0) for d in devices if d.platform == "tpu"}) or 1
+  )
+
+
+def _across_slices(sizes: list[int], devices) -> np.ndarray:
+  """Devices [data, fsdp, tensor]: those of a slice are neighbours along `data`.
+
+  Raises:
+    ValueError: `data` is no multiple of the number of slices.
+  """
+  slices = num_slices(devices)
+  data, fsdp, tensor = sizes
+  if data % slices:
+    raise ValueError(
+      f"mesh {dict(zip(MESH_AXES, sizes))}: data must be a multiple of {slices}, the "
+      "number of slices; fsdp and tensor stay within a slice"
+    )
+  return mesh_utils.create_hybrid_device_mesh(
+    (data // slices, fsdp, tensor), (slices, 1, 1), devices
+  )
 
 
 def _spec(names: Sequence[str | None]) -> PartitionSpec:

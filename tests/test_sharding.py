@@ -82,6 +82,32 @@ def test_a_mesh_that_does_not_cover_the_devices_is_refused():
     sharding.make_mesh(data=2, fsdp=2)
 
 
+class Tpu:
+  """What laying out a mesh asks of a device: four chips a slice, 2 by 2."""
+
+  platform, device_kind, core_on_chip, process_index = "tpu", "TPU v5 lite", 0, 0
+
+  def __init__(self, slice_index: int, chip: int):
+    self.slice_index, self.id = slice_index, chip
+    self.coords = (chip % 2, chip // 2, 0)
+
+
+@pytest.mark.parametrize("sizes", [(2, 4, 1), (4, 2, 1), (4, 1, 2), (8, 1, 1)])
+def test_between_slices_runs_the_data_axis_alone(sizes):
+  devices = [Tpu(slice_index, chip) for chip in range(4) for slice_index in range(2)]
+  grid = sharding._across_slices(list(sizes), devices)
+  assert grid.shape == sizes
+  slices = np.vectorize(lambda device: device.slice_index)(grid)
+  assert (slices == np.repeat([0, 1], sizes[0] // 2)[:, None, None]).all()
+  assert len({(device.slice_index, device.id) for device in grid.flat}) == 8
+
+
+def test_a_mesh_that_would_cut_fsdp_or_tensor_between_slices_is_refused():
+  devices = [Tpu(chip // 4, chip % 4) for chip in range(8)]
+  with pytest.raises(ValueError, match="data must be a multiple of 2, the number of"):
+    sharding.make_mesh(data=1, fsdp=-1, devices=devices)
+
+
 CONSTRAINTS = """
 import jax, jax.numpy as jnp, numpy as np
 from tdmm_jax import sharding
