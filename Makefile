@@ -16,7 +16,7 @@ export TDMM_REAL_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help compiler install peers track videos beam blender demo train test bench \
+.PHONY: help compiler install peers track videos beam blender xpk demo train test bench \
   lint clean
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo 'make beam      .venv-beam/, for records on Dataflow, Flink or Spark'
 	@echo 'make videos    .venv-videos/ with diffusers and google-genai, for data_prep.videos'
 	@echo 'make compiler  .libtpu/, the TPU compiler, for launch.compile_check (203 MB)'
+	@echo 'make xpk       .venv-xpk/ with xpk, for launch.xpk: TPU slices on GKE'
 	@echo 'make lint      ruff check and ruff format --check'
 	@echo 'make blender   .venv-blender/ with Blender as a module: its test then runs too'
 	@echo 'make clean     remove .venv*/ and caches; runs/ stays'
@@ -127,6 +128,17 @@ beam: .venv-beam/.installed
 	@$(PYTHON) -m venv .venv-videos
 	@.venv-videos/bin/python -m pip install -q --disable-pip-version-check \
 	    --progress-bar off -r requirements-videos.txt
+	@touch $@
+
+# xpk's pins contradict requirements.txt (urllib3), so it lives apart.
+xpk: .venv-xpk/.installed
+
+.venv-xpk/.installed: requirements-xpk.txt | install
+	@echo 'Installing xpk into .venv-xpk/ ...'
+	@$(PYTHON) -m venv .venv-xpk
+	@$(BIN)/uv pip install -q --python .venv-xpk/bin/python -r requirements-xpk.txt || \
+	  .venv-xpk/bin/python -m pip install -q --disable-pip-version-check \
+	    --progress-bar off -r requirements-xpk.txt
 	@touch $@
 
 # Beside .venv/, not in it: see requirements-launch.txt.

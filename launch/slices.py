@@ -130,6 +130,22 @@ def parse_status(text: str) -> list[Worker]:
   return workers
 
 
+def run_command(command: list[str], dry_run: bool, program: str = "") -> None:
+  """Runs a command line, whose output is the user's, or prints it.
+
+  Args:
+    program: the file to run as the command's first word; default: that of PATH.
+
+  Raises:
+    UserError: it failed; names the command.
+  """
+  print("+ " * (not dry_run) + shlex.join(command), flush=True)
+  if not dry_run:
+    code = subprocess.run([program or command[0], *command[1:]]).returncode
+    if code:
+      raise UserError(f"{shlex.join(command)}: failed with exit code {code}; see above")
+
+
 class Gcloud:
   """Runs command lines, or prints them."""
 
@@ -143,13 +159,7 @@ class Gcloud:
 
   def run(self, command: list[str]) -> None:
     """Raises UserError with the command if it fails; its output is the user's."""
-    print("+ " * (not self._dry_run) + shlex.join(command), flush=True)
-    if not self._dry_run:
-      code = subprocess.run(command).returncode
-      if code:
-        raise UserError(
-          f"{shlex.join(command)}: failed with exit code {code}; see above"
-        )
+    run_command(command, self._dry_run)
 
   def ask(self, command: list[str]) -> str | None:
     """What the command prints; None if it fails. A dry run prints the command."""

@@ -107,11 +107,16 @@ def slice_of(args, name: str | None = None) -> slices.Slice:
   )
 
 
-def check_train_flags(flags: list[str]) -> None:
-  """Raises UserError unless the workdir outlives the slice and all workers see it."""
-  values = dict(itertools.pairwise(flags)) | dict(
+def flag_values(flags: list[str]) -> dict[str, str]:
+  """The flags of tdmm_jax.train as {"--name": value}, written with or without "="."""
+  return dict(itertools.pairwise(flags)) | dict(
     flag.split("=", 1) for flag in flags if "=" in flag
   )
+
+
+def check_train_flags(flags: list[str]) -> None:
+  """Raises UserError unless the workdir outlives the slice and all workers see it."""
+  values = flag_values(flags)
   if "--config" not in values or "--workdir" not in values:
     raise UserError("after --: give --config and --workdir, flags of tdmm_jax.train")
   workdir = values["--workdir"]

@@ -34,8 +34,8 @@ _WORKDIR = flags.DEFINE_string(
 _CLUSTER = flags.DEFINE_string(
   "cluster",
   None,
-  "Train as one of several processes: auto (TPU pods, Slurm), or the HOST:PORT at "
-  "which process 0 serves, with --num_processes and --process_id.",
+  "Train as one of several processes: auto (TPU VMs, GKE, Slurm), or the HOST:PORT "
+  "at which process 0 serves, with --num_processes and --process_id.",
 )
 _NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "See --cluster.")
 _PROCESS_ID = flags.DEFINE_integer("process_id", None, "See --cluster.")

@@ -15,9 +15,11 @@ import jax
 import jax.numpy as jnp
 
 # Published bfloat16 peaks, FLOP/s a device, by the start of jax's device_kind; the
-# first that fits. Sources: cloud.google.com/tpu/docs/v4 (v5e, v5p, v6e); NVIDIA's data
-# sheets of A100, H100 SXM and H200 SXM, without sparsity.
+# first that fits. Sources: cloud.google.com/tpu/docs/v4 (v5e, v5p, v6e); tpu7x: jax
+# 0.10.2, jax/_src/pallas/mosaic/tpu_info.py; NVIDIA's data sheets of A100, H100 SXM and
+# H200 SXM, without sparsity.
 _PEAKS = (
+  ("TPU7x", 2_310e12 / 2),  # JAX shows each of a chip's two cores as a device
   ("TPU v6", 918e12),
   ("TPU v5 lite", 197e12),
   ("TPU v5e", 197e12),
