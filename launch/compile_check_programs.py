@@ -75,6 +75,8 @@ def _lm_objective(config, num_codes: int, num_examples: int):
   if config.model.motion_cues:
     cues_shape = (num_examples, config.model.motion_cues, cues.CUE_FIELDS)
     batch["decoder_cues"] = jax.ShapeDtypeStruct(cues_shape, jnp.float32)
+    if config.model.act_reading:
+      batch["encoder_cues"] = batch["decoder_cues"]
 
   def init_fn(rng):
     return language_model.start_apart(config, model.init(rng, one, one, one, one))
