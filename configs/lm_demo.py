@@ -16,6 +16,13 @@ def get_config() -> ml_collections.ConfigDict:
   # A folder in Hugging Face's format (config.json, *.safetensors, spiece.model; gs://,
   # too) that training starts from; its sizes take the place of config.model's.
   config.init_from = ""
+  # Low-rank adaptation of what training starts from (docs/training.md): its stacks stay
+  # as they are, and their kernels learn a change of this rank; 0: all is trained.
+  lora = config.lora = ml_collections.ConfigDict()
+  lora.rank = 0
+  lora.alpha = 16.0  # the change counts alpha / rank times
+  # Which kernels: of attention, by name, and "mlp", all of the feed-forward blocks.
+  lora.kernels = ("query", "key", "value", "out", "mlp")
   # Who reads the text given: the T5 itself, in SentencePieces, or a pretrained BERT,
   # whose vectors of words the T5 is given: "minilm", which `python -m
   # data_prep.text_encoder` fetches, or "hf:FOLDER" in Hugging Face's layout.

@@ -18,7 +18,7 @@ from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model, load_model, motion_vector
 from tdmm_jax.language import cues
-from tdmm_jax.models import pretrained_bert, t5
+from tdmm_jax.models import lora, pretrained_bert, t5
 from tdmm_jax.train import optim, train_step
 from tdmm_jax.train.objectives import language_model, tokenizer
 
@@ -79,7 +79,9 @@ def _lm_objective(config, num_codes: int, num_examples: int):
       batch["encoder_cues"] = batch["decoder_cues"]
 
   def init_fn(rng):
-    return language_model.start_apart(config, model.init(rng, one, one, one, one))
+    variables = model.init(rng, one, one, one, one)
+    variables = language_model.start_apart(config, variables)
+    return lora.start(config.lora, variables, ids.task_offset, rng)
 
   return init_fn, loss_fn, batch
 

@@ -31,6 +31,7 @@ from tdmm_jax.evaluation import evaluator, tables
 from tdmm_jax.face import load_model
 from tdmm_jax.generate.face import Face
 from tdmm_jax.language import wordpieces
+from tdmm_jax.models import lora
 from tdmm_jax.runs import checkpoints, locate, packed
 
 MAX_BYTES = 40_000_000  # what an installation may grow by
@@ -84,6 +85,8 @@ def _pack_part(source: pathlib.Path, target: pathlib.Path) -> int:
   """Packs one model; the number of its updates."""
   target.mkdir()
   model = checkpoints.restore_model(source)
+  model["params"] = lora.merged(model["params"], model["collections"])
+  model["collections"].pop(lora.BASE, None)
   packed.write_tensors(target / packed.TENSORS, model)
   stored = checkpoints.read_json(source / checkpoints.CONFIG_FILE)
   if "dtype" in stored["config"]["model"]:

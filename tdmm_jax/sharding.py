@@ -31,6 +31,7 @@ LOGICAL_AXIS_RULES = (
   ("heads", "tensor"),
   ("kv", None),
   ("layers", None),  # the leading axis that scanned layers add
+  ("rank", None),  # of a kernel's low-rank factors
   ("relpos_buckets", None),
   ("features", None),  # motion features and FLAME parameters: tens of rows, replicated
   ("text", None),  # rows of a pretrained text encoder's matrices: replicated

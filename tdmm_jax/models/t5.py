@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from tdmm_jax import sharding
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import cues
-from tdmm_jax.models import attention_biases, bert, cue_embedding, layers
+from tdmm_jax.models import attention_biases, bert, cue_embedding, layers, lora
 
 # What the forward pass keeps for the backward pass; the rest is computed again.
 REMAT_POLICIES = {
@@ -515,7 +515,8 @@ def set_apart(variables: dict) -> dict:
 
 
 def whole(params: dict, collections: dict) -> dict:
-  """The parameters with those that `set_apart` took away."""
+  """The model's parameters, of those that are trained and what is kept apart."""
+  params = lora.merged(params, collections)
   if TEXT_ENCODER not in collections:
     return params
   return {**params, TEXT_ENCODER: collections[TEXT_ENCODER]}

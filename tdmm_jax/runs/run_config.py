@@ -14,6 +14,7 @@ _FIXED = (
   "seed",
   "batch_size",
   "model",
+  "lora",
   "conditioning",
   "text_encoder",
   "face_model",

@@ -6,7 +6,7 @@ import ml_collections
 
 from tdmm_jax.data import tasks
 from tdmm_jax.errors import UserError
-from tdmm_jax.models import t5
+from tdmm_jax.models import lora, t5
 from tdmm_jax.runs import run_config
 
 _ANY = math.inf
@@ -32,7 +32,7 @@ _RANGES = {
       *("learning_rate", "weight_decay", "num_extra_ids", "l2m_weight", "m2l_weight"),
       *("z_loss", "history_dropout", "content_weight", "acts_weight", "motion_noise"),
       *("model.text_context", "model.motion_context", "model.motion_history"),
-      *("model.motion_cues",),
+      *("model.motion_cues", "lora.rank"),
       *("model.lip_weight", "quantizer_loss_weight", "augment.offset"),
       *("augment.movement", "augment.head_degrees", "augment.head_scale"),
     ),
@@ -48,6 +48,7 @@ _RANGES = {
   ),
   "stall_seconds": (1, _ANY),
   "grad_clip_norm": (1e-6, _ANY),
+  "lora.alpha": (1e-6, _ANY),
   "model.embedding_stddev": (1e-6, _ANY),
 }
 _NAMES = {
@@ -81,6 +82,26 @@ def check(config: ml_collections.ConfigDict) -> None:
     )
   if "decoder_length" in values:
     _check_rows(config)
+    _check_lora(config)
+
+
+def _check_lora(config) -> None:
+  """Whether there is something to adapt, where that is asked for."""
+  rank, kernels = config.lora.rank, config.lora.kernels
+  known = ", ".join(map(repr, lora.KERNELS))
+  for name in kernels:
+    if name not in lora.KERNELS:
+      raise UserError(f"config.lora.kernels: {name!r}; choose some of {known}")
+  if rank and not kernels:
+    raise UserError(
+      f"config.lora.rank: {rank}, but config.lora.kernels is empty; name some of "
+      f"{known}"
+    )
+  if rank and not config.init_from:
+    raise UserError(
+      f"config.lora.rank: {rank} adapts a pretrained model; give its folder as "
+      "config.init_from, or leave the rank at 0"
+    )
 
 
 def _check_rows(config) -> None:

@@ -14,7 +14,14 @@ from tdmm_jax.data import pipeline, tasks
 from tdmm_jax.data.tokenised_corpus import tokenised_clips
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import wording
-from tdmm_jax.models import cue_embedding, pretrained, pretrained_bert, t5, t5_layouts
+from tdmm_jax.models import (
+  cue_embedding,
+  lora,
+  pretrained,
+  pretrained_bert,
+  t5,
+  t5_layouts,
+)
 from tdmm_jax.runs import run_config
 from tdmm_jax.train import embedding_init, losses, motion_reading, speed
 from tdmm_jax.train.objectives import objective
@@ -94,13 +101,20 @@ def language_model(
     tokens = jnp.ones((1, 8), jnp.int32)
     variables = model.init(rng, tokens, tokens, tokens, tokens)
     variables = embedding_init.start_embeddings(variables, groups, config.seed)
-    return start_apart(config, motion_reading.given(variables, readings))
+    variables = start_apart(config, motion_reading.given(variables, readings))
+    return lora.start(config.lora, variables, vocab.task_offset, rng)
 
   def start_params():
     params = embedding_init.with_new_rows(
       start.params(), vocab.table_size, [motion_rows], config.seed
     )
     return t5_layouts.stack_layers(params) if config.model.scan_layers else params
+
+  def start_parts():
+    if reader is not None:
+      return {t5.TEXT_ENCODER: reader.params()}
+    trained, base = lora.set_apart(config.lora, start_params(), vocab.task_offset)
+    return {**trained, lora.BASE: base}
 
   def loss_fn(params, collections, batch, rng):
     return lm_loss(
@@ -120,8 +134,8 @@ def language_model(
     versions,
     sum(lengths),
     speed.t5_flops(config.model, vocab.table_size, *lengths),
-    None if start is None else start_params,
-    None if reader is None else lambda: {t5.TEXT_ENCODER: reader.params()},
+    None if start is None or config.lora.rank else start_params,
+    None if reader is None and not config.lora.rank else start_parts,
   )
 
 
