@@ -54,6 +54,7 @@ def refuse_changes(
   stored = checkpoints.read_json(path)
   fixed = lambda values: flat({key: values[key] for key in _FIXED if key in values})
   before, now = fixed(stored["config"]), fixed(config.to_dict())
+  before = {"lora.rank": 0} | before  # of runs from before there was a choice
   before |= flat(stored["versions"], "version of ")
   now |= flat(versions, "version of ")
   changes = [

@@ -18,7 +18,7 @@ from tdmm_jax import export_hf, pack_release, sharding
 from tdmm_jax.errors import UserError
 from tdmm_jax.generate import face
 from tdmm_jax.models import lora, pretrained, t5, t5_layouts
-from tdmm_jax.runs import checkpoints
+from tdmm_jax.runs import checkpoints, run_config
 from tdmm_jax.train import optim, settings, train_step
 
 NUM_CODES = 50
@@ -265,6 +265,17 @@ def test_what_adapts_nothing_is_refused(values, said):
   with pytest.raises(UserError, match=said) as error:
     settings.check(config)
   assert "\n" not in str(error.value)
+
+
+def test_a_run_of_before_is_not_adapted(tmp_path):
+  (tmp_path / checkpoints.FOLDER / "12").mkdir(parents=True)
+  stored = {"config": {"seed": 0}, "versions": {}}
+  (tmp_path / checkpoints.CONFIG_FILE).write_text(json.dumps(stored))
+  config = configs.lm_base.get_config()
+  run_config.refuse_changes(config, tmp_path, {})
+  config.lora.rank = 8
+  with pytest.raises(UserError, match=r"lora\.rank is 8, was 0"):
+    run_config.refuse_changes(config, tmp_path, {})
 
 
 def test_the_documents_say_what_it_saves():
