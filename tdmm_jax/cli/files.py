@@ -154,15 +154,32 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   retarget = add_motion(
     "retarget",
     _retarget,
-    "Carry a motion over to another face model: FLAME, or back.",
+    "Carry a motion over to another face model (FLAME, or back), or to a character.",
     help="any known layout",
   )
-  retarget.add_argument("-o", "--output", required=True, help="motion.npz")
   retarget.add_argument(
-    "--face_model",
+    "-o",
+    "--output",
     required=True,
+    help="motion.npz; of a character a file of its kind",
+  )
+  target = retarget.add_mutually_exclusive_group(required=True)
+  target.add_argument(
+    "--face_model",
     metavar="FILE",
     help="the model to move: generic_model.pkl, flame2023.pkl or default_v1",
+  )
+  target.add_argument(
+    "--character",
+    metavar="FILE",
+    help="the .glb, .vrm or .gltf to move: a head with ARKit's blend shapes or VRM's "
+    "expressions",
+  )
+  retarget.add_argument(
+    "--eyes",
+    choices=("auto", "shapes", "bones", "both"),
+    default="auto",
+    help="what turns the character's eyes (default: auto)",
   )
   retarget.add_argument(
     "--from",
@@ -276,6 +293,11 @@ def _fit(args) -> None:
 
 
 def _retarget(args) -> None:
+  if args.character is not None:
+    _retarget_character(args)
+    return
+  if args.eyes != "auto":
+    raise UserError("--eyes: is for a --character")
   if not str(args.output).lower().endswith(".npz"):
     raise UserError(f"{args.output}: a motion is written as .npz; end the name in it")
   from tdmm_jax.face import motion as motion_lib
@@ -292,3 +314,17 @@ def _retarget(args) -> None:
     frames=made.num_frames,
     face_model=made.face_model,
   )
+
+
+def _retarget_character(args) -> None:
+  from tdmm_jax.export import character
+  from tdmm_jax.face import load_model
+  from tdmm_jax.face.files import read
+
+  motion = read.load_motion(args.motion, args.fps, args.layout)
+  face = load_model.own_model(motion, args.source, args.motion)
+  said = character.write_motion(args.output, args.character, face, motion, args.eyes)
+  if not (args.quiet or args.json):
+    for sentence in said:
+      print(f"tdmm: {sentence}", file=sys.stderr)
+  args.say(args, args.output, file=args.output, frames=motion.num_frames, notes=said)

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -30,16 +31,27 @@ _LEAST_MOVE_M = 1e-8  # a target's shorter vectors are written as zero
 _LEAST_TURN = 1e-4  # a normal's shorter changes are written as zero
 
 
-class _Writer:
-  """Collects accessors and the bytes that they describe."""
+class Writer:
+  """Collects accessors and the bytes that they describe.
 
-  def __init__(self):
-    self.data = bytearray()
-    self.views, self.accessors = [], []
+  Attributes:
+    data: the buffer, which may begin with what is there already,
+    views, accessors: likewise.
+    buffer: its number in the file.
+  """
+
+  def __init__(self, data: bytes = b"", views=(), accessors=(), buffer: int = 0):
+    self.data = bytearray(data)
+    self.views, self.accessors = list(views), list(accessors)
+    self.buffer = buffer
 
   def view(self, array, target=None) -> int:
     self.data += b"\0" * (-len(self.data) % 4)
-    view = {"buffer": 0, "byteOffset": len(self.data), "byteLength": array.nbytes}
+    view = {
+      "buffer": self.buffer,
+      "byteOffset": len(self.data),
+      "byteLength": array.nbytes,
+    }
     if target:
       view["target"] = target
     self.data += array.tobytes()
@@ -99,7 +111,7 @@ def write_glb(path: str | os.PathLike, rig: Rig, extras: dict | None = None) -> 
     rig: see `rig.build_rig`.
     extras: JSON kept at `asset.extras.tdmm`; `gltf_motion` reads the motion back by it.
   """
-  out = _Writer()
+  out = Writer()
   mesh = _mesh(out, rig)
   inverse_J44 = np.tile(np.eye(4, dtype=np.float32), (len(JOINTS), 1, 1))
   inverse_J44[:, 3, :3] = -rig.joints_J3  # column-major
@@ -132,18 +144,37 @@ def write_glb(path: str | os.PathLike, rig: Rig, extras: dict | None = None) -> 
     "bufferViews": out.views,
     "buffers": [{"byteLength": len(out.data)}],
   }
+  write_container(path, document, bytes(out.data))
+
+
+def write_container(
+  path: str | os.PathLike,
+  document: dict,
+  data: bytes | None,
+  others: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+  """Writes a GLB file, section 4.4 of the specification.
+
+  Args:
+    path: the file; appears under this name only when complete.
+    document: the JSON.
+    data: the binary chunk, `buffers[0]`; None if there is none.
+    others: (kind of four bytes, content) of chunks that extensions define.
+  """
   text = json.dumps(document, separators=(",", ":")).encode()
-  text += b" " * (-len(text) % 4)
-  data = bytes(out.data) + b"\0" * (-len(out.data) % 4)
-  total = 12 + 8 + len(text) + 8 + len(data)
+  chunks = [(b"JSON", text + b" " * (-len(text) % 4))]
+  if data is not None:
+    chunks.append((b"BIN\0", data + b"\0" * (-len(data) % 4)))
+  chunks += others
+  total = 12 + sum(8 + len(content) for _, content in chunks)
   with files.then_rename(pathlib.Path(path)) as temporary:
     with temporary.open("wb") as stream:
       stream.write(struct.pack("<4sII", b"glTF", 2, total))
-      stream.write(struct.pack("<I4s", len(text), b"JSON") + text)
-      stream.write(struct.pack("<I4s", len(data), b"BIN\0") + data)
+      for kind, content in chunks:
+        stream.write(struct.pack("<I4s", len(content), kind) + content)
 
 
-def _mesh(out: _Writer, rig: Rig) -> dict:
+def _mesh(out: Writer, rig: Rig) -> dict:
   vertices_V3 = np.asarray(rig.vertices_V3, np.float32)
   normals_V3 = unit_normals(vertices_V3, rig.faces_F3)
   component = UINT16 if len(vertices_V3) < 65536 else UINT32
@@ -193,7 +224,7 @@ def unit_normals(vertices_V3, faces_F3) -> np.ndarray:
   return unit.astype(np.float32)
 
 
-def _influences(out: _Writer, skin_VJ) -> dict:
+def _influences(out: Writer, skin_VJ) -> dict:
   """JOINTS_n and WEIGHTS_n: four influences a set, the strongest first."""
   order = np.argsort(-skin_VJ, axis=1, kind="stable")
   weights = np.take_along_axis(skin_VJ, order, axis=1)
@@ -225,7 +256,7 @@ def _joint_nodes(rig: Rig) -> list[dict]:
   return nodes
 
 
-def _animation(out: _Writer, rig: Rig) -> dict:
+def _animation(out: Writer, rig: Rig) -> dict:
   """One clip: a key a frame for the weights and the joints; still joints have one."""
   times = np.arange(rig.num_frames, dtype=np.float64) / rig.fps
   clock = out.dense(times, FLOAT, bounds=True)

@@ -5,6 +5,7 @@
 | .mp4, .gif, .png | a video of the face, or a contact sheet of it |
 | .npz | the motion itself, which every command reads |
 | .glb, .usd, .csv, .obj, ... | what `export.files.FORMATS` lists |
+| .glb, .vrm, .gltf, with `character` | somebody's character, animated |
 """
 
 import pathlib
@@ -16,7 +17,7 @@ from tdmm_jax.face import motion as motion_lib
 PICTURES = (".mp4", ".gif", ".png")
 
 
-def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
+def save(motion: motion_lib.FaceMotion, path, face_model=None, character=None) -> None:
   """Writes the motion; the file appears when it is complete.
 
   Args:
@@ -24,11 +25,20 @@ def save(motion: motion_lib.FaceMotion, path, face_model=None) -> None:
     path: its suffix chooses the kind; see the table above.
     face_model: the FaceModel of the motion's coefficients; needed to draw a motion
       that is not in the default head's basis.
+    character: a .glb, .vrm or .gltf to write with the motion as one more animation;
+      see `export.character`, whose `write_motion` also tells what the file lacks.
 
   Raises:
-    UserError: unknown suffix, a broken motion, no face model, no folder to write to.
+    UserError: unknown suffix, a broken motion, no face model, no folder to write to; a
+      character with nothing that can be moved.
   """
   path = pathlib.Path(path)
+  if character is not None:
+    from tdmm_jax.export import character as character_lib
+
+    face = _face_of(motion, path, face_model)
+    character_lib.write_motion(path, character, face, motion)
+    return
   name = path.name.lower()
   if name.endswith(".npz") and not name.endswith((".smirk.npz", ".flame.npz")):
     motion_lib.save_motion(path, motion)

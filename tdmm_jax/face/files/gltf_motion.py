@@ -50,14 +50,35 @@ def _chunks(path):
   with open(path, "rb") as stream:
     content = stream.read()
   try:
-    magic, version, length = struct.unpack_from("<4sII", content)
-    size, kind = struct.unpack_from("<I4s", content, 12)
-    if magic != b"glTF" or version != 2 or length != len(content) or kind != b"JSON":
-      raise ValueError("wrong header")
-    document = json.loads(content[20 : 20 + size])
-    return document, content[28 + size :]
-  except (struct.error, ValueError, RecursionError) as error:
+    document, chunks = split_glb(content)
+    return document, dict(chunks).get(b"BIN\0", b"")
+  except ValueError as error:
     raise UserError(f"{path}: is damaged ({error}); export it again") from error
+
+
+def split_glb(content: bytes) -> tuple[dict, list[tuple[bytes, bytes]]]:
+  """A GLB file's JSON, and (kind of four bytes, content) of the chunks after it.
+
+  Raises:
+    ValueError: it is cut short, of another version, or no GLB.
+  """
+  try:
+    magic, version, length = struct.unpack_from("<4sII", content)
+    if magic != b"glTF" or version != 2 or length != len(content):
+      raise ValueError("wrong header")
+    chunks, start = [], 12
+    while start < length:
+      size, kind = struct.unpack_from("<I4s", content, start)
+      start += 8
+      if start + size > length:
+        raise ValueError("cut short")
+      chunks.append((kind, content[start : start + size]))
+      start += size
+    if not chunks or chunks[0][0] != b"JSON":
+      raise ValueError("no JSON")
+    return json.loads(chunks[0][1]), chunks[1:]
+  except (struct.error, RecursionError) as error:
+    raise ValueError(error) from error
 
 
 def _motion(document, data, about, names) -> FaceMotion:
