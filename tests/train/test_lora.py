@@ -244,6 +244,13 @@ def test_a_run_is_used_exported_and_packed_merged(tiny_run, tmp_path):
   close = lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-3)
   jax.tree.map(close, face.Face(tmp_path / "packed").params, run.params)
 
+  config.total_steps = 3  # resumed: base and factors come from the checkpoint
+  tiny.train_on(config, tmp_path / "lm")
+  resumed = checkpoints.restore_model(tmp_path / "lm")
+  assert resumed["step"] == 3
+  jax.tree.map(
+    np.testing.assert_array_equal, resumed["collections"], model["collections"]
+  )
   config.lora.alpha = 1.0
   with pytest.raises(UserError, match=r"lora\.alpha is 1\.0, was 16\.0"):
     tiny.train_on(config, tmp_path / "lm")
