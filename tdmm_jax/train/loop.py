@@ -23,14 +23,18 @@ _HEARTBEAT_SECONDS = 30.0
 class Loop:
   """State, steps, data, checkpoints and metrics of one run."""
 
-  def __init__(self, config, workdir, objective, mesh, mngr, rows, make_media=None):
+  def __init__(
+    self, config, workdir, objective, mesh, mngr, rows, timeline, make_media=None
+  ):
     """Builds the state, or restores it.
 
     Args:
       rows: this process's of each batch.
+      timeline: the goodput.Timeline of this start.
       make_media: see `run.train`.
     """
     self._make_media, self._media = make_media, None
+    self._timeline = timeline
     self._config, self._workdir, self._objective = config, workdir, objective
     self._mesh, self._mngr, self._rows = mesh, mngr, rows
     tx = optim.optimizer(config)
@@ -38,7 +42,8 @@ class Loop:
     state = train_step.init_state(
       objective.init_fn, tx, mesh, rng_init, config.ema_decay
     )
-    self._state, loop = checkpoints.restore(mngr, state)
+    with timeline.phase("checkpoint"):
+      self._state, loop = checkpoints.restore(mngr, state)
     if loop is None and objective.start_params is not None:
       self._state = train_step.replace_params(self._state, objective.start_params())
     if loop is None and objective.start_parts is not None:
@@ -106,6 +111,7 @@ class Loop:
     del t
     content = {"step": step, "time": time.time(), "host": socket.gethostname()}
     files.write_json(self._workdir / "heartbeat.json", content)
+    self._timeline.flush()
 
   def _to_global(self, batch: dict) -> dict:
     return sharding.to_global(batch, self._mesh, self._config.batch_size)
@@ -118,7 +124,8 @@ class Loop:
       FloatingPointError: NaN or infinity.
     """
     config, data = self._config, self._objective.train_iter
-    start = int(self._state.step)
+    start, timeline = int(self._state.step), self._timeline
+    timeline.begin(start)
     bar = tqdm.tqdm(
       total=config.total_steps,
       initial=start,
@@ -132,9 +139,10 @@ class Loop:
       self._evaluate(start)
     for step in range(start, config.total_steps):
       done = step + 1  # a checkpoint named N holds the state after N updates
-      with watchdog.phase("reading data", done):
+      with watchdog.phase("reading data", done), timeline.phase("input"):
         batch = self._to_global(next(data))
-      with watchdog.phase("training", done):
+      work = "compile" if step == start else "productive"
+      with watchdog.phase("training", done), timeline.phase(work):
         self._state, metrics = self._step_fn(self._state, batch)
         self._pending.append(metrics)  # read after the next steps are dispatched
         last, stopping = done == config.total_steps, stop.reached(done)
@@ -146,7 +154,9 @@ class Loop:
             self._evaluate(done)
       if done % config.save_every == 0 or last or stopping:
         with watchdog.phase("saving", done), self._speed.excluded():
-          self._save(done, force=last or stopping)
+          with timeline.phase("checkpoint"):
+            self._save(done, force=last or stopping)
+          timeline.saved(done)
       bar.update()
       if stopping and not last:
         self._end_preempted(done, watchdog)
@@ -171,7 +181,7 @@ class Loop:
       hook(done)
 
   def _evaluate(self, done: int) -> None:
-    with self._speed.excluded():
+    with self._speed.excluded(), self._timeline.phase("evaluation"):
       batches = (
         {key: value[self._rows] for key, value in batch.items()}
         for batch in self._objective.eval_batches
@@ -181,6 +191,7 @@ class Loop:
       )
       if self._logger is not None:
         self._logger.write(done, "valid", self._scores)
+        self._logger.write(done, "goodput", self._timeline.summarise())
       self._show(done)
       self._evaluation_due = False
 
@@ -215,8 +226,10 @@ class Loop:
 
   def _end_preempted(self, done: int, watchdog) -> None:
     with watchdog.phase("saving before the stop", done):
-      self._mngr.wait_until_finished()
-      cluster.barrier("saved before the stop")
+      with self._timeline.phase("checkpoint"):
+        self._mngr.wait_until_finished()
+        cluster.barrier("saved before the stop")
+      self._timeline.saved(done)
     raise cluster.Preempted(
       f"told to stop: the checkpoint of step {done} of {self._config.total_steps} is "
       "written; the same command resumes from it"

@@ -10,8 +10,8 @@ from etils import epath
 from tdmm_jax import cluster, files, sharding
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import checkpoints, run_config
+from tdmm_jax.train import goodput, optim, settings, train_step
 from tdmm_jax.train import loop as training_loop
-from tdmm_jax.train import optim, settings, train_step
 from tdmm_jax.train.objectives import evaluator, language_model, objective, tokenizer
 
 
@@ -90,6 +90,7 @@ def train(
   workdir = epath.Path(workdir)
   _make_workdir(workdir)
   mesh = _checked_mesh(config, devices)
+  timeline = goodput.Timeline(workdir, writes=cluster.is_primary())
   told = progress and cluster.is_primary()
   _say(told, "reading the data; a corpus that is new to a tokenizer is tokenised once")
   with (
@@ -103,12 +104,17 @@ def train(
       jax.set_mesh(mesh),
       checkpoints.manager(workdir, config.save_every) as mngr,
     ):
-      loop = training_loop.Loop(config, workdir, job, mesh, mngr, rows, make_media)
+      loop = training_loop.Loop(
+        config, workdir, job, mesh, mngr, rows, timeline, make_media
+      )
       if cluster.is_primary():
         run_config.write(config, workdir, job.versions)
       _say(told, "compiling the first update, which can take a minute")
       with contextlib.closing(loop):
         scores = loop.run(stop, watchdog, told)
-      mngr.wait_until_finished()
-      cluster.barrier("training finished")
+      with timeline.phase("checkpoint"):
+        mngr.wait_until_finished()
+        cluster.barrier("training finished")
+      timeline.saved(config.total_steps, finished=True)
+      timeline.summarise()
   return scores
