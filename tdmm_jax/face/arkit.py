@@ -92,6 +92,9 @@ _WHOLE = {
 }
 # Where the face does not tell, the smaller weights: of the mean diagonal of the fit.
 _RIDGE = 1e-4
+# Of QuickFit: the jaw's turns that are tabulated, and one that stands for those aside.
+_HINGE_RAD = np.linspace(-0.1, 0.6, 15)
+_SIDEWAYS_RAD = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,22 +219,83 @@ def from_motion(
     _fit(face, piece, points, shapes_AN3, weight_N) for piece in motion.pieces(clip)
   ]
   fitted_TA, distance_T, most_T, moved_T = map(np.concatenate, zip(*fits))
+  return _curves(clip, fitted_TA), {
+    "residual_mm": float(distance_T.mean() * 1e3),
+    "residual_max_mm": float(most_T.max() * 1e3),
+    "motion_mm": float(moved_T.mean() * 1e3),
+  }
+
+
+class QuickFit:
+  """The fit of `from_motion` for frames that are shown as they come.
+
+  What the points compared move by is looked up: it adds up from each coefficient, each
+  lid and the jaw, whose turns about its hinge are tabulated. No vertex is computed, and
+  only the few numbers that the bounded least squares needs are kept of each part.
+  tests/face/test_arkit.py says how far that may be off.
+
+  Shape letters: R numbers that the least squares is reduced to.
+  """
+
+  def __init__(self, face: FaceModel):
+    """Raises UserError as `from_motion` does."""
+    points, (shapes_AN3, weight_N) = _points_of(face), _shape_displacements(face)
+    self._problem = _Problem(shapes_AN3, weight_N)
+    num_expression = face.num_expression
+
+    def reduced(count, **tracks):
+      rows = motion.zeros(count, face.name, num_expression).replace(**tracks)
+      return self._problem.reduce(_displacements(face, rows, points))
+
+    eye = lambda n: np.eye(n, dtype=np.float32)
+    hinge_N3 = np.zeros((len(_HINGE_RAD), 3), np.float32)
+    hinge_N3[:, 0] = _HINGE_RAD
+    self._expression_ER = reduced(num_expression, expression=eye(num_expression))
+    self._lids_2R = reduced(2, eyelids=eye(2))
+    self._hinge_NR = reduced(len(_HINGE_RAD), jaw_pose=hinge_N3)
+    sideways_23 = _SIDEWAYS_RAD * eye(3)[1:]
+    self._sideways_2R = reduced(2, jaw_pose=sideways_23) / _SIDEWAYS_RAD
+
+  def curves(self, clip: FaceMotion) -> ArkitCurves:
+    """The curves of T frames of the face model that this was made for."""
+    right_TR = clip.expression @ self._expression_ER + clip.eyelids @ self._lids_2R
+    right_TR += clip.jaw_pose[:, 1:] @ self._sideways_2R
+    for right_R, angle in zip(right_TR, clip.jaw_pose[:, 0], strict=True):
+      at = np.interp(angle, _HINGE_RAD, np.arange(len(_HINGE_RAD)))
+      low = min(int(at), len(_HINGE_RAD) - 2)
+      below_R, above_R = self._hinge_NR[low : low + 2]
+      right_R += below_R + (at - low) * (above_R - below_R)
+    return _curves(clip, _with_gaze(self._problem.solve(right_TR), clip.eye_pose))
+
+
+def _curves(clip: FaceMotion, fitted_TA) -> ArkitCurves:
   # What was fitted as "open and closed again" is as much JawOpen as MouthClose.
   fitted_TA[:, _JAW_OPEN] += fitted_TA[:, _MOUTH_CLOSE]
   fitted_TA = np.minimum(fitted_TA, 1.0)
   eyes_T23 = clip.eye_pose.reshape(-1, 2, 3)
   euler = lambda turns: transform.Rotation.from_rotvec(turns).as_euler("YXZ")
-  curves = ArkitCurves(
+  return ArkitCurves(
     weights_TA=fitted_TA.astype(np.float32),
     head_T3=euler(motion.world_head_rotation(clip)).astype(np.float32),
     eyes_T6=euler(eyes_T23.reshape(-1, 3)).reshape(-1, 6).astype(np.float32),
     fps=clip.fps,
   )
-  return curves, {
-    "residual_mm": float(distance_T.mean() * 1e3),
-    "residual_max_mm": float(most_T.max() * 1e3),
-    "motion_mm": float(moved_T.mean() * 1e3),
-  }
+
+
+def _with_gaze(fitted_TA, eye_pose_T6) -> np.ndarray:
+  for i, row in enumerate(shape_parameters()["eye_pose"]):
+    if row.any():  # one shape a direction: its share of the turn, if it is that way
+      fitted_TA[:, i] = np.clip(eye_pose_T6 @ row / (row @ row), 0.0, 1.0)
+  return fitted_TA
+
+
+def _displacements(face, clip, points) -> np.ndarray:
+  """float[T, N, 3]: how far the points compared have moved from rest, gaze left out."""
+  still = clip.replace(eye_pose=np.zeros_like(clip.eye_pose))
+  moved_TV3 = face_model_lib.motion_vertices(
+    face, still, head_fixed=True, identity=False
+  )
+  return points(moved_TV3) - points(np.asarray(face.v_template)[None])[0]
 
 
 def _fit(face, clip, points, shapes_AN3, weight_N):
@@ -240,15 +304,9 @@ def _fit(face, clip, points, shapes_AN3, weight_N):
   Returns:
     float64[T, A]; then float64[T] three times, m; means are weighted.
   """
-  still = clip.replace(eye_pose=np.zeros_like(clip.eye_pose))
-  moved_TV3 = face_model_lib.motion_vertices(
-    face, still, head_fixed=True, identity=False
-  )
-  target_TN3 = points(moved_TV3) - points(np.asarray(face.v_template)[None])[0]
-  fitted_TA = _bounded_fit(shapes_AN3, weight_N, target_TN3)
-  for i, row in enumerate(shape_parameters()["eye_pose"]):
-    if row.any():  # one shape a direction: its share of the turn, if it is that way
-      fitted_TA[:, i] = np.clip(clip.eye_pose @ row / (row @ row), 0.0, 1.0)
+  target_TN3 = _displacements(face, clip, points)
+  problem = _Problem(shapes_AN3, weight_N)
+  fitted_TA = _with_gaze(problem.solve(problem.reduce(target_TN3)), clip.eye_pose)
   distance_TN = np.linalg.norm(
     np.einsum("ta,ank->tnk", fitted_TA, shapes_AN3) - target_TN3, axis=-1
   )
@@ -312,21 +370,38 @@ def _shape_displacements(face: FaceModel) -> tuple[np.ndarray, np.ndarray]:
   return scale * corners.astype(np.float64), np.ones(len(ours))
 
 
-def _bounded_fit(shapes_AN3, weight_N, target_TN3) -> np.ndarray:
-  """Least squares with weights in [0, 1], float64[T, A].
+class _Problem:
+  """Least squares with weights in [0, 1].
 
-  The problem is reduced once to A x A by a Cholesky factor of the normal matrix; each
-  frame is then a small bounded least squares.
+  It is reduced once to A x A by a Cholesky factor of the normal matrix; each frame is
+  then a small bounded least squares.
   """
-  root = np.sqrt(weight_N)[:, None]
-  basis = (shapes_AN3 * root).reshape(len(shapes_AN3), -1)
-  target = (target_TN3 * root).reshape(len(target_TN3), -1)
-  used = np.abs(basis).max(axis=1) > 0
-  gram = basis[used] @ basis[used].T
-  gram += _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-  upper = np.linalg.cholesky(gram).T
-  right = np.linalg.solve(upper.T, basis[used] @ target.T).T
-  fitted = np.zeros((len(target), len(shapes_AN3)))
-  for t, row in enumerate(right):
-    fitted[t, used] = optimize.lsq_linear(upper, row, (0.0, 1.0), method="bvls").x
-  return fitted
+
+  def __init__(self, shapes_AN3, weight_N):
+    self._root_N1 = np.sqrt(weight_N)[:, None]
+    basis = (shapes_AN3 * self._root_N1).reshape(len(shapes_AN3), -1)
+    self._used_A = np.abs(basis).max(axis=1) > 0
+    self._basis = basis[self._used_A]
+    gram = self._basis @ self._basis.T
+    gram += _RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
+    self._upper = np.linalg.cholesky(gram).T
+
+  def reduce(self, target_TN3) -> np.ndarray:
+    """float64[T, R]: all that the fit needs to know of the displacements; linear."""
+    target = (target_TN3 * self._root_N1).reshape(len(target_TN3), -1)
+    return np.linalg.solve(self._upper.T, self._basis @ target.T).T
+
+  def solve(self, right_TR) -> np.ndarray:
+    """float64[T, A]."""
+    fitted = np.zeros((len(right_TR), len(self._used_A)))
+    for t, row in enumerate(right_TR):
+      # Without the upper bound, which is rarely touched, it is ten times as fast.
+      try:
+        weights, _ = optimize.nnls(self._upper, row)
+      except RuntimeError:  # too many steps
+        weights = np.full(self._used_A.sum(), np.inf)
+      if weights.max() > 1.0:
+        bounds = (0.0, 1.0)
+        weights = optimize.lsq_linear(self._upper, row, bounds, method="bvls").x
+      fitted[t, self._used_A] = weights
+    return fitted

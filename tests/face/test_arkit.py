@@ -106,3 +106,44 @@ def test_a_long_motion_is_fitted_in_pieces(head, monkeypatch):
   np.testing.assert_allclose(again.weights_TA, whole.weights_TA, atol=1e-6)
   np.testing.assert_array_equal(again.head_T3, whole.head_T3)
   assert fit_again == pytest.approx(fit)
+
+
+def test_the_quick_fit_is_the_fit(head):
+  """Also where jaw, lids and expression move at once, and turn what the others do."""
+  rng = np.random.default_rng(0)
+  weights_TA = rng.uniform(0, 0.5, (40, 52)) * (rng.random((40, 52)) < 0.2)
+  weights_TA[:, arkit.SHAPES.index("JawOpen")] = np.linspace(0, 1, 40)
+  weights_TA[:, arkit.SHAPES.index("EyeBlinkLeft")] = np.linspace(0, 1, 40)
+  turns_T3 = rng.normal(0, 0.2, (40, 3))
+  clip = arkit.to_motion(
+    arkit.ArkitCurves(weights_TA, turns_T3, np.repeat(turns_T3, 2, axis=1), 25.0)
+  )
+  whole, _ = arkit.from_motion(head, clip)
+  quick = arkit.QuickFit(head)
+  frames = [quick.curves(motion.take(clip, slice(t, t + 1))) for t in range(40)]
+  off_TA = np.concatenate([f.weights_TA for f in frames]) - whole.weights_TA
+  assert np.abs(off_TA).mean() < 0.005
+  assert np.abs(off_TA).max() < 0.2  # with the jaw wide open
+  for name in ("head_T3", "eyes_T6"):
+    got = np.concatenate([getattr(f, name) for f in frames])
+    np.testing.assert_allclose(got, getattr(whole, name), atol=1e-6)
+
+
+def test_no_weight_of_the_fit_is_above_one_or_misses_for_it(head):
+  """A face beyond what a weight of 1 gives; the others make up for it as they can."""
+  clip = arkit.to_motion(curves_of({"MouthSmileLeft": 0.9, "JawOpen": 0.3}))
+  clip = clip.replace(expression=1.5 * clip.expression)
+  curves, _ = arkit.from_motion(head, clip)
+  assert curves.weights_TA.max() <= 1.0
+  assert curves.weights_TA[0, arkit.SHAPES.index("MouthSmileLeft")] == 1.0
+  points, shapes = arkit._points_of(head), arkit._shape_displacements(head)
+  problem = arkit._Problem(*shapes)
+  right_TR = problem.reduce(arkit._displacements(head, clip, points))
+  loss = lambda weights_A: np.sum(
+    (problem._upper @ weights_A[problem._used_A] - right_TR[0]) ** 2
+  )
+  best_A = problem.solve(right_TR)[0]
+  rng = np.random.default_rng(0)
+  for _ in range(200):
+    near_A = np.clip(best_A + rng.normal(0, 0.01, 52), 0, 1)
+    assert loss(near_A) >= loss(best_A)
