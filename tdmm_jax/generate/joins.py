@@ -215,6 +215,38 @@ def follow(
       yield held.hand_out(ready, leans, times_N)
 
 
+class Takeover:
+  """Another motion goes on from frames that were shown, of which it knows nothing.
+
+  Unlike the pieces that `follow` joins, it is no change of codes within one motion, so
+  nothing is blurred and no frame need be waited for.
+  """
+
+  def __init__(self, kept_KP, first_P, most: Sequence[float]):
+    """
+    Args:
+      kept_KP: the last frames shown, 1 to MOST_KEPT.
+      first_P: the other motion's first frame; it is taken to have rested there.
+      most: see `limits`.
+    """
+    resting_KP = np.repeat(np.asarray(first_P)[None], len(kept_KP), axis=0)
+    self._leans, self._time = lean(kept_KP, resting_KP, most, 0), 0.0
+    self._length = max(max(one.length, _SPEED_LENGTH) for one in self._leans)
+
+  def move(self, frame_P) -> np.ndarray:
+    """float32[P]: the other motion's next frame, as it is shown."""
+    self._time += 1.0
+    if self._time >= self._length:
+      return np.asarray(frame_P, np.float32)
+    made_P, times_1 = np.array(frame_P, np.float32), np.array([self._time])
+    for track, one in zip(_tracks(len(made_P)), self._leans, strict=True):
+      drawn_1D = made_P[None, track.part]
+      made_P[track.part] = _plus(one.offset(times_1), drawn_1D, track)[0]
+    lids_2 = motion_vector.split(made_P)["eyelids"]
+    np.clip(lids_2, 0.0, 1.0, out=lids_2)
+    return made_P
+
+
 class _Held:
   """Decoded frames that are still needed, and the last ones that were handed out.
 

@@ -202,3 +202,16 @@ def test_a_splice_folds_the_neck_and_keeps_all_that_is_not_new():
   # The same head, though the decoded one has no neck.
   np.testing.assert_allclose(motion_lib.world_head_rotation(made), world, atol=1e-5)
   np.testing.assert_array_equal(made.neck_pose, kept.neck_pose)
+
+
+def test_a_motion_that_knows_nothing_of_the_last_one_takes_over_without_a_jump():
+  shown, other = smooth(), smooth(seed=1) + np.float32(0.2)
+  taken = joins.Takeover(shown[37:40], other[0], joins.limits(STD))
+  made = np.concatenate([shown[:40], [taken.move(frame) for frame in other]])
+  hard = np.concatenate([shown[:40], other])
+  for part in TRACKS.values():
+    places, speeds = steps(made, part)
+    assert places[38:41].max() < 0.3 * steps(hard, part)[0][39]
+    assert speeds[37:40].max() < 0.2 * steps(hard, part)[1][37:40].max()
+  np.testing.assert_array_equal(made[-25:], hard[-25:])  # and in the end it is itself
+  assert not np.allclose(made[45], hard[45], atol=1e-3)
