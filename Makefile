@@ -7,7 +7,7 @@ BIN := .venv/bin
 PEERS := .venv-peers/bin
 TRACK := .venv-track/bin
 REQUIREMENTS := requirements.txt requirements-data.txt requirements-export.txt \
-  requirements-studio.txt requirements-test.txt
+  requirements-live.txt requirements-studio.txt requirements-test.txt
 TORCH := $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements-peers.txt)
 
 # Real clips to show and to test with, where there are any.

@@ -315,6 +315,14 @@ ROWS = {
   "quiet and verbose": (["generate", "A smile.", "-q", "-v"], ["not allowed with"]),
   "no such shell": (["completion", "bsh"], ["did you mean bash?"]),
   "no command": ([], ["COMMAND", "--help"]),
+  "live to nobody knows what": (
+    ["live", "--run", "{run}", "--to", "osc://127.0.0.1:9000"],
+    ["--to: 'osc://127.0.0.1:9000' is none of", "ws://HOST:PORT", "choose one"],
+  ),
+  "live without a port": (
+    ["live", "--run", "{run}", "--to", "vmc://127.0.0.1"],
+    ["--to: 'vmc://127.0.0.1' lacks a host or a port"],
+  ),
 }
 
 

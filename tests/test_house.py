@@ -20,7 +20,7 @@ FLOORS = (
   ("decoding", "train"),
   ("generate",),
   ("evaluation",),
-  ("cli", "studio", "pack_release", "export_hf", "train.__main__"),
+  ("cli", "studio", "live", "pack_release", "export_hf", "train.__main__"),
 )
 # Rooms of one floor that stand beside each other and do not know each other.
 STRANGERS = (("face", "language"), ("models", "render"), ("decoding", "train"))

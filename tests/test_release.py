@@ -143,7 +143,8 @@ def test_the_wheel_generates_and_describes_right_after_installation(tmp_path, ti
   assert not needed - set(archive.namelist())
   (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
   declared = archive.read(metadata).decode()
-  extras = {"studio": "studio", "export": "export", "data": "data", "dev": "test"}
+  names = ("studio", "export", "live", "data")
+  extras = {name: name for name in names} | {"dev": "test"}
   for extra, name in extras.items():
     found = re.findall(rf'^Requires-Dist: (\S+); extra == "{extra}"', declared, re.M)
     assert found == pins(name), extra

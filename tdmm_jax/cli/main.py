@@ -15,7 +15,7 @@ import time
 import traceback
 
 from tdmm_jax import __version__, errors, host
-from tdmm_jax.cli import evaluate, terminal, tokens
+from tdmm_jax.cli import evaluate, live, terminal, tokens
 from tdmm_jax.cli import files as cli_files
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import examples, subjects
@@ -23,7 +23,8 @@ from tdmm_jax.runs import locate
 
 _LOG = logging.getLogger(__name__)
 JSON_VERSION = 1  # of everything that --json prints
-_SPEAKING = ("evaluate", "codebook", "studio")  # they show by themselves what they do
+# They show by themselves what they do.
+_SPEAKING = ("evaluate", "codebook", "studio", "live")
 MAX_NUM = 10_000  # variants of one prompt; they are written while they are made
 
 
@@ -420,6 +421,8 @@ def _parser() -> argparse.ArgumentParser:
     "--host", default="127.0.0.1", help="default: 127.0.0.1, this machine only"
   )
   add_run(studio)
+
+  live.add_command(add, add_run, add_sampling, _load, _sampling)
 
   completion = add("completion", _completion, "Print the code of Tab completion.")
   completion.add_argument(
