@@ -14,8 +14,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.objective = "language_model"
   config.tokenizer_dir = "runs/train/tokenizer"
   # A folder in Hugging Face's format (config.json, *.safetensors, spiece.model; gs://,
-  # too) that training starts from; its sizes take the place of config.model's.
+  # too) that training starts from; its sizes take the place of config.model's. A T5, a
+  # FLAN-T5, or a T5Gemma (with tokenizer.model or tokenizer.json) ...
   config.init_from = ""
+  config.t5gemma_sizes = ml_collections.ConfigDict()  # ... which fills this
   # Low-rank adaptation of what training starts from (docs/training.md): its stacks stay
   # as they are, and their kernels learn a change of this rank; 0: all is trained.
   lora = config.lora = ml_collections.ConfigDict()

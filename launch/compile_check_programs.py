@@ -81,7 +81,7 @@ def _lm_objective(config, num_codes: int, num_examples: int):
   def init_fn(rng):
     variables = model.init(rng, one, one, one, one)
     variables = language_model.start_apart(config, variables)
-    return lora.start(config.lora, variables, ids.task_offset, rng)
+    return lora.start(config.lora, variables, ids.first_new_row, rng)
 
   return init_fn, loss_fn, batch
 

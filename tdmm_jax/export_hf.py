@@ -1,10 +1,11 @@
-"""Writes a trained run's language model in Hugging Face's T5 format.
+"""Writes a trained run's language model in Hugging Face's format of T5, or T5Gemma.
 
   python -m tdmm_jax.export_hf --run run --out exported/
 
 `transformers.T5ForConditionalGeneration.from_pretrained("exported/")` then has the same
-logits. Text has the ids of spiece.model; offsets.json says where the tasks' sentinels
-and the motion tokens are.
+logits; of a run that started from a T5Gemma, T5GemmaForConditionalGeneration. Text has
+the ids of the tokenizer's file; offsets.json says where the tasks' sentinels and the
+motion tokens are.
 """
 
 import argparse
@@ -15,12 +16,12 @@ from etils import epath
 from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.generate import face
-from tdmm_jax.models import pretrained
+from tdmm_jax.models import pretrained, pretrained_t5gemma, t5gemma
 from tdmm_jax.runs import locate
 
 
 def export(run: face.Face, directory) -> None:
-  """Writes `run`'s language model into the directory; see pretrained.write.
+  """Writes `run`'s language model into the directory; see `write` of pretrained*.py.
 
   Raises:
     UserError: a model that transformers does not have.
@@ -43,9 +44,12 @@ def export(run: face.Face, directory) -> None:
         f"{run.name}: config.model.{name} is {getattr(run.model, name)}, which "
         f"transformers' T5 has not; export a run trained with {flags}"
       )
-  pretrained.write(
-    directory, run.model, run.params, vocab.model_proto, vocab.num_extra_ids
-  )
+  if isinstance(run.model, t5gemma.T5Gemma):
+    pieces = (vocab.pieces_file, vocab.model_proto)
+    pretrained_t5gemma.write(directory, run.model, run.params, *pieces)
+  else:
+    pieces = (vocab.model_proto, vocab.num_extra_ids)
+    pretrained.write(directory, run.model, run.params, *pieces)
   files.write_json(epath.Path(directory) / "offsets.json", vocab.offsets())
 
 

@@ -23,21 +23,24 @@ import jinja2
 import numpy as np
 from safetensors.numpy import load_file
 
-from tdmm_jax import errors, files
+from tdmm_jax import errors, files, vocab
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import evaluator, tables
 from tdmm_jax.face import load_model
 from tdmm_jax.generate.face import Face
-from tdmm_jax.language import wordpieces
+from tdmm_jax.language import json_pieces, wordpieces
 from tdmm_jax.models import lora
 from tdmm_jax.runs import checkpoints, locate, packed
 
 MAX_BYTES = 40_000_000  # what an installation may grow by
 SCORES, CARD = "scores.json", "MODEL_CARD.md"
 _TEMPLATE = pathlib.Path(__file__).parent / "model_card.md.j2"
-_VOCABULARY = ("spiece.model", "vocab.json", wordpieces.FILE, wordpieces.NOTICE)
+_VOCABULARY = (
+  *(vocab.PIECES_FILE, json_pieces.FILE, "vocab.json"),
+  *(wordpieces.FILE, wordpieces.NOTICE),
+)
 _FOLDERS = {"records_dir", "tokenizer_dir", "init_from"}
 _CLIPS = 64  # compared
 # Versions that default_v1 had as a hash of what a processor made of it.

@@ -4,6 +4,9 @@ Layout (DESIGN section 3): 0 pad, 1 eos, 2 unk, SentencePiece pieces, extra ids,
 sentinels, <som>, <eom>, motion tokens last. Offsets are stored with the checkpoint and
 read back, never recomputed.
 
+A pretrained T5Gemma has another special id: 2 is bos there, which starts what the
+encoder reads, and 3 is unk.
+
 With a pretrained text encoder (config.text_encoder) the encoder's text is WordPieces,
 whose ids lie behind the embedding table: nothing is ever written in them.
 """
@@ -18,6 +21,7 @@ from etils import epath
 
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
+from tdmm_jax.language import json_pieces
 from tdmm_jax.language import wordpieces as wordpieces_lib
 
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
@@ -31,15 +35,19 @@ TASKS = (
   "denoising",
   "span_corruption",
 )
+PIECES_FILE = "spiece.model"  # or json_pieces.FILE
 _NOT_OFFSETS = ("pieces", "model_proto", "wordpieces")
 TABLE_MULTIPLE = 128  # the embedding table is padded to whole TPU tiles
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocab:
-  """Text pieces and motion tokens; `pieces` is the SentencePiece processor."""
+  """Text pieces and motion tokens; `pieces` turns text into the former.
 
-  pieces: sentencepiece.SentencePieceProcessor
+  `model_proto` is what the pieces are in their file.
+  """
+
+  pieces: sentencepiece.SentencePieceProcessor | json_pieces.JsonPieces
   model_proto: bytes
   num_pieces: int
   num_extra_ids: int
@@ -49,6 +57,8 @@ class Vocab:
   motion_offset: int
   num_codes: int
   tasks: tuple[str, ...] = TASKS  # those that have a sentinel, in its order
+  unk_id: int = UNK_ID
+  bos_id: int = 0  # what the encoder's tokens start with; 0: with nothing special
   word_offset: int = 0  # the first id of a WordPiece; 0: there are none
   # Whether a prompt is followed by what the lexicon reads in it (config.read_acts).
   read_acts: bool = False
@@ -59,6 +69,11 @@ class Vocab:
     """Rows of the embedding table, padded to a multiple of 128."""
     size = self.motion_offset + self.num_codes
     return -(-size // TABLE_MULTIPLE) * TABLE_MULTIPLE
+
+  @property
+  def first_new_row(self) -> int:
+    """The table's first row that a pretrained model, if there is one, does not know."""
+    return self.num_pieces if self.bos_id else self.task_offset
 
   def encode_text(self, text: str) -> list[int]:
     """Pieces of the text, without eos. Text that spells `<motion_5>` is text."""
@@ -97,7 +112,7 @@ class Vocab:
     for token in ids:
       if token == EOS_ID:
         break
-      if UNK_ID < token < self.num_pieces:
+      if self.unk_id < token < self.num_pieces:
         kept.append(int(token))
     text = self.pieces.decode(kept)
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
@@ -125,10 +140,15 @@ class Vocab:
     names = [field.name for field in dataclasses.fields(self)]
     return {n: getattr(self, n) for n in names if n not in _NOT_OFFSETS}
 
+  @property
+  def pieces_file(self) -> str:
+    is_json = isinstance(self.pieces, json_pieces.JsonPieces)
+    return json_pieces.FILE if is_json else PIECES_FILE
+
   def save(self, directory) -> None:
-    """Writes spiece.model, vocab.json (offsets) and wordpieces.json, if there are."""
+    """Writes the pieces, vocab.json (offsets) and wordpieces.json, if there are."""
     directory = epath.Path(directory)
-    files.write_bytes(directory / "spiece.model", self.model_proto)
+    files.write_bytes(directory / self.pieces_file, self.model_proto)
     files.write_json(directory / "vocab.json", self.offsets())
     if self.wordpieces is not None:
       self.wordpieces.save(directory)
@@ -137,20 +157,39 @@ class Vocab:
 def load(directory) -> Vocab:
   """Reads what `Vocab.save` wrote."""
   directory = epath.Path(directory)
+  path = directory / json_pieces.FILE
+  if not path.exists():
+    path = directory / PIECES_FILE
   try:
-    proto = (directory / "spiece.model").read_bytes()
+    proto = path.read_bytes()
     offsets = json.loads((directory / "vocab.json").read_text())
   except FileNotFoundError as error:
     raise UserError(
       f"{error.filename}: missing; train the language model into this run first"
     ) from error
-  pieces = sentencepiece.SentencePieceProcessor(model_proto=proto)
+  pieces = read_pieces(path.name, proto)
   # Runs of before there were more tasks do not say which they have.
   offsets["tasks"] = tuple(offsets.get("tasks", TASKS[:2]))
   vocab = Vocab(pieces=pieces, model_proto=proto, **offsets)
   if not vocab.word_offset:
     return vocab
   return dataclasses.replace(vocab, wordpieces=wordpieces_lib.load(directory))
+
+
+def read_pieces(name: str, content: bytes):
+  """Pieces of a file of this name: json_pieces.FILE, or a SentencePiece model.
+
+  Raises:
+    UserError: it is damaged.
+  """
+  if name == json_pieces.FILE:
+    return json_pieces.JsonPieces(content.decode("utf-8", "replace"))
+  try:
+    return sentencepiece.SentencePieceProcessor(model_proto=content)
+  except RuntimeError as error:
+    raise UserError(
+      f"{name}: not a SentencePiece model; fetch the one of the same checkpoint"
+    ) from error
 
 
 def imported(
@@ -167,12 +206,7 @@ def imported(
   Raises:
     UserError: the pieces are not those of the tables.
   """
-  try:
-    pieces = sentencepiece.SentencePieceProcessor(model_proto=model_proto)
-  except RuntimeError as error:
-    raise UserError(
-      "spiece.model: not a SentencePiece model; fetch the one of the same checkpoint"
-    ) from error
+  pieces = read_pieces(PIECES_FILE, model_proto)
   special = (pieces.pad_id(), pieces.eos_id(), pieces.unk_id())
   if special != (PAD_ID, EOS_ID, UNK_ID):
     raise UserError(
@@ -188,6 +222,43 @@ def imported(
     )
   offsets = layout(pieces.vocab_size(), num_extra_ids, num_codes, num_rows)
   return Vocab(pieces=pieces, model_proto=model_proto, **offsets)
+
+
+def imported_gemma(
+  name: str, content: bytes, num_rows: int, num_extra_ids: int, num_codes: int
+) -> Vocab:
+  """The id space of a pretrained T5Gemma: its ids stay, all others lie behind them.
+
+  It has no sentinels: those are new, too.
+
+  Args:
+    name, content: of the file with its pieces, see `read_pieces`.
+    num_rows: rows of its tables.
+    num_extra_ids: sentinels that it is to have.
+    num_codes: size of the motion codebook.
+
+  Raises:
+    UserError: the pieces are not those of the tables.
+  """
+  pieces = read_pieces(name, content)
+  special = (pieces.pad_id(), pieces.eos_id(), pieces.bos_id(), pieces.unk_id())
+  if special[:2] != (PAD_ID, EOS_ID) or min(special) < 0:
+    raise UserError(
+      f"{name}: pad, eos, bos and unk are {special}, a T5Gemma's are (0, 1, 2, 3); "
+      "fetch the one of the same checkpoint"
+    )
+  if pieces.vocab_size() != num_rows:
+    raise UserError(
+      f"{name}: {pieces.vocab_size()} pieces do not fit weights of {num_rows} rows; "
+      "fetch the one of the same checkpoint"
+    )
+  return Vocab(
+    pieces=pieces,
+    model_proto=content,
+    **layout(num_rows, num_extra_ids, num_codes),
+    bos_id=pieces.bos_id(),
+    unk_id=pieces.unk_id(),
+  )
 
 
 def layout(

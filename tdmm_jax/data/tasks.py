@@ -59,9 +59,14 @@ def _framed(vocab: Vocab, ids) -> np.ndarray:
   return np.concatenate([[vocab.som_id], ids, [vocab.eom_id, EOS_ID]]).astype(np.int32)
 
 
+def _first(vocab: Vocab, task: str) -> list[int]:
+  """What the encoder's tokens start with."""
+  return [*([vocab.bos_id] if vocab.bos_id else []), vocab.task_id(task)]
+
+
 def _encoder(vocab: Vocab, task: str, spans: Sequence[str], rest) -> np.ndarray:
   """`spans`: the text, in parts that a text encoder reads alone."""
-  head = [vocab.task_id(task), *vocab.encode_input(*spans)]
+  head = [*_first(vocab, task), *vocab.encode_input(*spans)]
   return np.concatenate([head, rest]).astype(np.int32)
 
 
@@ -212,7 +217,7 @@ def denoising_example(vocab: Vocab, codes, noisy, template: str) -> dict:
 def span_corruption_example(vocab: Vocab, text: str, rng: np.random.Generator) -> dict:
   """T5's pre-training: spans of the text are left out, and are to be written."""
   ids = vocab.encode_text(text)
-  encoder, targets = [vocab.task_id("span_corruption")], []
+  encoder, targets = _first(vocab, "span_corruption"), []
   at = 0
   for index, (start, stop) in enumerate(_spans(len(ids), vocab.num_extra_ids, rng)):
     sentinel = vocab.extra_id(index)

@@ -70,8 +70,9 @@ class Face:
         "train one with `python -m tdmm_jax.train --config configs/lm_demo.py`"
       )
     stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
-    # Runs from before there was a choice do not name their conditioning.
-    config = {"conditioning": "words"} | stored["config"]
+    # Runs from before there was a choice do not name their conditioning, nor a T5Gemma.
+    before = {"conditioning": "words", "t5gemma_sizes": {}}
+    config = before | stored["config"]
     self.config = ml_collections.ConfigDict(config)
     self.codec = motion_codec.load(run_dir / locate.TOKENIZER)
     if stored["versions"]["tokenizer"] != self.codec.version:

@@ -15,11 +15,11 @@ import safetensors
 import safetensors.numpy
 from etils import epath
 
-from tdmm_jax import files
+from tdmm_jax import files, vocab
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5
 
-_TENSORS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+TENSORS, _INDEX = "model.safetensors", "model.safetensors.index.json"
 # A T5 has these at 0.
 OURS = ("text_context", "motion_context", "motion_history", "motion_cues")
 _DTYPES = {
@@ -66,6 +66,10 @@ class Pretrained(NamedTuple):
   pieces: bytes
   scaled: bool
 
+  def vocabulary(self, num_extra_ids: int, num_codes: int) -> vocab.Vocab:
+    """See `vocab.imported`."""
+    return vocab.imported(self.pieces, self.num_rows, num_extra_ids, num_codes)
+
   def params(self) -> dict:
     """Parameters of models.t5.T5 in numpy float32, layers apart; reads the tensors."""
     tensors = _without_copies(read_tensors(self.directory))
@@ -83,35 +87,38 @@ def find(directory) -> Pretrained:
       unknown or misshapen; the message names all of them.
   """
   directory = epath.Path(directory)
-  stored = read_config(
-    directory,
-    f"config.init_from is a folder with config.json, {_TENSORS} and spiece.model, as "
-    "Hugging Face's T5 and FLAN-T5 have them",
-  )
+  stored = read_config(directory)
   fields, num_rows = model_fields(stored, str(directory / "config.json"))
   tied = bool(stored.get("tie_word_embeddings", True))
   scaled = bool(stored.get("scale_decoder_outputs", tied))
   for name in OURS:
     fields[name] = 0
-  shapes = _without_copies(_shapes(directory))
+  found = _without_copies(shapes(directory))
   # transformers 5 says "tied" of every T5: whether there is a second table tells.
-  fields["logits_via_embedding"] = tied and scaled and _HEAD not in shapes
-  if tied and _HEAD not in shapes and not scaled and _SHARED in shapes:
-    shapes[_HEAD] = shapes[_SHARED]
-  check(shapes, _all_entries(fields, num_rows), str(directory))
+  fields["logits_via_embedding"] = tied and scaled and _HEAD not in found
+  if tied and _HEAD not in found and not scaled and _SHARED in found:
+    found[_HEAD] = found[_SHARED]
+  check(found, _all_entries(fields, num_rows), str(directory))
   path = directory / "spiece.model"
   if not path.exists():
     raise UserError(f"{path}: missing; copy that of the same checkpoint there")
   return Pretrained(directory, fields, num_rows, path.read_bytes(), scaled)
 
 
-def read_config(directory, what: str) -> dict:
+_WHAT = (
+  f"config.init_from is a folder with config.json, {TENSORS} and spiece.model, as "
+  "Hugging Face's T5 and FLAN-T5 have them, or with tokenizer.model or tokenizer.json, "
+  "as T5Gemma"
+)
+
+
+def read_config(directory, what: str = _WHAT) -> dict:
   """config.json of a folder in Hugging Face's format; `what` says what one holds.
 
   Raises:
     UserError: there is none, or it is damaged.
   """
-  path = directory / "config.json"
+  path = epath.Path(directory) / "config.json"
   try:
     return json.loads(path.read_text())
   except FileNotFoundError as error:
@@ -139,8 +146,8 @@ def model_fields(stored: dict, where: str) -> tuple[dict, int]:
   """
   if stored.get("model_type") != "t5":
     raise UserError(
-      f"{where}: model_type is {stored.get('model_type')!r}, not 't5'; give a T5 or "
-      "FLAN-T5 checkpoint"
+      f"{where}: model_type is {stored.get('model_type')!r}, not 't5' or 't5gemma'; "
+      "give a T5, FLAN-T5 or T5Gemma checkpoint"
     )
   stored = {"num_decoder_layers": stored.get("num_layers")} | stored
   missing = [name for name in (*_SIZES.values(), "vocab_size") if not stored.get(name)]
@@ -170,7 +177,7 @@ def tensor_files(directory) -> list[epath.Path]:
       raise UserError(f"{index}: is damaged; fetch the checkpoint again") from error
     paths = [directory / name for name in sorted(names)]
   else:
-    paths = [directory / _TENSORS]
+    paths = [directory / TENSORS]
   for path in paths:
     if not path.exists():
       raise UserError(
@@ -180,23 +187,23 @@ def tensor_files(directory) -> list[epath.Path]:
   return paths
 
 
-def _shapes(directory) -> dict[str, tuple[int, ...]]:
+def shapes(directory) -> dict[str, tuple[int, ...]]:
   """Shape of each tensor, from the files' headers: uint64 length, then JSON.
 
   Raises:
     UserError: no safetensors there, or they are damaged.
   """
-  shapes = {}
+  found = {}
   for path in tensor_files(directory):
     try:
       with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(min(length, 2**27)))
       header.pop("__metadata__", None)
-      shapes |= {name: tuple(entry["shape"]) for name, entry in header.items()}
+      found |= {name: tuple(entry["shape"]) for name, entry in header.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
       raise UserError(f"{path}: is damaged; fetch it again") from error
-  return shapes
+  return found
 
 
 def read_tensors(directory) -> dict[str, np.ndarray]:
@@ -312,11 +319,10 @@ def to_params(tensors: dict[str, np.ndarray], entries) -> dict:
   return params
 
 
-def to_tensors(params: dict, fields: dict) -> dict[str, np.ndarray]:
+def to_tensors(params: dict, entries) -> dict[str, np.ndarray]:
   """The inverse of `to_params`: contiguous float32 arrays by Hugging Face's names."""
-  num_rows = params["token_embedder"]["embedding"].shape[0]
   tensors = {}
-  for path, theirs, shape in _all_entries(fields, num_rows):
+  for path, theirs, shape in entries:
     value = params
     for name in path:
       value = value[name]
@@ -343,13 +349,14 @@ def write(
   directory.mkdir(parents=True, exist_ok=True)
   names = (*_SIZES, "mlp_activation", "logits_via_embedding", "dropout_rate")
   fields = {name: getattr(model, name) for name in names}
-  tensors = to_tensors(params, fields)
+  num_rows = params["token_embedder"]["embedding"].shape[0]
+  tensors = to_tensors(params, _all_entries(fields, num_rows))
   tied = fields["logits_via_embedding"]
   stored = {theirs: fields[ours] for ours, theirs in _SIZES.items()} | _FIXED
   stored |= {
     "architectures": ["T5ForConditionalGeneration"],
     "model_type": "t5",
-    "vocab_size": tensors[_SHARED].shape[0],
+    "vocab_size": num_rows,
     "feed_forward_proj": fields["mlp_activation"],
     "tie_word_embeddings": tied,
     "is_encoder_decoder": True,
@@ -366,7 +373,7 @@ def write(
     "unk_token": "<unk>",
   }
   tensor_file = safetensors.numpy.save(tensors, {"format": "pt"})
-  files.write_bytes(directory / _TENSORS, tensor_file)
+  files.write_bytes(directory / TENSORS, tensor_file)
   files.write_bytes(directory / "spiece.model", pieces)
   files.write_json(directory / "tokenizer_config.json", tokenizer)
   files.write_json(directory / "config.json", stored)

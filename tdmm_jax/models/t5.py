@@ -17,59 +17,23 @@ import jax.numpy as jnp
 from tdmm_jax import sharding
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import cues
-from tdmm_jax.models import attention_biases, bert, cue_embedding, layers, lora
-
-# What the forward pass keeps for the backward pass; the rest is computed again.
-REMAT_POLICIES = {
-  "none": None,  # everything is kept
-  # Products with weights are kept, attention scores and elementwise work are not.
-  "dots": jax.checkpoint_policies.save_from_both_policies(
-    jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-    jax.checkpoint_policies.save_only_these_names(layers.ATTENDED),
-  ),
-  "full": jax.checkpoint_policies.nothing_saveable,  # a layer's input is kept
-}
+from tdmm_jax.models import (
+  attention_biases,
+  bert,
+  cue_embedding,
+  layer_stacks,
+  layers,
+  lora,
+  t5gemma,
+)
 
 TEXT_ENCODER = "text_encoder"  # its parameters' name, or their collection's
+# What of `config.model` a T5Gemma has, too.
+_OF_T5GEMMA = (
+  *("dropout_rate", "logits_via_embedding", "dtype", "scan_layers", "remat"),
+  "pooled_token",
+)
 MLP_ACTIVATIONS = ("gated-gelu", "relu")  # of T5.1.1, of T5.0
-
-
-def run_layers(stack, x_BLD, *constants, deterministic: bool):
-  """Runs a stack's layers in order, each rematerialised as `stack.remat` says.
-
-  Args:
-    stack: Encoder or Decoder; its `layers` is a list, or one scanned layer.
-    constants: trees of arrays that every layer is given.
-  """
-  if stack.remat not in REMAT_POLICIES:
-    raise ValueError(f"remat {stack.remat!r}; choose one of {sorted(REMAT_POLICIES)}")
-
-  def apply(layer, x_BLD, *constants):
-    return layer(x_BLD, *constants, deterministic=deterministic)
-
-  policy = REMAT_POLICIES[stack.remat]
-  if policy is not None:
-    # A scan keeps common subexpressions apart by itself.
-    apply = nn.remat(apply, policy=policy, prevent_cse=not stack.scan_layers)
-  if not stack.scan_layers:
-    for layer in stack.layers:
-      x_BLD = apply(layer, x_BLD, *constants)
-    return x_BLD
-  scanned = nn.scan(
-    lambda layer, x_BLD, *constants: (apply(layer, x_BLD, *constants), None),
-    variable_axes={"params": 0},
-    split_rngs={"params": True, "dropout": True},
-    in_axes=(nn.broadcast,) * len(constants),
-    length=stack.num_layers,
-    metadata_params={nn.PARTITION_NAME: "layers"},
-  )
-  return scanned(stack.layers, x_BLD, *constants)[0]
-
-
-def _written(cached, new_BH1K, index):
-  """A cache float[B, H, M, K], or [B * H, M, K], with one token's keys or values."""
-  new = new_BH1K.reshape(*cached.shape[:-2], 1, cached.shape[-1])
-  return jax.lax.dynamic_update_slice_in_dim(cached, new, index, axis=-2)
 
 
 class EncoderLayer(nn.Module):
@@ -155,8 +119,8 @@ class DecoderLayer(nn.Module):
     """One token with a cache; returns (x_B1D, cache with this token's key, value)."""
     y_B1D = self.pre_self_attention_layer_norm(x_B1D)
     key, value = self.self_attention.project_kv(y_B1D)
-    key = _written(cache["cached_key"], key, index)
-    value = _written(cache["cached_value"], value, index)
+    key = layer_stacks.written(cache["cached_key"], key, index)
+    value = layer_stacks.written(cache["cached_value"], value, index)
     cache = {**cache, "cached_key": key, "cached_value": value}
     y_B1D = self.self_attention(y_B1D, key, value, biases)
     cross_kv = (cache["cross_key"], cache["cross_value"])
@@ -175,7 +139,7 @@ class Encoder(nn.Module):
   def setup(self):
     self.relpos_bias = layers.RelativePositionBias(self.layer["num_heads"], True)
     if self.scan_layers:
-      self.layers = EncoderLayer(**self.layer)  # with a leading axis, see run_layers
+      self.layers = EncoderLayer(**self.layer)  # with a leading axis, see layer_stacks
     else:
       self.layers = [EncoderLayer(**self.layer) for _ in range(self.num_layers)]
     self.encoder_norm = layers.RMSNorm(self.layer["dtype"])
@@ -187,7 +151,7 @@ class Encoder(nn.Module):
     position = self.relpos_bias(positions, positions)
     biases = attention_biases.of(self, position, segments_BM, segments_BM, causal=False)
     x_BMD = self.dropout(x_BMD, deterministic=deterministic)
-    x_BMD = run_layers(self, x_BMD, biases, deterministic=deterministic)
+    x_BMD = layer_stacks.run_layers(self, x_BMD, biases, deterministic=deterministic)
     return self.dropout(self.encoder_norm(x_BMD), deterministic=deterministic)
 
 
@@ -203,7 +167,7 @@ class Decoder(nn.Module):
   def setup(self):
     self.relpos_bias = layers.RelativePositionBias(self.layer["num_heads"], False)
     if self.scan_layers:
-      self.layers = DecoderLayer(**self.layer)  # with a leading axis, see run_layers
+      self.layers = DecoderLayer(**self.layer)  # with a leading axis, see layer_stacks
     else:
       self.layers = [DecoderLayer(**self.layer) for _ in range(self.num_layers)]
     self.decoder_norm = layers.RMSNorm(self.layer["dtype"])
@@ -217,7 +181,7 @@ class Decoder(nn.Module):
       self, None, segments_BL, segments_BM, causal=False
     )
     x_BLD = self.dropout(x_BLD, deterministic=deterministic)
-    x_BLD = run_layers(
+    x_BLD = layer_stacks.run_layers(
       self, x_BLD, encoded_BMD, biases, cross_biases, deterministic=deterministic
     )
     return self.dropout(self.decoder_norm(x_BLD), deterministic=deterministic)
@@ -274,7 +238,7 @@ class T5(nn.Module):
   embedding_stddev: float = 1.0  # T5's; smaller lets the attention be heard sooner
   dtype: Any = jnp.float32
   scan_layers: bool = False  # one compiled layer; parameters gain a leading axis
-  remat: str = "none"  # see REMAT_POLICIES
+  remat: str = "none"  # see layer_stacks.REMAT_POLICIES
   fused_attention: bool = False  # scores are never written out; see fused_attention.py
   mlp_activation: str = "gated-gelu"  # or T5.0's: see MLP_ACTIVATIONS
   pooled_token: int = -1  # what has this token is heard as one vector; -1: nothing
@@ -289,6 +253,11 @@ class T5(nn.Module):
   motion_offset: int = 0  # the first motion token, where there is one of these
   text_sizes: bert.Sizes | None = None  # of the text encoder, if there is one, ...
   word_offset: int = 0  # ... and the first id that it reads
+
+  @property
+  def logits_scale(self) -> float:
+    """What a tied table is multiplied by to make logits."""
+    return self.emb_dim**-0.5
 
   def setup(self):
     if self.mlp_activation not in MLP_ACTIVATIONS:
@@ -380,7 +349,7 @@ class T5(nn.Module):
     x_BLD = x_BLD.astype(jnp.float32)
     if self.logits_via_embedding:
       table_VD = self.token_embedder.embedding.astype(jnp.float32)
-      logits_BLV = (x_BLD * self.emb_dim**-0.5) @ table_VD.T
+      logits_BLV = (x_BLD * self.logits_scale) @ table_VD.T
     else:
       logits_BLV = self.logits_dense(x_BLD)
     return sharding.constrain(logits_BLV, "act_batch", "act_length", "act_vocab")
@@ -483,7 +452,7 @@ def check_config(config) -> None:
   """
   for key, value, known in (
     ("conditioning", config.conditioning, ("words", "pooled")),
-    ("model.remat", config.model.remat, sorted(REMAT_POLICIES)),
+    ("model.remat", config.model.remat, sorted(layer_stacks.REMAT_POLICIES)),
   ):
     if value not in known:
       raise UserError(
@@ -491,8 +460,10 @@ def check_config(config) -> None:
       )
 
 
-def build_t5(config, vocab) -> T5:
+def build_t5(config, vocab) -> T5 | t5gemma.T5Gemma:
   """The T5 of a language model's config (configs/lm_demo.py) and Vocab.
+
+  It is a T5Gemma where `config.t5gemma_sizes` are those of one that it started from.
 
   Raises:
     UserError: see `check_config`.
@@ -502,6 +473,10 @@ def build_t5(config, vocab) -> T5:
   model["dtype"] = jnp.dtype(model["dtype"])
   if config.conditioning == "pooled":
     model["pooled_token"] = vocab.task_id("l2m")
+  if config.t5gemma_sizes:
+    sizes = t5gemma.Sizes.from_dict(config.t5gemma_sizes.to_dict())
+    kept = {name: model[name] for name in _OF_T5GEMMA if name in model}
+    return t5gemma.T5Gemma(vocab.table_size, sizes, **kept)
   if vocab.word_offset:
     model["text_sizes"] = bert.Sizes(**config.text_encoder_sizes.to_dict())
     model["word_offset"] = vocab.word_offset

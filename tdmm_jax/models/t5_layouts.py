@@ -52,7 +52,7 @@ def untied(model, params: dict) -> tuple:
   if not model.logits_via_embedding:
     return model, params
   table_VD = params["token_embedder"]["embedding"]
-  kernel_DV = table_VD.astype(jnp.float32).T * model.emb_dim**-0.5
+  kernel_DV = table_VD.astype(jnp.float32).T * model.logits_scale
   params = {**params, "logits_dense": {"kernel": kernel_DV}}
   return model.clone(logits_via_embedding=False), params
 

@@ -15,6 +15,7 @@ _FIXED = (
   "batch_size",
   "model",
   "lora",
+  "t5gemma_sizes",
   "conditioning",
   "text_encoder",
   "face_model",

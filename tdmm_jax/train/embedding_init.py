@@ -76,7 +76,7 @@ def with_new_rows(params: dict, num_rows: int, groups: list, rng_seed: int) -> d
   A new row is drawn at the mean and spread that the old rows have, width by width.
 
   Args:
-    params: of models.t5.T5, in numpy.
+    params: of models.t5.T5 or models.t5gemma.T5Gemma, in numpy.
     num_rows: rows there are to be.
     groups: see `row_features`; of new rows only.
     rng_seed: seed of what is drawn.
@@ -93,8 +93,9 @@ def with_new_rows(params: dict, num_rows: int, groups: list, rng_seed: int) -> d
     new_VD = old_VD.mean(0) + old_VD.std(0) * new_VD
     return np.concatenate([old_VD, new_VD.astype(np.float32)])
 
-  table_VD = params["token_embedder"]["embedding"]
-  params["token_embedder"] = {"embedding": grown(table_VD, 2 * rng_seed)}
+  for name in {"token_embedder", "encoder_embedder"} & params.keys():
+    table_VD = params[name]["embedding"]
+    params[name] = {"embedding": grown(table_VD, 2 * rng_seed)}
   if "logits_dense" in params:
     kernel_DV = params["logits_dense"]["kernel"]
     params["logits_dense"] = {"kernel": grown(kernel_DV.T, 2 * rng_seed + 1).T}
@@ -116,7 +117,7 @@ def _text_features(vocab) -> tuple[np.ndarray, np.ndarray]:
   sums: dict[int, dict[int, float]] = {}
   counts: dict[int, int] = {}
   for form, meanings in lexicon.concepts():
-    ids = vocab.encode_text(form)
+    ids = vocab.encode_text(f" {form}")  # Gemma's pieces tell it from a text's start
     for token in ids:
       row = sums.setdefault(token, {})
       counts[token] = counts.get(token, 0) + len(ids)

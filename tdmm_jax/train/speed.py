@@ -90,6 +90,34 @@ def t5_flops(model, table_size: int, encoder_length: int, decoder_length: int) -
   return sum(3 * product.flops for product in t5_products(model, *sizes))
 
 
+def t5gemma_flops(sizes, table_size: int, encoder_length: int, decoder_length: int):
+  """`t5_flops` of a T5Gemma; what a sliding layer masks is computed, and counts.
+
+  Args:
+    sizes: its models.t5gemma.Sizes.
+  """
+  encoder, decoder = sizes.encoder, sizes.decoder
+  memory = (encoder_length, encoder.emb_dim)
+  stacks = (
+    (encoder, encoder_length, [memory]),
+    (decoder, decoder_length, [(decoder_length, decoder.emb_dim), memory]),
+  )
+  found = [Product(decoder_length, decoder.emb_dim, table_size, 1, "logits")]
+  for stack, length, attended in stacks:
+    layers, width = len(stack.sliding), stack.num_heads * stack.head_dim
+    kv_width = stack.num_kv_heads * stack.head_dim
+    found.append(Product(length, stack.emb_dim, stack.mlp_dim, 3 * layers, "weight"))
+    for keys, keys_dim in attended:
+      heads = stack.num_heads * layers
+      found += [
+        Product(length, stack.emb_dim, width, 2 * layers, "weight"),  # query, out
+        Product(keys, keys_dim, kv_width, 2 * layers, "weight"),  # key, value
+        Product(length, stack.head_dim, keys, heads, "scores"),
+        Product(length, keys, stack.head_dim, heads, "mix"),
+      ]
+  return sum(3 * product.flops for product in found)
+
+
 def peak_flops() -> tuple[float, str]:
   """Peak FLOP/s of all devices together, and whether "published" or "measured".
 

@@ -19,13 +19,14 @@ from tdmm_jax.models import (
   lora,
   pretrained,
   pretrained_bert,
+  pretrained_t5gemma,
   t5,
   t5_layouts,
+  t5gemma,
 )
 from tdmm_jax.runs import run_config
 from tdmm_jax.train import embedding_init, losses, motion_reading, speed
 from tdmm_jax.train.objectives import objective
-from tdmm_jax.vocab import UNK_ID
 
 _READ_CLIPS = 600  # enough for the least squares of a motion reading
 
@@ -42,9 +43,7 @@ def language_model(
     _check_text_encoder(config)
     with config.unlocked():
       config.text_encoder_sizes = reader.sizes._asdict()
-  start = pretrained.find(config.init_from) if config.init_from else None
-  if start is not None:
-    config.model.update(start.fields)
+  start = _pretrained(config)
   codec = motion_codec.load(config.tokenizer_dir)
   versions = objective.check_versions(config, codec.face) | {"tokenizer": codec.version}
   if reader is not None:
@@ -57,9 +56,7 @@ def language_model(
   run_config.refuse_changes(config, workdir, versions)
   vocab = None
   if start is not None:
-    vocab = vocab_lib.imported(
-      start.pieces, start.num_rows, config.num_extra_ids, codec.num_codes
-    )
+    vocab = start.vocabulary(config.num_extra_ids, codec.num_codes)
   clips = {
     split: tokenised_clips(config.records_dir, split, codec, config.tokenizer_dir)
     for split in ("train", "valid")
@@ -102,7 +99,7 @@ def language_model(
     variables = model.init(rng, tokens, tokens, tokens, tokens)
     variables = embedding_init.start_embeddings(variables, groups, config.seed)
     variables = start_apart(config, motion_reading.given(variables, readings))
-    return lora.start(config.lora, variables, vocab.task_offset, rng)
+    return lora.start(config.lora, variables, vocab.first_new_row, rng)
 
   def start_params():
     params = embedding_init.with_new_rows(
@@ -113,7 +110,7 @@ def language_model(
   def start_parts():
     if reader is not None:
       return {t5.TEXT_ENCODER: reader.params()}
-    trained, base = lora.set_apart(config.lora, start_params(), vocab.task_offset)
+    trained, base = lora.set_apart(config.lora, start_params(), vocab.first_new_row)
     return {**trained, lora.BASE: base}
 
   def loss_fn(params, collections, batch, rng):
@@ -125,18 +122,35 @@ def language_model(
   train_iter = pipeline.lm_iterator(packed("train", num_rows), config.batch_size, rows)
   valid = packed("valid", config.eval_batches * config.batch_size)
   eval_batches = objective.eval_batches(config, [valid[i] for i in range(len(valid))])
-  lengths = (config.encoder_length, config.decoder_length)
+  sizes = (vocab.table_size, config.encoder_length, config.decoder_length)
+  if isinstance(model, t5gemma.T5Gemma):
+    flops = speed.t5gemma_flops(model.sizes, *sizes)
+  else:
+    flops = speed.t5_flops(config.model, *sizes)
   return objective.Objective(
     init_fn,
     loss_fn,
     train_iter,
     eval_batches,
     versions,
-    sum(lengths),
-    speed.t5_flops(config.model, vocab.table_size, *lengths),
+    config.encoder_length + config.decoder_length,
+    flops,
     None if start is None or config.lora.rank else start_params,
     None if reader is None and not config.lora.rank else start_parts,
   )
+
+
+def _pretrained(config):
+  """What `config.init_from` names, if it does; the config takes its sizes over."""
+  if not config.init_from:
+    return None
+  is_gemma = pretrained_t5gemma.is_one(config.init_from)
+  start = (pretrained_t5gemma if is_gemma else pretrained).find(config.init_from)
+  config.model.update(start.fields)
+  if is_gemma:
+    with config.unlocked():
+      config.t5gemma_sizes = start.sizes.to_dict()
+  return start
 
 
 def _mixture(config, split: str, num_phases: int) -> tasks.Mixture:
@@ -221,7 +235,9 @@ def _hide_motion(tokens_BL, vocab, most: float, rng):
   rate_rng, token_rng = jax.random.split(rng)
   rate_B1 = jax.random.uniform(rate_rng, (tokens_BL.shape[0], 1)) * most
   hidden_BL = jax.random.uniform(token_rng, tokens_BL.shape) < rate_B1
-  return jnp.where(hidden_BL & (tokens_BL >= vocab.motion_offset), UNK_ID, tokens_BL)
+  return jnp.where(
+    hidden_BL & (tokens_BL >= vocab.motion_offset), vocab.unk_id, tokens_BL
+  )
 
 
 def _new_vocabulary(config, clips, num_codes: int) -> vocab_lib.Vocab:
