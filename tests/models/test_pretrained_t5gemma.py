@@ -63,6 +63,7 @@ def test_text_is_read_as_the_checkpoint_reads_it(written, kind):
   assert (vocab.bos_id, vocab.unk_id) == (2, 3)
   assert vocab.extra_id(9) == t5gemma_folders.ROWS  # its ids stay, new ones follow
   assert vocab.task_offset == t5gemma_folders.ROWS + 10
+  assert vocab.first_new_row == t5gemma_folders.ROWS
   text = "He frowns, then nods twice."
   ids = vocab.encode_text(text)
   assert vocab.decode_text([*ids, vocab_lib.EOS_ID, 9]) == text
@@ -194,6 +195,55 @@ def test_packed_segments_do_not_see_each_other(written):
   )
   whole = packed[0, :-3].reshape(expected.shape)
   np.testing.assert_allclose(whole, expected, atol=2e-5)
+
+
+MESHES = """
+import json, sys
+import jax, jax.numpy as jnp, numpy as np
+import t5gemma_folders
+from tdmm_jax import sharding
+from tdmm_jax.models.t5gemma import T5Gemma
+sizes = t5gemma_folders.KINDS["balanced"][0]
+model = T5Gemma(64, sizes, scan_layers=True, remat="dots")
+rng = np.random.default_rng(0)
+batch = {name: rng.integers(4, 64, (8, length)).astype(np.int32)
+         for name, length in (("encoder", 12), ("decoder", 8))}
+segments = lambda x: 1 + (jnp.arange(x.shape[1]) >= 5) * jnp.ones_like(x)
+
+def loss(params, batch):
+  encoder, decoder = batch["encoder"], batch["decoder"]
+  logits = model.apply({"params": params}, encoder, decoder, segments(encoder),
+                       segments(decoder))
+  return -jnp.mean(jax.nn.log_softmax(logits)[..., 7])
+
+ones = jnp.ones((1, 4), jnp.int32)
+init = lambda: model.init(jax.random.key(0), *[ones] * 4)["params"]
+boxed = jax.eval_shape(init)
+params = jax.tree.map(lambda x: np.float32(rng.normal(size=x.shape) * 0.2),
+                      sharding.unbox(boxed))
+run = jax.value_and_grad(loss)
+expected, grads = jax.jit(run)(params, batch)
+mesh = sharding.make_mesh(2, 2, 2)
+places = sharding.state_shardings(boxed, mesh)
+placed = jax.tree.map(jax.device_put, params, places)
+with jax.set_mesh(mesh):
+  step = jax.jit(run, out_shardings=(None, places))
+  found, other = step(placed, sharding.to_global(batch, mesh))
+error = jax.tree.map(lambda a, b: float(np.linalg.norm(a - b) / np.linalg.norm(b)),
+                     other, grads)
+print(json.dumps([
+  abs(float(found) / float(expected) - 1), max(jax.tree.leaves(error)),
+  [jax.tree_util.keystr(path) for path, x in jax.tree_util.tree_leaves_with_path(placed)
+   if x.sharding.is_fully_replicated]]))
+"""
+
+
+@pytest.mark.slow
+def test_a_mesh_agrees_on_loss_and_every_gradient_and_splits_all_parameters():
+  out = tiny.run_python(MESHES, devices=8, timeout=500)
+  loss_error, gradient_error, replicated = json.loads(out.splitlines()[-1])
+  assert loss_error <= 1e-5 and gradient_error <= 1e-5
+  assert replicated == []
 
 
 @pytest.mark.slow
