@@ -160,10 +160,7 @@ def of_run(face, seeds: int) -> dict:
     "limits": measures.LIMITS._asdict(),
     "kinds": summary(rows),
     "written": summary(own),
-    "tempo": {
-      "slow_at_least_twice_quick": round(float(np.mean(tempo)), 3),
-      "pairs": len(tempo),
-    },
+    "tempo": _told_apart(tempo),
   }
 
 
@@ -178,22 +175,36 @@ def _acted(face, texts, acts, names, seed: int):
   return [(name, measures.aspects(track, asked)) for name, track, asked in rows]
 
 
+def _paced() -> list[Act]:
+  """Acts done slowly, each followed by the same one done quickly."""
+  return [_plain(name).replace(tempo=t) for name in TEMPOS for t in ("slow", "quick")]
+
+
 def _tempos(face, seed: int) -> list[bool]:
-  pairs = [
-    [_plain(name).replace(tempo=t) for t in ("slow", "quick")] for name in TEMPOS
-  ]
-  told = [act for pair in pairs for act in pair]
-  tracks = _motions(face, [sentence([act], seed) for act in told], seed)
-  rises = [measures.rise_s(measures.track(t, a), t.fps) for t, a in zip(tracks, told)]
+  told = _paced()
+  return _is_twice(_motions(face, [sentence([act], seed) for act in told], seed))
+
+
+def _is_twice(tracks) -> list[bool]:
+  """Of each two motions of `_paced`: does the first rise half as fast?"""
+  told = zip(tracks, _paced(), strict=True)
+  rises = [measures.rise_s(measures.track(t, act), t.fps) for t, act in told]
   return [slow >= 2 * quick for slow, quick in zip(rises[::2], rises[1::2])]
+
+
+def _told_apart(pairs: list[bool]) -> dict:
+  share = round(float(np.mean(pairs)), 3)
+  return {"slow_at_least_twice_quick": share, "pairs": len(pairs)}
 
 
 def of_tokens(codec, seeds: int) -> dict:
   """The summaries of simulated kinds: {"simulated", "through_the_tokens"}."""
   basis, told = simulate.head_basis(), kinds()
+  paced = [("", [act]) for act in _paced()]
   styles = list(simulate.GENERATORS), list(simulate.TRACKERS)
   names, asked, motions = [], [], []
-  for seed, (i, (name, acts)) in itertools.product(range(seeds), enumerate(told)):
+  each = enumerate([*told, *paced])
+  for seed, (i, (name, acts)) in itertools.product(range(seeds), each):
     attributes = lexicon.parse(sentence(acts, seed), SECONDS)
     style = [options[i % len(options)] for options in styles]
     motion = simulate.simulate(attributes, (seed, i), SECONDS, *style, basis)
@@ -205,8 +216,13 @@ def of_tokens(codec, seeds: int) -> dict:
     rows = [
       (name, measures.aspects(track, acts))
       for name, track, acts in zip(names, tracks, asked, strict=True)
+      if name
     ]
     found[key] = summary(rows)
+    pairs = []
+    for last in range(len(told) + len(paced), len(tracks) + 1, len(told) + len(paced)):
+      pairs += _is_twice(tracks[last - len(paced) : last])
+    found[key]["tempo"] = _told_apart(pairs)
   return found
 
 

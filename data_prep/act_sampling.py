@@ -85,7 +85,9 @@ _APART = (
   ("gaze_shift", "eye_roll", "turn", "look_up", "look_down", "look_away")
   + ("double_take", "lean", "nod", "dip", "shake"),
 )
+# What is denied, and how often something is.
 ABSENT = ("blink", "smiling", "brow_raise", "brow_furrow", "frowning", "jaw_drop")
+ABSENT_SHARE = 0.2
 AFTER_S = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 
 
@@ -197,7 +199,7 @@ def sample(rng, labels, speaking: str, then: bool, duration_s: float) -> list[Ac
 
 def sample_absent(rng, labels, acts, speaking: str) -> list[Act]:
   """What must not be seen: a blink, a smile, a motion of the head ..."""
-  if rng.random() > 0.12:
+  if rng.random() > ABSENT_SHARE:
     return []
   families = {lexicon.LABELS[label].family for label in labels}
   options = []

@@ -34,6 +34,7 @@ VERSION = hashlib.sha1(
     (REVISION, lexicon.VERSION, sentences.PATTERNS, sentences.FRAMINGS)
     + (sentences.OPENINGS, str(sentences.PEOPLE), act_sampling.HIDDEN_BY_FAMILY)
     + (act_sampling.WEIGHTS, act_sampling.COUNTED, act_sampling.ABSENT, _NEUTRAL_SHARE)
+    + (act_sampling.ABSENT_SHARE,)
   ).encode()
 ).hexdigest()[:12]
 

@@ -497,7 +497,7 @@ class Face:
       inside: (frames of the whole that a prompt is for, which of them comes first), if
         it is for more, or for fewer, than its frames here.
     """
-    rows, told = [], []
+    rows, told, unguided = [], [], []
     for prompt, n, key in zip(prompts, frames, keys_B, strict=True):
       seed = tuple(jax.random.key_data(key).tolist())
       total, first = inside or (n, 0)
@@ -509,11 +509,15 @@ class Face:
       elif prompt and understanding.guessed(prompt):  # of other words it knows little
         prompt = understanding.understand(prompt, seconds).text
       rows.append(tasks.l2m_encoder(self.vocab, prompt, n, terms=terms))
+      # Away from a motion of no prompt "no smile" leads to a smile.
+      denies = prompt and self.vocab.read_acts and understanding.denies(prompt)
+      other = rows[-1] if denies else tasks.l2m_encoder(self.vocab, "", n)
+      unguided.append(other)
       # Codes that are fixed here and there know better when something happens.
       known = prompt if whole or inside else ""
       told.append(tasks.prompt_cues(self.vocab, known, total, first, seed, guess))
     if sampling.guidance != 1.0:
-      rows += [tasks.l2m_encoder(self.vocab, "", n) for n in frames]
+      rows += unguided
       told += told  # words are what is guided by: cues say all there is to say of when
     length = self.config.max_frames + tasks.NUM_MOTION_SPECIALS
     limits = constraints.exact_motion(

@@ -11,8 +11,8 @@ from tdmm_jax.language import acts, free_words, lexicon, placing, wording
 from tdmm_jax.language.free_words import Guess
 
 # A guess below the first share is none, below the second doubtful; beside acts or
-# speech, which may be all there is to say, it is heeded from the second on.
-_LEAST, _SURE = 0.25, 0.5
+# speech, which may be all there is to say, it is heeded from the third on.
+_LEAST, _SURE, _BESIDE_ACTS = 0.25, 0.5, 0.8
 _SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
 
 
@@ -61,6 +61,11 @@ def names_emotion(prompt: str) -> bool:
   return any(act.emotion for act in acts.acts_of(lexicon.parse(prompt)))
 
 
+def denies(prompt: str) -> bool:
+  """Whether a prompt says what is not to be seen."""
+  return any(act.absent for act in acts.acts_of(lexicon.parse(prompt)))
+
+
 def guessed(
   prompt: str, seconds: float = 4.0, guess: Guess | None = None
 ) -> Guess | None:
@@ -79,8 +84,9 @@ def guessed(
   attributes = lexicon.parse(prompt, seconds)
   told = acts.acts_of(attributes)
   if told or attributes["speaking"] != "silent":
-    doubtful = guess.label == lexicon.NEUTRAL or guess.share < _SURE
-    return None if doubtful else guess
+    denied = any(act.absent for act in told)
+    needless = guess.label == lexicon.NEUTRAL or guess.share < _BESIDE_ACTS
+    return None if denied or needless else guess
   return guess
 
 
