@@ -174,15 +174,21 @@ def test_pages_of_other_sites_are_refused(served):
 
 def test_a_slow_client_is_left_out_and_nothing_piles_up(frame, served):
   sender, connect = served
-  with connect(max_queue=1) as client:
-    next_frame(client, sender, frame)
-    for _ in range(2000):  # nobody reads; of these about 3 MB would wait
-      sender.send(frame)
-    with connect() as other:  # by now all have been handed over
-      next_frame(other, sender, frame)
-    (left,) = [c for c in sender._clients if c.remote_address == client.local_address]
-    limit = web_socket._UNREAD_BYTES + len(web_socket.text(frame)) + 100
-    assert left.transport.get_write_buffer_size() <= limit
+  small = (socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # the system keeps little for it
+  with socket.socket() as raw:
+    raw.setsockopt(*small)
+    raw.connect((HOST, sender.port))
+    with connect(sock=raw, max_queue=1, close_timeout=0.1) as client:
+      next_frame(client, sender, frame)
+      (left,) = sender._clients
+      small = (socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+      left.transport.get_extra_info("socket").setsockopt(*small)
+      for _ in range(300):  # nobody reads; half a megabyte would wait
+        sender.send(frame)
+      with connect() as other:  # by now all have been handed over
+        next_frame(other, sender, frame)
+      limit = web_socket._UNREAD_BYTES + len(web_socket.text(frame)) + 100
+      assert 4096 < left.transport.get_write_buffer_size() <= limit
 
 
 def test_a_port_in_use_is_one_line():
