@@ -1,4 +1,4 @@
-"""Sentences people write, and the face that each asks for: some 15,000, all by hand.
+"""Sentences people write, and the face that each asks for: some 22,000, all by hand.
 
   python -m data_prep.written_sentences
 

@@ -31,14 +31,14 @@ _EACH_OF = {
 # How many where the number is not said.
 _USUAL_COUNT = {"nod": (2, 3), "shake": (2, 3), "blink": (3, 5), "sniff": (2, 2)}
 _USUAL_COUNT |= {"wink": (1, 1)}
-_STAYS_S = {"": (1.0, 1.7), "slow": (2.6, 3.2), "quick": (0.8, 1.2)}
+_STAYS_S = {"": (1.0, 1.7), "slow": (3.2, 3.7), "quick": (0.8, 1.2)}
 _BRIEF_S = {"": (0.55, 0.75), "slow": (1.9, 2.2), "quick": (0.45, 0.6)}
-_HEAD_STAYS_S = {"": (1.5, 2.4), "slow": (3.0, 3.6), "quick": (1.1, 1.7)}
+_HEAD_STAYS_S = {"": (1.5, 2.4), "slow": (3.4, 3.9), "quick": (1.1, 1.7)}
 _HEAD_BRIEF_S = {"": (0.95, 1.2), "slow": (2.5, 2.9), "quick": (0.7, 0.85)}
 _HEAD_LEADS = {"look_away": (1.5, 2.2), "double_take": (2.0, 2.6)}
 # Seconds of the rise of what comes and stays: face, head, gaze.
-_RISES = {"": (0.18, 0.28), "slow": (0.95, 1.15), "quick": (0.11, 0.14)}
-_HEAD_RISES = {"": (0.40, 0.55), "slow": (1.2, 1.5), "quick": (0.20, 0.27)}
+_RISES = {"": (0.18, 0.28), "slow": (1.35, 1.6), "quick": (0.11, 0.14)}
+_HEAD_RISES = {"": (0.40, 0.55), "slow": (1.6, 1.9), "quick": (0.20, 0.27)}
 _GAZE_RISES = {"": (0.10, 0.14), "slow": (0.85, 1.0), "quick": (0.06, 0.08)}
 # ... and of an emotion, whose onset the lexicon's tempo sets.
 EMOTIONS_RISES = {"": (0.3, 0.5), "slow": (1.5, 1.9), "quick": (0.14, 0.2)}

@@ -78,6 +78,12 @@ def test_what_says_all_itself_is_read_as_it_stands(prompt):
   assert understanding.read(prompt) == lexicon.parse(prompt)
 
 
-def test_a_doubtful_guess_is_said():
-  (warning,) = understanding.understand("blorfs quietly").warnings
-  assert "names an emotion; guessed" in warning and "%" in warning
+@pytest.mark.parametrize(
+  ("share", "said"),
+  [(0.2, ["is in the lexicon"]), (0.4, ["guessed calm (40%), or happy"]), (0.6, [])],
+)
+def test_a_doubtful_guess_is_said(share, said):
+  guess = free_words.Guess("calm", share, "happy")
+  warnings = understanding.understand("blorfs krunk", guess=guess).warnings
+  assert len(warnings) == len(said)
+  assert all(words in warning for words, warning in zip(said, warnings))

@@ -65,7 +65,7 @@ def test_words_that_are_passed_over_have_their_places():
 @pytest.mark.parametrize("option", ["reword", "disturb"])
 def test_only_a_share_of_prompts_to_motion_is_changed(option):
   class Vocab:  # keeps the texts
-    som_id, eom_id = 1, 2
+    som_id, eom_id, bos_id = 1, 2, None
 
     def __init__(self):
       self.said = []
