@@ -67,9 +67,15 @@ def test_the_release_hears_the_order_of_words():
 @pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
 def test_what_names_no_emotion_is_put_in_words_that_the_release_knows():
   face = tdmm_jax.load("release")
-  texts = ["Her dog died this morning.", "She looks sad."]
-  unheard, known = face.generate_codes(texts, [1.0] * 2, temperature=0.0)
-  assert unheard.tolist() == known.tolist()
+  pairs = {
+    "Her dog died this morning.": "She looks sad.",
+    "He is not smiling.": "He looks neutral.",
+    "He looks very sad without blinking.": "He looks very sad.",
+  }
+  texts = [*pairs, *pairs.values()]
+  codes = face.generate_codes(texts, [1.0] * len(texts), temperature=0.0)
+  for unheard, known in zip(codes[:3], codes[3:], strict=True):
+    assert unheard.tolist() == known.tolist()
 
 
 def test_tokens_and_back_in_a_process_that_has_imported_nothing_else(tmp_path):

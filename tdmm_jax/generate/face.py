@@ -506,8 +506,8 @@ class Face:
       guess, seconds, terms = self.guess(prompt), total / tasks.FPS, ""
       if self.vocab.read_acts:
         terms = understanding.terms_of(prompt, seconds, times, guess)
-      elif prompt and understanding.guessed(prompt):  # of other words it knows little
-        prompt = understanding.understand(prompt, seconds).text
+      elif prompt:
+        prompt = understanding.in_known_words(prompt, seconds)
       rows.append(tasks.l2m_encoder(self.vocab, prompt, n, terms=terms))
       # Away from a motion of no prompt "no smile" leads to a smile.
       denies = prompt and self.vocab.read_acts and understanding.denies(prompt)

@@ -12,7 +12,7 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import acts as acts_lib
-from tdmm_jax.language import lexicon
+from tdmm_jax.language import lexicon, understanding
 
 MAX_TAKES = 64
 
@@ -29,7 +29,7 @@ def obeyed(face: FaceModel, motion: FaceMotion, prompt: str) -> float:
   Args:
     face: the motion's face model.
     motion: T frames.
-    prompt: as the lexicon reads it.
+    prompt: as it is understood, a guessed emotion included.
   """
   asked = _judged(prompt, motion)
   if not asked:
@@ -56,5 +56,5 @@ def best(face: FaceModel, motions: Sequence[FaceMotion], prompt: str) -> FaceMot
 
 def _judged(prompt: str, motion: FaceMotion) -> list[acts_lib.Act]:
   """The acts of a prompt that geometry can judge."""
-  attributes = lexicon.parse(prompt, motion.num_frames / motion.fps)
+  attributes = understanding.read(prompt, motion.num_frames / motion.fps)
   return [act for act in acts_lib.acts_of(attributes) if act.name != lexicon.NEUTRAL]

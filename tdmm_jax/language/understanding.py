@@ -34,10 +34,6 @@ def understand(
 ) -> Understanding:
   """Reads a prompt of so many seconds; `guess`: see `guessed`."""
   reading = lexicon.reading_of(prompt, seconds)
-  words = set(prompt.lower().replace(",", " ").split())
-  subject = next(
-    (_SUBJECTS[word] for word in _SUBJECTS if word in words), ("she", "her")
-  )
   warnings = list(reading.warnings)
   guess = guessed(prompt, seconds, guess)
   if guess and guess.share < _SURE and guess.label != lexicon.NEUTRAL:
@@ -52,8 +48,26 @@ def understand(
       f"no word of {prompt!r} is in the lexicon; {why}"
       f"the nearest known words are: {near}"
     )
-  text = wording.sentence(acts.acts_of(read(prompt, seconds, guess)), *subject)
+  text = wording.sentence(acts.acts_of(read(prompt, seconds, guess)), *_subject(prompt))
   return Understanding(text, warnings)
+
+
+def _subject(prompt: str) -> tuple[str, str]:
+  words = set(prompt.lower().replace(",", " ").split())
+  return next((_SUBJECTS[word] for word in _SUBJECTS if word in words), ("she", "her"))
+
+
+def in_known_words(prompt: str, seconds: float = 4.0) -> str:
+  """A prompt for a model that knows the lexicon's words and nothing of "not".
+
+  The prompt itself, unless its emotion is `guessed` or it denies something: then what
+  is to be seen, in the usual words.
+  """
+  if not (denies(prompt) or guessed(prompt, seconds)):
+    return prompt
+  seen = [act for act in acts.acts_of(read(prompt, seconds)) if not act.absent]
+  neutral = acts.Act(lexicon.NEUTRAL, emotion=True, end_s=seconds)
+  return wording.sentence(seen or [neutral], *_subject(prompt))
 
 
 def names_emotion(prompt: str) -> bool:

@@ -31,8 +31,10 @@ def test_the_take_with_the_count_asked_for_is_kept(face):
 
 def test_where_nothing_can_be_judged_the_first_take_stays(face):
   made = [nodding(1), nodding(2)]
-  assert takes.best(face, made, "The exam results are in.") is made[0]
-  assert takes.obeyed(face, made[0], "The exam results are in.") == 1.0
+  assert takes.best(face, made, "A man waits for the bus.") is made[0]
+  assert takes.obeyed(face, made[0], "A man waits for the bus.") == 1.0
+  # An emotion that is guessed is looked for: these faces nod, and do not smile.
+  assert takes.obeyed(face, made[0], "He just won the lottery.") == 0.0
 
 
 @pytest.mark.parametrize("number", [0, 65])
