@@ -15,7 +15,7 @@ from configs import common
 def get_config() -> ml_collections.ConfigDict:
   config = common.get_config()
   config.objective = "evaluator"
-  config.face_model = "default_v1"  # or the path of generic_model.pkl, flame2023.pkl
+  config.face_model = "default_v2"  # or the path of generic_model.pkl, flame2023.pkl
   config.batch_size = 256  # each text is compared with every motion of the batch
   config.total_steps = 2_500
   config.eval_every = 500

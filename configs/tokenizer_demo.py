@@ -11,7 +11,7 @@ from configs import common
 def get_config() -> ml_collections.ConfigDict:
   config = common.get_config()
   config.objective = "tokenizer"
-  config.face_model = "default_v1"  # or the path of generic_model.pkl, flame2023.pkl
+  config.face_model = "default_v2"  # or the path of generic_model.pkl, flame2023.pkl
   config.window = 64
   config.batch_size = 16
   config.total_steps = 2_000
@@ -32,6 +32,9 @@ def get_config() -> ml_collections.ConfigDict:
   model.codes_per_phase = 256  # EMA-VQ
   model.code_dim = 3  # EMA-VQ
   model.decay = 0.99  # EMA-VQ
+  # The first digits of a code tell what is fast, and come round after fewer frames.
+  model.fast_digits = 0
+  model.fast_phases = 1
   model.space = "geometry"  # or "params", the ablation
   model.num_features = 48
   model.num_vertices = 512  # of the face region, lips more often

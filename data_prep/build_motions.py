@@ -20,7 +20,7 @@ import pathlib
 
 from data_prep import build_shards, manifest, prompts, records, workers
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import motion
+from tdmm_jax.face import head_file, motion
 from tdmm_jax.face.files import read
 from tdmm_jax.language import lexicon
 
@@ -203,7 +203,7 @@ def _planned(row, path, duration_s, generator, tracker) -> dict:
 def head_version(face_model: str, spec: str | None) -> str:
   """The version of the face model that the motions are in."""
 
-  if spec is None and face_model != "default_v1":
+  if spec is None and face_model not in head_file.NAMES:
     raise UserError(
       f"the motions are in '{face_model}': give its model file with --face_model"
     )

@@ -33,7 +33,7 @@ from data_prep import manifest, workers
 from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import load_model
+from tdmm_jax.face import head_file, load_model
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import lexicon
@@ -359,7 +359,7 @@ def _held(path) -> dict[str, Any]:
 @functools.cache
 def _model(name: str, spec: str | None):
   """The face model of a basis and its landmarks at rest; None where it is not given."""
-  spec = name if name == "default_v1" else spec
+  spec = name if name in head_file.NAMES else spec
   if not spec:
     return None, None
   model = load_model.load_face_model(spec)

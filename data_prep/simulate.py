@@ -313,7 +313,7 @@ def _as_motion(channels_TC, tracker: str, basis: HeadBasis, rng) -> FaceMotion:
   gaze = np.stack([column("gaze_pitch"), column("gaze_yaw"), zero], 1)
   jaw = np.stack([np.clip(column("jaw_open"), 0.0, 0.6), column("jaw_side"), zero], 1)
   return FaceMotion(
-    face_model="default_v1",
+    face_model=head_file.DEFAULT,
     expression=(units_TU @ basis.activation_matrix.T).astype(np.float32),
     jaw_pose=jaw,
     neck_pose=np.zeros((num_frames, 3), np.float32),

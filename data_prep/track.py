@@ -38,7 +38,7 @@ from data_prep import manifest, track_landmarks, track_measures, workers
 from data_prep.track_measures import summary
 from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import load_model
+from tdmm_jax.face import head_file, load_model
 from tdmm_jax.face.fit import fit_landmarks
 from tdmm_jax.face.fit.landmarks import read_landmarks
 from tdmm_jax.face.motion import save_motion
@@ -129,7 +129,7 @@ def shard_of(rows, shard: str | None) -> list[dict[str, Any]]:
 def track(
   rows,
   out_dir,
-  face_model: str = "default_v1",
+  face_model: str = head_file.DEFAULT,
   python: str | None = None,
   landmarks_dir=None,
   num_workers: int = 1,
@@ -206,7 +206,7 @@ def to_records(tracks_dir, records_dir, face_model: str, num_workers: int) -> di
   from data_prep import build_motions, quality  # TFDS and scikit-learn are slow to load
 
   clean = pathlib.Path(tracks_dir) / "clean"
-  flame = None if face_model == "default_v1" else face_model
+  flame = None if face_model in head_file.NAMES else face_model
   filtered = quality.filter_clips(
     tracks_dir, clean, face_model=flame, num_workers=num_workers
   )
@@ -354,7 +354,9 @@ def _parser() -> argparse.ArgumentParser:
   parser.add_argument("--prompts", metavar="FILE", help="manifest: JSON lines")
   parser.add_argument("--out", required=True, metavar="DIR", help="output folder")
   parser.add_argument(
-    "--face_model", default="default_v1", help="default_v1, or FLAME's model file"
+    "--face_model",
+    default=head_file.DEFAULT,
+    help=f"{head_file.DEFAULT}, or FLAME's model file",
   )
   parser.add_argument(
     "--landmarks", metavar="DIR", help="has <clip_id>[.landmarks].npz: no mediapipe"

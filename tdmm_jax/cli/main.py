@@ -18,6 +18,7 @@ from tdmm_jax import __version__, errors, host
 from tdmm_jax.cli import evaluate, live, terminal, tokens
 from tdmm_jax.cli import files as cli_files
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import head_file
 from tdmm_jax.language import examples, subjects
 from tdmm_jax.runs import locate
 
@@ -283,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
   def add_face_model(command):
     command.add_argument(
       "--face_model",
-      default="default_v1",
+      default=head_file.DEFAULT,
       help="default_v1, default_v2, or the path of generic_model.pkl or flame2023.pkl",
     )
 

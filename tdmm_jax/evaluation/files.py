@@ -14,7 +14,7 @@ import numpy as np
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import motion_sets, motion_to_language
-from tdmm_jax.face import load_model, motion_vector
+from tdmm_jax.face import head_file, load_model, motion_vector
 from tdmm_jax.face.files import read
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import lexicon
@@ -87,7 +87,7 @@ def _texts(path: pathlib.Path) -> dict[str, dict]:
 
 
 def scores(
-  pred, ref, split: str = "test", face_model: str = "default_v1", seed: int = 0
+  pred, ref, split: str = "test", face_model: str = head_file.DEFAULT, seed: int = 0
 ) -> dict:
   """Scores of the motions (and captions) of `pred` against those of `ref`.
 

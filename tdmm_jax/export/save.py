@@ -12,6 +12,7 @@ import pathlib
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import flame_layouts
+from tdmm_jax.face import head_file
 from tdmm_jax.face import motion as motion_lib
 
 PICTURES = (".mp4", ".gif", ".png")
@@ -60,7 +61,7 @@ def save(motion: motion_lib.FaceMotion, path, face_model=None, character=None) -
 def _face_of(motion, path, face_model):
   if face_model is not None:
     return face_model
-  if motion.face_model != "default_v1":
+  if motion.face_model not in head_file.NAMES:
     raise UserError(
       f"{path}: the motion is in basis '{motion.face_model}', whose model file is "
       "needed to draw it; load it with tdmm_jax.face.load_model.load_face_model and "

@@ -18,8 +18,8 @@ import safetensors.numpy
 
 from tdmm_jax.errors import UserError
 
-DEFAULT = "default_v1"
-NAMES = (DEFAULT, "default_v2")
+DEFAULT = "default_v2"
+NAMES = ("default_v1", DEFAULT)
 REGION = "regions/"  # before a region's name
 ACTIVATION_MATRIX = "activation_matrix"
 _FOLDER = pathlib.Path(__file__).with_name("heads")

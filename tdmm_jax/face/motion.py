@@ -17,6 +17,7 @@ from scipy.spatial import transform
 
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import head_file
 
 FORMAT_VERSION = 1
 MAX_BYTES = 1 << 30  # unpacked, of one file: two hours of motion take a twentieth
@@ -81,7 +82,7 @@ class FaceMotion:
 
 def zeros(
   num_frames: int,
-  face_model: str = "default_v1",
+  face_model: str = head_file.DEFAULT,
   num_expression: int = 50,
   num_shape: int = 0,
 ) -> FaceMotion:

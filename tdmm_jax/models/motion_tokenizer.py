@@ -12,7 +12,9 @@ has a share of the codebook of its own. A network that treats all frames alike a
 still face with one code, the same in every frame: 10 bits for everything. With phases,
 neighbouring frames say different things about the face, and the decoder, which sees
 them all, puts them together. A code's phase is part of the code, so a sequence of codes
-needs no position to be read.
+needs no position to be read. What must follow quickly (head, gaze, lids, jaw) has the
+first `fast_digits` digits of a code: of all phases that agree modulo `fast_phases`,
+these tell the same, so that it is told more often.
 """
 
 from collections.abc import Sequence
@@ -174,6 +176,8 @@ class MotionTokenizer(MotionNetwork):
   code_dim: int  # EMA-VQ
   num_phases: int
   decay: float
+  fast_digits: int = 0
+  fast_phases: int = 1
   dtype: Any = jnp.float32
 
   def setup(self):
@@ -186,7 +190,12 @@ class MotionTokenizer(MotionNetwork):
       width = self.code_dim
     else:
       raise ValueError(f"quantizer {self.quantizer!r}; choose 'fsq' or 'ema_vq'")
-    num_latents = self.num_phases * width
+    if self.num_phases % self.fast_phases or not 0 <= self.fast_digits <= width:
+      raise ValueError(
+        f"fast_phases {self.fast_phases}, fast_digits {self.fast_digits}: the one "
+        f"divides num_phases, {self.num_phases}, the other is at most {width}"
+      )
+    num_latents = int(self.slots_PC.max()) + 1
     num_vectors = self.num_phases * (width + 1)
     self.linear_encoder = self._linear(
       "linear_encoder", self.num_phases, self.num_inputs, num_latents
@@ -204,6 +213,18 @@ class MotionTokenizer(MotionNetwork):
     self.decoder = TemporalStack(
       **stack, num_outputs=self.num_params, out_axis="features"
     )
+
+  @property
+  def slots_PC(self) -> np.ndarray:
+    """int[P', C]: the latent that each digit of each phase's codes carries.
+
+    The fast ones come first.
+    """
+    fast, slow = self.fast_digits, self.quantize.code_dim - self.fast_digits
+    phase_P1 = np.arange(self.num_phases)[:, None]
+    fast_PC = phase_P1 % self.fast_phases * fast + np.arange(fast)
+    slow_PC = fast * self.fast_phases + phase_P1 * slow + np.arange(slow)
+    return np.concatenate([fast_PC, slow_PC], axis=1)
 
   @property
   def num_codes(self) -> int:
@@ -225,25 +246,24 @@ class MotionTokenizer(MotionNetwork):
     return jax.nn.one_hot(jnp.arange(num_frames) % self.num_phases, self.num_phases)
 
   def _latents(self, geometry_BTG, params_BTP, mask_BT):
-    """Latents of all phases, float32[B, T, P', C]; a frame uses its own phase's."""
+    """All latents, float32[B, T, N']; a frame uses those of its phase's slots."""
     features_BTN = self.features(geometry_BTG, params_BTP)
     batch, length, _ = features_BTN.shape
     phases = jnp.broadcast_to(self._phases(length), (batch, length, self.num_phases))
     latents = self.encoder(jnp.concatenate([features_BTN, phases], -1), mask_BT)
     masked_BTN = features_BTN * mask_BT[..., None]
     window = layers.window(masked_BTN, self.num_phases)
-    latents += layers.flat_product(window, self.linear_encoder)
-    return latents.reshape(batch, length, self.num_phases, -1)
+    return latents + layers.flat_product(window, self.linear_encoder)
 
   def _quantize(self, geometry_BTG, params_BTP, mask_BT, train=False):
     """(quantised float32[B, T, C], codes int32[B, T], loss)."""
-    latents_BTPC = self._latents(geometry_BTG, params_BTP, mask_BT)
+    latents_BTN = self._latents(geometry_BTG, params_BTP, mask_BT)
     phases_TP = self._phases(mask_BT.shape[1])
-    own_BTC = jnp.einsum("btpc,tp->btc", latents_BTPC, phases_TP)
+    own_BTC = jnp.einsum("btpc,tp->btc", latents_BTN[..., self.slots_PC], phases_TP)
     quantized_BTC, codes_BT, loss = self.quantize(own_BTC, mask_BT, train)
     if self.quantizer == "fsq":
-      loss = quantizers.spread_loss(latents_BTPC, mask_BT)
-      loss += _MARGINAL_WEIGHT * quantizers.marginal_loss(latents_BTPC, mask_BT)
+      loss = quantizers.spread_loss(latents_BTN, mask_BT)
+      loss += _MARGINAL_WEIGHT * quantizers.marginal_loss(latents_BTN, mask_BT)
     phase_T = jnp.argmax(phases_TP, axis=-1)
     return quantized_BTC, codes_BT + phase_T * self.quantize.num_codes, loss
 

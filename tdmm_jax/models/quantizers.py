@@ -17,27 +17,27 @@ def _round_straight_through(x):
   return x + jax.lax.stop_gradient(jnp.round(x) - x)
 
 
-def spread_loss(latents_BTPC, mask_BT):
+def spread_loss(latents_BTN, mask_BT):
   """Distance of the latents' mean and covariance from 0 and I over valid frames.
 
   FSQ has no codebook to collapse, but its latents can: correlated or narrow ones leave
   most cells empty. Unit, uncorrelated latents fill them evenly, and uncorrelated phases
   do not say the same thing twice.
   """
-  latents_NC, weight_N1, total = _valid_rows(latents_BTPC, mask_BT)
+  latents_NC, weight_N1, total = _valid_rows(latents_BTN, mask_BT)
   mean_C = jnp.sum(latents_NC * weight_N1, axis=0) / total
   centred_NC = (latents_NC - mean_C) * weight_N1
   excess_CC = centred_NC.T @ centred_NC / total - jnp.eye(mean_C.shape[0])
   return (jnp.sum(mean_C**2) + jnp.sum(excess_CC**2)) / mean_C.shape[0]
 
 
-def marginal_loss(latents_BTPC, mask_BT):
+def marginal_loss(latents_BTN, mask_BT):
   """Squared distance of each squashed latent's quantiles from a standard normal's.
 
   A one-dimensional Wasserstein distance after FSQ's tanh. A face rests most of the
   time, so that unit variance alone leaves latents peaked, and FSQ's outer cells empty.
   """
-  latents_NC, weight_N1, total = _valid_rows(latents_BTPC, mask_BT)
+  latents_NC, weight_N1, total = _valid_rows(latents_BTN, mask_BT)
   squashed_NC = jnp.where(weight_N1 > 0, jnp.tanh(latents_NC), jnp.inf)
   sorted_NC = jnp.sort(squashed_NC, axis=0)  # padding comes last
   rank_N1 = jnp.arange(len(latents_NC))[:, None]
@@ -48,10 +48,10 @@ def marginal_loss(latents_BTPC, mask_BT):
   return jnp.sum(error_NC**2) / total / latents_NC.shape[1]
 
 
-def _valid_rows(latents_BTPC, mask_BT):
+def _valid_rows(latents_BTN, mask_BT):
   """(latents float[N, C'], weights float32[N, 1], their sum, at least 1)."""
   weight_N1 = mask_BT.reshape(-1, 1).astype(jnp.float32)
-  rows_NC = latents_BTPC.reshape(mask_BT.size, -1)
+  rows_NC = latents_BTN.reshape(mask_BT.size, -1)
   return rows_NC, weight_N1, jnp.maximum(weight_N1.sum(), 1.0)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import arkit, motion
+from tdmm_jax.face import arkit, head_file, motion
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.files import arkit_csv
 from tdmm_jax.face.fit import fit_landmarks, fit_person, fit_vertices, landmarks
@@ -34,7 +34,7 @@ _UNTRACKED = {  # data_prep.track's reasons, for people
 def fit_source(
   sources: Sequence[str | os.PathLike],
   face: FaceModel,
-  face_model: str = "default_v1",
+  face_model: str = head_file.DEFAULT,
   fps: float | None = None,
   scale: float = 1.0,
   identity: bool = True,
@@ -73,8 +73,8 @@ def fit_source(
       "`python -m data_prep.track VIDEO --out DIR` leaves them in DIR/landmarks"
     )
   if suffix == ".csv":
-    if face.name != "default_v1":
-      raise UserError(f"{first}: ARKit curves are read on default_v1 only")
+    if face.name != head_file.DEFAULT:
+      raise UserError(f"{first}: ARKit curves are read on {head_file.DEFAULT} only")
     made = arkit.to_motion(arkit_csv.read_csv(first, fps))
     return motion.resample(made), "ARKit's shapes as defined on the default head"
   if suffix in VIDEOS:
@@ -197,7 +197,7 @@ def no_tracker() -> str | None:
 
 def track_video(
   path: str | os.PathLike,
-  face_model: str = "default_v1",
+  face_model: str = head_file.DEFAULT,
   timeout_s: float | None = None,
 ) -> FaceMotion:
   """The motion of the one face in a video, at 25 fps.

@@ -104,7 +104,10 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
   num_features = features_BTN.shape[-1]
   num_slots = variables["params"]["linear_encoder"].shape[-1]
   lids = _direction_of_lids(features_BTN[mask_BT > 0], vectors_BTP[mask_BT > 0])
-  picks, taps = _slots(num_features, num_slots, model.num_phases, lids)
+  if model.fast_digits:
+    picks, taps = _fast_and_slow(num_features, num_slots, model, lids)
+  else:
+    picks, taps = _slots(num_features, num_slots, model.num_phases, lids)
   encoder = np.zeros((len(taps), num_features, num_slots), np.float32)
   encoder[:, picks, np.arange(num_slots)] = taps
   spread_N = np.asarray(features_BTN[mask_BT > 0].std(0)) + 1e-3
@@ -148,6 +151,26 @@ def _slots(num_features: int, num_slots: int, num_phases: int, lids: int):
       pad = (2 * radius + 1 - len(hann)) // 2
       taps.append(np.pad(hann / hann.sum(), pad))
   return np.array(picks), np.stack(taps, axis=-1)
+
+
+def _fast_and_slow(num_features: int, num_slots: int, model, lids: int):
+  """As `_slots`, where some digits come round more often than others (`slots_PC`).
+
+  Those carry the head's rotation, the lids, gaze, and the geometry's first directions,
+  smoothed over their own, shorter cycle; the others the directions that follow.
+  """
+  head = [num_features - 3, num_features - 2, num_features - 1]
+  gaze = [num_features - 9, num_features - 8]
+  first = [*head, lids, *gaze]
+  rest = [index for index in range(num_features - 9) if index not in first]
+  picks = np.array((first + rest)[:num_slots])
+  num_fast = model.fast_digits * model.fast_phases
+  taps = np.zeros((2 * model.num_phases + 1, num_slots))
+  for slot in range(num_slots):
+    radius = model.fast_phases if slot < num_fast else model.num_phases
+    hann = np.hanning(2 * radius + 3)[1:-1]
+    taps[:, slot] = np.pad(hann / hann.sum(), model.num_phases - radius)
+  return picks, taps
 
 
 def _replace_params(variables: dict, new: dict) -> dict:
