@@ -19,6 +19,7 @@ import numpy as np
 import threadpoolctl
 from scipy.spatial import transform
 
+from tdmm_jax.data import records
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.face_model import FaceModel
@@ -28,7 +29,7 @@ from tdmm_jax.face.fit.landmark_problem import Problem
 from tdmm_jax.face.fit.landmarks import CANTHI, NUM_POINTS
 from tdmm_jax.face.motion import FaceMotion
 
-TRACKER = "sim_tracked"
+TRACKER = records.HEARD_TRACKER
 # Raise the first when `tracked` gives another motion.
 VERSION = f"1-fit-{fit_landmarks.VERSION}"
 # What is left between real landmarks and their fits, in 15 clips of people (7 of them

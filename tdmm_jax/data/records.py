@@ -42,6 +42,10 @@ _NEEDED = (
   *_MOTION_ARRAYS,
 )
 
+# The tracker of simulated clips that came through a stand-in for one: a model learns to
+# hear such motion, and not to make it.
+HEARD_TRACKER = "sim_tracked"
+
 
 class RecordSource(Sequence):
   """Random access to one split: dicts of numpy arrays, bytes and floats.
@@ -219,7 +223,7 @@ def to_clip(record: dict) -> dict:
 
   Returns:
     clip_id, prompt, captions list[str], attributes dict, vectors float32[T, P],
-    valid bool[T], face_model.
+    valid bool[T], face_model, heard_only bool (see HEARD_TRACKER).
   """
   motion = to_motion(record)
   return {
@@ -230,6 +234,7 @@ def to_clip(record: dict) -> dict:
     "vectors": motion_vector.from_motion(motion),
     "valid": motion.valid,
     "face_model": motion.face_model,
+    "heard_only": _text(record.get("tracker", "")) == HEARD_TRACKER,
   }
 
 

@@ -43,6 +43,7 @@ NUM_MOTION_SPECIALS = 3  # <som>, <eom>, eos around the motion tokens of a targe
 NOISE = (0.1, 0.4)  # share of a motion's codes that denoising finds wrong
 # Raffel et al. 2020, arXiv:1910.10683, section 3.3.4.
 SPAN_NOISE, SPAN_LENGTH = 0.15, 3
+_WRITES_TEXT = ("m2l", "qa", "span_corruption")
 _UNTOLD = ("", np.zeros((0, cues.CUE_FIELDS), np.float32))
 # Of a prompt in free words: how often L2M is given it and not one of the captions.
 _FREE_SHARE = 0.7
@@ -346,12 +347,15 @@ class Mixture:
     """One epoch's examples.
 
     Args:
-      clips: dicts of codes int[T], prompt str, captions list[str], attributes dict.
+      clips: dicts of codes int[T], prompt str, captions list[str], attributes dict;
+        of those that are `heard_only`, only text is learnt.
     """
     examples = []
     for clip in clips:
       for task in TASKS:  # not in the order in which a config names them
         rate = self.rates.get(task, 0.0)
+        if clip.get("heard_only") and task not in _WRITES_TEXT:
+          continue
         for _ in range(int(rate) + (rng.random() < rate % 1)):
           example = self._example(vocab, task, clip, rng)
           writes_motion = example["decoder_targets"][0] == vocab.som_id

@@ -13,10 +13,11 @@ from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 
 FOLDER = "codes"  # of a tokenizer's workdir
+_KEPT = ("prompt", "captions", "attributes", "heard_only")
 
 
 def tokenised_clips(records_dir, split: str, codec, tokenizer_dir) -> list[dict]:
-  """The clips of a split: prompt, captions, attributes and codes int32[T] of each.
+  """The clips of a split: prompt, captions, attributes, heard_only and codes int32[T].
 
   80 hours take minutes to encode, so the codes are cached beside the tokenizer, under a
   name that hashes it and the motions. Where they cannot be written they are made again
@@ -44,7 +45,7 @@ def tokenised_clips(records_dir, split: str, codec, tokenizer_dir) -> list[dict]
     _write(path, flat)
   codes = np.split(flat, np.cumsum([len(v) for v in vectors])[:-1])
   return [
-    {key: clip[key] for key in ("prompt", "captions", "attributes")} | {"codes": c}
+    {key: clip[key] for key in _KEPT} | {"codes": c}
     for clip, c in zip(clips, codes, strict=True)
   ]
 

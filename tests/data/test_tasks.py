@@ -199,6 +199,13 @@ def test_rates_are_examples_of_each_clip(vocab):
   assert set(counts) == {"l2m", "m2l", "qa", "denoising"}
 
 
+def test_of_motion_that_is_only_heard_no_motion_is_learnt(vocab):
+  clips = [clip | {"heard_only": True} for clip in make_clips(4)]
+  seen = drawn(vocab, dict.fromkeys(vocab_lib.TASKS, 1.0), clips=clips)
+  found = collections.Counter(task_of(vocab, example) for example in seen)
+  assert found == {"m2l": 4, "qa": 4, "span_corruption": 4}
+
+
 def test_every_task_is_drawn_and_weighted_by_what_it_writes(vocab):
   rates = dict.fromkeys(vocab_lib.TASKS, 1.0)
   seen = drawn(vocab, rates, motion_weight=3.0, text_weight=0.5)
