@@ -81,6 +81,9 @@ def get_config() -> ml_collections.ConfigDict:
   # ... but for this share, where words alone must do; as many again have no times, and
   # as many have them in the decoder's cues alone (model.motion_cues).
   config.acts_dropout = 0.1
+  # Share of L2M's motions of which the encoder is told the last frames, so that an edit
+  # leads into what comes after it (docs/training.md).
+  config.told_ending = 0.0
   config.acts_weight = 0.5  # of the loss of config.model.act_reading
   config.content_weight = 4.0  # of a caption's words that say something about the face
 

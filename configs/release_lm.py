@@ -33,6 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.max_frames = 150  # clips of 6 s
   config.max_prompt_pieces = 128
   config.reword = 0.3
+  config.told_ending = 0.15  # edits have to lead into what comes after them
   config.guidance = 2.0  # chosen on valid prompts; higher trembles and says no more
   rates = config.task_rates
   rates.qa = 0.3

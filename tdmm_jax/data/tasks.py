@@ -12,7 +12,8 @@
 
 The encoder's tokens start with the sentinel of the task; both sequences end with eos. A
 motion is <som> codes <eom>. An instruction to write motion says how many seconds. The
-acts that the lexicon reads in a prompt follow it in fixed terms (config.read_acts).
+acts that the lexicon reads in a prompt follow it in fixed terms (config.read_acts);
+then, at times, <extra_id_0> and the motion's last frames (config.told_ending).
 docs/training.md shows an example.
 """
 
@@ -49,6 +50,11 @@ _UNTOLD = ("", np.zeros((0, cues.CUE_FIELDS), np.float32))
 _FREE_SHARE = 0.7
 # ... and how often it is told the emotion of one.
 _GUESSED_SHARE = 0.6
+# Last frames of a motion that L2M is told: at least, at most. Before, up to a second of
+# the motion is cut off: the corpus' faces come to rest in it, those that an edit has to
+# lead to have not.
+ENDING = (4, 24)
+_CUT_OFF = FPS
 
 
 def motion_ids(vocab: Vocab, codes) -> np.ndarray:
@@ -95,6 +101,12 @@ def l2m_encoder(
     terms = understanding.terms_of(prompt, seconds, seed=()) if prompt else ""
   told = vocab.encode_text(terms) if terms and vocab.read_acts else []
   return _encoder(vocab, "l2m", spans, [*told, EOS_ID])
+
+
+def with_ending(vocab: Vocab, encoder, codes) -> np.ndarray:
+  """Encoder tokens of Language2Motion, told the last `codes` of what is written."""
+  shown = [vocab.extra_id(0), *vocab.motion_to_ids(codes), EOS_ID]
+  return np.concatenate([encoder[:-1], shown]).astype(np.int32)
 
 
 def m2l_encoder(vocab: Vocab, codes, template: str | None = None) -> np.ndarray:
@@ -320,6 +332,9 @@ class Mixture:
     acts_dropout: share of L2M's prompts that no acts follow, words alone must do; as
       many again are followed by acts without times, and as many have their times in
       the decoder's cues alone.
+    told_ending: share of L2M's motions whose last frames the encoder is told, so that
+      the model learns to lead into what comes after.
+    encoder_length: of a row; an ending that finds no room in it is not told.
   """
 
   rates: Mapping[str, float]
@@ -331,6 +346,8 @@ class Mixture:
   reword: float = 0.0
   disturb: float = 0.0
   acts_dropout: float = 0.0
+  told_ending: float = 0.0
+  encoder_length: float = math.inf
 
   def __post_init__(self):
     for task, rate in self.rates.items():
@@ -381,18 +398,9 @@ class Mixture:
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
-      told = self._told(clip, prompt, free, rng) if vocab.read_acts else _UNTOLD
-      if not prompt:  # what guidance leads away from: cues alone, or nothing at all
-        return l2m_example(vocab, "", codes, template, "", told[1])
-      if free and prompt and rng.random() < _FREE_SHARE:
-        # No word may go: the lexicon cannot say which of them carries the meaning.
-        if vocab.read_acts:
-          told = self._told(clip, clip["prompt"], True, rng)
-        return l2m_example(vocab, clip["prompt"], codes, template, *told)
-      if self.reword and rng.random() < self.reword:
-        prompt = rewording.reworded(prompt, rng)
-      if self.disturb and rng.random() < self.disturb:
-        prompt = rewording.disturbed(prompt, rng)
+      prompt, *told = self._asked(vocab, clip, prompt, free, rng)
+      if self.told_ending and rng.random() < self.told_ending:
+        return self._ended_example(vocab, prompt, codes, template, told, rng)
       return l2m_example(vocab, prompt, codes, template, *told)
     if task == "m2l":
       return m2l_example(vocab, pick(texts), codes, template, clip["attributes"])
@@ -404,6 +412,35 @@ class Mixture:
     if task == "denoising":
       return denoising_example(vocab, codes, self._noisy(vocab, codes, rng), template)
     return unconditional_example(vocab, codes, template)
+
+  def _asked(
+    self, vocab: Vocab, clip: dict, prompt: str, free: bool, rng
+  ) -> tuple[str, str, np.ndarray]:
+    """L2M's prompt as it is put, and what `_told` says beside it."""
+    told = self._told(clip, prompt, free, rng) if vocab.read_acts else _UNTOLD
+    if not prompt:  # what guidance leads away from: cues alone, or nothing at all
+      return "", "", told[1]
+    if free and rng.random() < _FREE_SHARE:
+      # No word may go: the lexicon cannot say which of them carries the meaning.
+      if vocab.read_acts:
+        told = self._told(clip, clip["prompt"], True, rng)
+      return clip["prompt"], *told
+    if self.reword and rng.random() < self.reword:
+      prompt = rewording.reworded(prompt, rng)
+    if self.disturb and rng.random() < self.disturb:
+      prompt = rewording.disturbed(prompt, rng)
+    return prompt, *told
+
+  def _ended_example(self, vocab, prompt, codes, template, told, rng) -> dict:
+    """An example of L2M, told the last frames of its motion, which may end early."""
+    cut_off = int(rng.integers(min(_CUT_OFF, len(codes) // 4) + 1))
+    shown = int(rng.integers(ENDING[0], ENDING[1] + 1))
+    codes = codes[: len(codes) - cut_off]
+    example = l2m_example(vocab, prompt, codes, template, *told)
+    tokens = with_ending(vocab, example["encoder_tokens"], codes[-shown:])
+    if len(tokens) > self.encoder_length:
+      return example
+    return example | {"encoder_tokens": tokens}
 
   def _told(self, clip: dict, prompt: str, free: bool, rng) -> tuple[str, np.ndarray]:
     """The terms that follow a prompt, and the decoder's cues.

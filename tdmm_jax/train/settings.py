@@ -42,7 +42,7 @@ _RANGES = {
     (
       *("final_lr_fraction", "adam_b1", "adam_b2", "ema_decay", "text_encoder_rate"),
       *("prompt_dropout", "reword", "disturb", "acts_dropout", "model.dropout_rate"),
-      *("model.decay", "augment.rate"),
+      *("told_ending", "model.decay", "augment.rate"),
     ),
     (0, 1),
   ),

@@ -151,6 +151,67 @@ def test_parts_of_a_motion_by_hand(vocab):
   assert vocab.som_id not in example["encoder_tokens"]
 
 
+def test_a_told_ending_by_hand(vocab):
+  encoder = tasks.l2m_encoder(vocab, "A man smiles.", 25)
+  told = tasks.with_ending(vocab, encoder, [3, 0, 39]).tolist()
+  offset = vocab.motion_offset
+  shown = [vocab.extra_id(0), offset + 3, offset, offset + 39, vocab_lib.EOS_ID]
+  assert told == [*encoder[:-1].tolist(), *shown]
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_the_ending_that_is_told_is_that_of_the_motion_to_be_written(vocab, reads):
+  vocab = dataclasses.replace(vocab, read_acts=reads)
+  clips = make_clips(300, (100, 130))
+  settings = {"prompt_dropout": 0.3, "num_phases": 4}
+  plain = drawn(vocab, {"l2m": 1}, clips=clips, **settings)
+  told = drawn(vocab, {"l2m": 1}, clips=clips, told_ending=1.0, **settings)
+  assert len(told) == len(clips) and len({len(e["encoder_tokens"]) for e in plain}) > 1
+  shown, cut_off, empty = set(), set(), 0
+  for clip, example in zip(clips, told):
+    encoder = example["encoder_tokens"].tolist()
+    target = motion_of(vocab, example["decoder_targets"])
+    at = encoder.index(vocab.extra_id(0))
+    ending = [token - vocab.motion_offset for token in encoder[at + 1 : -1]]
+    assert encoder[-1] == vocab_lib.EOS_ID and vocab.som_id not in encoder
+    assert target[-len(ending) :] == ending
+    assert target == clip["codes"][: len(target)].tolist()  # frame 0 stays frame 0
+    assert f"{len(target) / 25:.1f} seconds" in said(vocab, encoder)
+    np.testing.assert_array_equal(example["decoder_cues"][:, cues.START] >= 1, True)
+    assert "encoder_cues" not in example  # nobody asks which acts an ending has
+    shown.add(len(ending))
+    cut_off.add(len(clip["codes"]) - len(target))
+    empty += not {"smiles", "frowns,"} & set(said(vocab, encoder).split())
+  assert shown == set(range(4, 25)) and cut_off == set(range(26))
+  assert 50 < empty < 130  # also what guidance leads away from
+
+
+def test_told_endings_have_their_share_and_change_nothing_where_there_are_none(vocab):
+  clips = make_clips(400)
+  tokens = lambda examples: [e["encoder_tokens"].tolist() for e in examples]
+  draw = lambda **settings: drawn(vocab, {"l2m": 1}, clips=clips, **settings)
+  share = np.mean([vocab.extra_id(0) in row for row in tokens(draw(told_ending=0.3))])
+  assert 0.2 < share < 0.4
+  assert tokens(draw(told_ending=0.3)) == tokens(draw(told_ending=0.3))
+  assert tokens(draw(told_ending=0.0)) == tokens(draw())
+  # Nor do other tasks know of it.
+  other = {"inbetween": 1, "continuation": 1, "m2l": 1}
+  make = lambda **settings: tokens(drawn(vocab, other, **settings))
+  assert make(told_ending=1.0) == make()
+
+
+def test_an_ending_that_finds_no_room_is_not_told(vocab):
+  clips = make_clips(100, (60, 100))
+  most = max(len(e["encoder_tokens"]) for e in drawn(vocab, {"l2m": 1}, clips=clips))
+  examples = drawn(vocab, {"l2m": 1}, told_ending=1.0, encoder_length=most, clips=clips)
+  told = [vocab.extra_id(0) in e["encoder_tokens"] for e in examples]
+  assert max(len(e["encoder_tokens"]) for e in examples) <= most
+  assert 0 < sum(told) < len(told)
+  for example in examples:  # what is written has its length
+    frames = len(example["decoder_targets"]) - tasks.NUM_MOTION_SPECIALS
+    assert f"{frames / 25:.1f} seconds" in said(vocab, example["encoder_tokens"])
+
+
 @pytest.mark.parametrize("text", ["", "Nod.", TEXTS[0], " ".join(TEXTS * 3)])
 def test_span_corruption_loses_nothing(vocab, text):
   ids = vocab.encode_text(text)

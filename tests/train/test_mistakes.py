@@ -25,6 +25,7 @@ from tdmm_jax.train.objectives import language_model, objective
     ({"log_every": 0}, "config.log_every: 0 is out of range; give 1 or more"),
     ({"learning_rate": float("nan")}, "config.learning_rate: nan is out of range"),
     ({"disturb": 1.5}, "config.disturb: 1.5 is out of range; give 0 to 1"),
+    ({"told_ending": 15}, "config.told_ending: 15 is out of range; give 0 to 1"),
     ({"model.mlp_dim": 0}, "config.model.mlp_dim: 0 is out of range"),
     ({"model.dtype": "float23"}, "config.model.dtype: 'float23'; choose 'float32' or"),
     ({"max_frames": 200}, "config.decoder_length: 160 has no room .*give 203 or more"),

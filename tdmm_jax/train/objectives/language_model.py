@@ -154,7 +154,7 @@ def _pretrained(config):
 
 
 def _mixture(config, split: str, num_phases: int) -> tasks.Mixture:
-  """The tasks of a split; only training hides prompts or puts them in other words."""
+  """The tasks of a split; only training hides, rewords or adds to prompts."""
   of_training = lambda share: share if split == "train" else 0.0
   return tasks.Mixture(
     config.task_rates.to_dict(),
@@ -166,6 +166,8 @@ def _mixture(config, split: str, num_phases: int) -> tasks.Mixture:
     of_training(config.reword),
     of_training(config.disturb),
     of_training(config.acts_dropout),
+    of_training(config.told_ending),
+    config.encoder_length,
   )
 
 
