@@ -28,7 +28,7 @@ SPLITS = ("train", "valid", "test")
 NUM_CAPTIONS = 5
 _NEUTRAL_SHARE = 0.25  # of the clips; half of what people ask for is an act alone
 
-REVISION = 4  # raise it when the same seed gives another suite with the same tables
+REVISION = 5  # raise it when the same seed gives another suite with the same tables
 VERSION = hashlib.sha1(
   repr(
     (REVISION, lexicon.VERSION, sentences.PATTERNS, sentences.FRAMINGS)

@@ -29,7 +29,7 @@ from tdmm_jax.face.motion import FaceMotion, save_motion
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon, placing
 
-REVISION = 7  # raise it when `simulate` gives another motion with the same recipes
+REVISION = 8  # raise it when `simulate` gives another motion with the same recipes
 FPS = 25
 # Amplitude of intensity 1..5: even steps of loudness; people differ by LOG_STD.
 AMPLITUDES = (0.27, 0.39, 0.57, 0.83, 1.2)

@@ -21,12 +21,12 @@ _EACH_OF = {
   "swallow": {"": (0.7, 0.9), "slow": (1.1, 1.3), "quick": (0.5, 0.6)},
   "sniff": {"": (0.45, 0.55), "slow": (0.9, 1.0), "quick": (0.38, 0.42)},
   "deep_breath": {"": (1.8, 2.4), "slow": (2.6, 3.0), "quick": (1.1, 1.3)},
-  "mouth_shrug": {"": (0.8, 1.1), "slow": (1.5, 1.8), "quick": (0.55, 0.65)},
-  "brow_raise": {"": (0.7, 0.95), "slow": (1.5, 1.8), "quick": (0.45, 0.55)},
-  "jaw_drop": {"": (0.75, 1.0), "slow": (1.5, 1.8), "quick": (0.5, 0.6)},
-  "cheek_puff": {"": (0.8, 1.1), "slow": (1.5, 1.8), "quick": (0.55, 0.65)},
-  "pucker": {"": (0.75, 1.0), "slow": (1.5, 1.8), "quick": (0.5, 0.6)},
-  "nose_wrinkle": {"": (0.7, 0.9), "slow": (1.4, 1.6), "quick": (0.42, 0.5)},
+  "mouth_shrug": {"": (0.8, 1.1), "slow": (2.2, 2.6), "quick": (0.55, 0.65)},
+  "brow_raise": {"": (0.7, 0.95), "slow": (2.3, 2.7), "quick": (0.45, 0.55)},
+  "jaw_drop": {"": (0.75, 1.0), "slow": (2.2, 2.6), "quick": (0.5, 0.6)},
+  "cheek_puff": {"": (0.8, 1.1), "slow": (2.2, 2.6), "quick": (0.55, 0.65)},
+  "pucker": {"": (0.75, 1.0), "slow": (2.2, 2.6), "quick": (0.5, 0.6)},
+  "nose_wrinkle": {"": (0.7, 0.9), "slow": (1.9, 2.2), "quick": (0.42, 0.5)},
 }
 # How many where the number is not said.
 _USUAL_COUNT = {"nod": (2, 3), "shake": (2, 3), "blink": (3, 5), "sniff": (2, 2)}
@@ -38,7 +38,7 @@ _HEAD_BRIEF_S = {"": (0.95, 1.2), "slow": (2.5, 2.9), "quick": (0.7, 0.85)}
 _HEAD_LEADS = {"look_away": (1.5, 2.2), "double_take": (2.0, 2.6)}
 # Seconds of the rise of what comes and stays: face, head, gaze.
 _RISES = {"": (0.18, 0.28), "slow": (1.35, 1.6), "quick": (0.11, 0.14)}
-_HEAD_RISES = {"": (0.40, 0.55), "slow": (1.6, 1.9), "quick": (0.20, 0.27)}
+_HEAD_RISES = {"": (0.40, 0.55), "slow": (1.8, 2.1), "quick": (0.20, 0.27)}
 _GAZE_RISES = {"": (0.10, 0.14), "slow": (0.85, 1.0), "quick": (0.06, 0.08)}
 # ... and of an emotion, whose onset the lexicon's tempo sets.
 EMOTIONS_RISES = {"": (0.3, 0.5), "slow": (1.5, 1.9), "quick": (0.14, 0.2)}
