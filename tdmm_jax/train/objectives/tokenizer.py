@@ -19,6 +19,7 @@ from tdmm_jax.train.objectives import objective
 
 _SEEN_CLIPS = 8_000  # changed ones, enough for means and spreads
 _CODEC_CLIPS = 600  # enough for the least squares of a linear codec
+_RARE = 99.7  # percentile of a feature: what is shown seldom counts, noise does not
 
 
 def tokenizer(
@@ -105,7 +106,9 @@ def _linear_codec(model, subset, variables: dict, motions: list[dict]) -> dict:
   num_slots = variables["params"]["linear_encoder"].shape[-1]
   lids = _direction_of_lids(features_BTN[mask_BT > 0], vectors_BTP[mask_BT > 0])
   if model.fast_digits:
-    picks, taps = _fast_and_slow(num_features, num_slots, model, lids)
+    picks, taps = _fast_and_slow(
+      model, num_slots, lids, *_reach_and_speed(features_BTN, mask_BT, variables)
+    )
   else:
     picks, taps = _slots(num_features, num_slots, model.num_phases, lids)
   encoder = np.zeros((len(taps), num_features, num_slots), np.float32)
@@ -153,18 +156,36 @@ def _slots(num_features: int, num_slots: int, num_phases: int, lids: int):
   return np.array(picks), np.stack(taps, axis=-1)
 
 
-def _fast_and_slow(num_features: int, num_slots: int, model, lids: int):
+def _reach_and_speed(features_BTN, mask_BT, variables: dict):
+  """How far, and how fast, each of the geometry's directions ever moves, in metres.
+
+  Not its deviation: what is rare, a puffed cheek, moves as far as what is always there.
+  """
+  scale_N = np.linalg.norm(variables["stats"]["geometry_projection"], axis=0)
+  skin_BTN = np.asarray(features_BTN)[..., : len(scale_N)] / scale_N
+  mask_BT = np.asarray(mask_BT) > 0
+  step_BTN = np.diff(skin_BTN, axis=1)[mask_BT[:, 1:] & mask_BT[:, :-1]]
+  far = lambda rows_MN: np.percentile(abs(rows_MN), _RARE, axis=0)
+  return far(skin_BTN[mask_BT]), far(step_BTN)
+
+
+def _fast_and_slow(model, num_slots: int, lids: int, reach_N, speed_N):
   """As `_slots`, where some digits come round more often than others (`slots_PC`).
 
-  Those carry the head's rotation, the lids, gaze, and the geometry's first directions,
-  smoothed over their own, shorter cycle; the others the directions that follow.
+  Those carry the head's rotation, the lids, gaze, and the directions of the geometry
+  that are fastest, smoothed over their own, shorter cycle; the others those of the rest
+  that reach farthest.
   """
-  head = [num_features - 3, num_features - 2, num_features - 1]
-  gaze = [num_features - 9, num_features - 8]
-  first = [*head, lids, *gaze]
-  rest = [index for index in range(num_features - 9) if index not in first]
-  picks = np.array((first + rest)[:num_slots])
+  num_skin = len(reach_N)
+  gaze, head = [num_skin, num_skin + 1], [num_skin + 6, num_skin + 7, num_skin + 8]
   num_fast = model.fast_digits * model.fast_phases
+  first = [*head, lids, *gaze]
+  for order in (
+    np.argsort(-speed_N)[: num_fast - len(first) + 1],
+    np.argsort(-reach_N),
+  ):
+    first += [int(index) for index in order if index not in first]
+  picks = np.array(first[:num_slots])
   taps = np.zeros((2 * model.num_phases + 1, num_slots))
   for slot in range(num_slots):
     radius = model.fast_phases if slot < num_fast else model.num_phases
