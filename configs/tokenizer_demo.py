@@ -1,4 +1,4 @@
-"""Geometry tokenizer of `make train`: FSQ, 2,048 codes, one token per frame.
+"""Geometry tokenizer of `make train`: FSQ, 4,608 codes, one token per frame.
 
 Run: python -m tdmm_jax.train --config configs/tokenizer_demo.py --workdir DIR
 """
@@ -27,14 +27,14 @@ def get_config() -> ml_collections.ConfigDict:
   model.mlp_dim = 256
   model.dilations = (1, 2, 4, 8, 16)
   model.quantizer = "fsq"  # or "ema_vq"
-  model.num_phases = 8  # times 256 codes: 2,048
-  model.levels = (4, 4, 4, 4)  # FSQ
-  model.codes_per_phase = 256  # EMA-VQ
+  model.num_phases = 8  # times 576 codes: 4,608
+  model.levels = (4, 4, 4, 3, 3)  # FSQ
+  model.codes_per_phase = 576  # EMA-VQ
   model.code_dim = 3  # EMA-VQ
   model.decay = 0.99  # EMA-VQ
   # The first digits of a code tell what is fast, and come round after fewer frames.
-  model.fast_digits = 0
-  model.fast_phases = 1
+  model.fast_digits = 3
+  model.fast_phases = 4
   model.space = "geometry"  # or "params", the ablation
   model.num_features = 48
   model.num_vertices = 512  # of the face region, lips more often

@@ -96,6 +96,7 @@ def _fsq(levels, phases: int, space: str = "geometry"):
   def change(config):
     config.model.levels = levels
     config.model.num_phases = phases
+    config.model.fast_digits, config.model.fast_phases = 0, 1
     config.model.space = space
     if space == "params":
       config.loss_weights = ml_collections.ConfigDict(_L1)
