@@ -110,9 +110,9 @@ def _generate(args) -> None:
   on_model = _carrier(face, args.face_model)
   start = time.perf_counter()
   files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
-  if args.prompts:
-    from tdmm_jax.generate import batch
+  from tdmm_jax.generate import batch
 
+  if args.prompts:
     sampling = face.sampling(**_sampling(args))
     with terminal.progress(len(requests), "motions", args.quiet) as bar:
       batch.run(face, requests, args.out, args.seed, sampling, bar.update)
@@ -127,9 +127,9 @@ def _generate(args) -> None:
   else:
     frames = [face.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
     sampling = face.sampling(**_sampling(args))
-    for batch in face.generate_batches(prompts, frames, args.seed, sampling):
-      motions = face.motions_of(batch, prompts, args.seed)
-      for number, motion in zip(batch, motions, strict=True):
+    for codes in batch.draw(face, prompts, frames, args.seed, sampling):
+      motions = face.motions_of(codes, prompts, args.seed)
+      for number, motion in zip(codes, motions, strict=True):
         on_model(motion).save(files[number])
   _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
   told = {prompt: _say_understood(args, face, prompt, said[prompt]) for prompt in said}

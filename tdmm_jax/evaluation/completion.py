@@ -12,7 +12,7 @@ import numpy as np
 from tdmm_jax.decoding import constraints
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import motion_sets
-from tdmm_jax.generate import face, joins
+from tdmm_jax.generate import batch, face, joins
 from tdmm_jax.metrics import reconstruction, retrieval
 
 # Shares of a motion that are made anew: the second half, the middle third.
@@ -88,8 +88,8 @@ def draw(
   frames = [len(c) for c in codes]
   drawn: dict[int, np.ndarray] = {}
   settings = run.sampling(guidance=guidance)
-  for batch in run.generate_batches(prompts, frames, seed, settings, fixed=fixed):
-    drawn |= batch
+  for made in batch.draw(run, prompts, frames, seed, settings, fixed=fixed):
+    drawn |= made
   return [drawn[i] for i in range(len(codes))]
 
 

@@ -1,19 +1,83 @@
-"""Thousands of prompts to files; an interrupted job continues where it stopped.
+"""Many prompts at once, to codes or to files.
 
-`generated.jsonl`, beside the motions, has one line for each finished motion with
-everything it was made from. A request whose line and file exist is not made again,
-unless its prompt, settings or run have changed.
+A job of files that was interrupted continues where it stopped: `generated.jsonl`,
+beside the motions, has one line for each finished motion with everything it was made
+from. A request whose line and file exist is not made again, unless its prompt, settings
+or run have changed.
 """
 
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+import jax
+import numpy as np
 
 from tdmm_jax.decoding import sample
 from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.generate import inputs, windows
 
 LOG_FILE = "generated.jsonl"
+
+
+def draw(
+  face,
+  prompts: Sequence[str],
+  frames: Sequence[int],
+  seed: int,
+  sampling: sample.Sampling,
+  skip: Collection[int] = (),
+  fixed: Sequence[np.ndarray] | None = None,
+) -> Iterator[dict[int, np.ndarray]]:
+  """Codes int32[T] by request number, a batch at a time.
+
+  Requests of similar lengths share a batch, whose content does not depend on `skip`,
+  and a request's randomness depends on its number alone, so a resumed job makes the
+  same motions.
+
+  Args:
+    face: generate.face.Face.
+    frames: of each request, as `Face.check_request` gives them.
+    skip: request numbers that are not needed; a batch of only these is not made.
+    fixed: codes int[T] of each request, constraints.FREE where one is to be drawn; by
+      default all are.
+  """
+  keys = sample.row_keys(jax.random.key(seed), len(prompts))
+  order = sorted(range(len(frames)), key=lambda i: frames[i])
+  short = [i for i in order if frames[i] <= face.config.max_frames]
+  for start in range(0, len(short), inputs.BATCH):
+    group = short[start : start + inputs.BATCH]
+    if set(group) <= set(skip):
+      continue
+    filled = group
+    if len(short) > 1:
+      filled = group + group[-1:] * (inputs.BATCH - len(group))
+    lengths = [frames[i] for i in filled]
+    encoder, low, high, told = inputs.of_prompts(
+      face,
+      [prompts[i] for i in filled],
+      lengths,
+      sampling,
+      keys[np.array(filled)],
+      None if fixed is None else [fixed[i] for i in filled],
+    )
+    tokens = sample.decode(
+      face.model,
+      face.params,
+      *(encoder, low, high),
+      keys[np.array(filled)],
+      sampling,
+      face.shared_params if len(filled) > 1 else None,
+      told,
+    )
+    rows = zip(group, np.asarray(tokens), lengths, strict=False)
+    yield {i: face.vocab.ids_to_motion(row[1 : n + 1]) for i, row, n in rows}
+  for i in order[len(short) :]:
+    if i not in skip:
+      spans = [windows.Span(0, frames[i], frames[i], prompts[i])]
+      known = windows.free(frames[i]) if fixed is None else fixed[i]
+      yield {i: windows.fill(face, known, spans, keys[i], sampling)}
 
 
 def run(
@@ -58,7 +122,7 @@ def run(
     if logged.get(line["clip_id"]) == line and files[i].exists()
   }
   say(len(finished))
-  for batch in face.generate_batches(prompts, frames, seed, sampling, finished):
+  for batch in draw(face, prompts, frames, seed, sampling, finished):
     missing = [i for i in batch if i not in finished]
     # All of the batch, for a batch of another size may round otherwise.
     motions = dict(zip(batch, face.motions_of(batch, prompts, seed), strict=True))

@@ -11,7 +11,7 @@ motion.save("smile.mp4")
 import functools
 import json
 import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import ml_collections
@@ -20,31 +20,16 @@ import numpy as np
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import tasks
-from tdmm_jax.decoding import beam, constraints, sample, streaming
+from tdmm_jax.decoding import constraints, sample, streaming
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import save  # noqa: F401 (gives motions their `save`)
 from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.generate import blinks, editing, joins, windows
+from tdmm_jax.generate import batch, blinks, describe, editing, inputs, joins, windows
 from tdmm_jax.generate import takes as takes_lib
-from tdmm_jax.language import (
-  cues,
-  free_words,
-  instructions,
-  lexicon,
-  questions,
-  subjects,
-  timeline,
-  unanswerable,
-  understanding,
-)
-from tdmm_jax.models import bert, t5, t5_layouts
+from tdmm_jax.language import subjects, timeline, unanswerable, understanding
+from tdmm_jax.models import t5, t5_layouts
 from tdmm_jax.runs import checkpoints, locate
-
-MAX_BEAMS = 64
-_BATCH = 16
-_ENCODER_MULTIPLE = 32
-_CUES_MULTIPLE = 8
 
 
 class Face:
@@ -147,13 +132,16 @@ class Face:
       UserError: see `check_request`.
     """
     takes_lib.check(takes)
-    options = (temperature, top_p, guidance, top_k, repetition_penalty)
-    settings, frames = self.sampling(*options), self.check_request(prompt, seconds)
-    codes = {}
-    requests = ([prompt] * takes, [frames] * takes)
-    for batch in self.generate_batches(*requests, seed, settings):
-      codes |= batch
-    motions = self.motions_of(dict(sorted(codes.items())), requests[0], seed)
+    motions = self.generate_many(
+      [prompt] * takes,
+      [seconds] * takes,
+      seed,
+      temperature=temperature,
+      top_p=top_p,
+      guidance=guidance,
+      top_k=top_k,
+      repetition_penalty=repetition_penalty,
+    )
     return takes_lib.best(self.codec.face, motions, prompt)
 
   def timeline_codes(
@@ -295,25 +283,8 @@ class Face:
     """
     parts = windows.parts(motion, self.config.max_frames, stops)
     codes = self.codec.encode(parts, where)
-    texts = self.say(codes, question, num_beams, subject)
+    texts = describe.about(self, codes, question, num_beams, subject)
     return " · ".join(texts if unanswerable.answer(question) is None else texts[:1])
-
-  def say(
-    self,
-    codes: Sequence[np.ndarray],
-    question: str | None = None,
-    num_beams: int = 1,
-    subject: str = subjects.NEUTRAL,
-  ) -> list[str]:
-    """`describe_codes` for people: about this subject, and of one mind.
-
-    What is asked about an emotion is answered from the caption, so that the two agree.
-    """
-    kind = questions.about_emotion(question) if self._answers(question) else None
-    texts = self.describe_codes(codes, None if kind else question, num_beams)
-    if kind:
-      texts = [questions.answer(kind, lexicon.parse(text)) for text in texts]
-    return [subjects.addressed(text, subject) for text in texts]
 
   def encode(self, motion: FaceMotion) -> np.ndarray:
     """Returns the motion's tokens int32[T], one a frame, in 0 .. codec.num_codes - 1.
@@ -341,7 +312,7 @@ class Face:
   def motions_of(
     self, codes: Mapping[int, np.ndarray], prompts: Sequence[str], seed: int = 0
   ) -> list[FaceMotion]:
-    """The motions of what `generate_batches` yields, with blinks (blinks.follow).
+    """The motions of what `batch.draw` yields, with blinks (blinks.follow).
 
     Args:
       codes: int[T] by request number.
@@ -401,147 +372,20 @@ class Face:
     """
     settings = self.sampling(temperature, **sampling)
     frames = [self.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
-    batches = self.generate_batches(prompts, frames, seed, settings)
-    codes = {i: c for batch in batches for i, c in batch.items()}
+    batches = batch.draw(self, prompts, frames, seed, settings)
+    codes = {i: c for drawn in batches for i, c in drawn.items()}
     return [codes[i] for i in range(len(prompts))]
-
-  def generate_batches(
-    self,
-    prompts: Sequence[str],
-    frames: Sequence[int],
-    seed: int,
-    sampling: sample.Sampling,
-    skip: Collection[int] = (),
-    fixed: Sequence[np.ndarray] | None = None,
-  ) -> Iterator[dict[int, np.ndarray]]:
-    """Codes int32[T] by request number, a batch at a time.
-
-    Requests of similar lengths share a batch, whose content does not depend on `skip`,
-    and a request's randomness depends on its number alone, so a resumed job makes the
-    same motions.
-
-    Args:
-      frames: of each request, as `check_request` gives them.
-      skip: request numbers that are not needed; a batch of only these is not made.
-      fixed: codes int[T] of each request, constraints.FREE where one is to be drawn; by
-        default all are.
-    """
-    keys = sample.row_keys(jax.random.key(seed), len(prompts))
-    order = sorted(range(len(frames)), key=lambda i: frames[i])
-    short = [i for i in order if frames[i] <= self.config.max_frames]
-    for start in range(0, len(short), _BATCH):
-      group = short[start : start + _BATCH]
-      if set(group) <= set(skip):
-        continue
-      filled = group + group[-1:] * (_BATCH - len(group)) if len(short) > 1 else group
-      lengths = [frames[i] for i in filled]
-      encoder, low, high, told = self.request_tokens(
-        [prompts[i] for i in filled],
-        lengths,
-        sampling,
-        keys[np.array(filled)],
-        None if fixed is None else [fixed[i] for i in filled],
-      )
-      tokens = sample.decode(
-        self.model,
-        self.params,
-        *(encoder, low, high),
-        keys[np.array(filled)],
-        sampling,
-        self.shared_params if len(filled) > 1 else None,
-        told,
-      )
-      rows = zip(group, np.asarray(tokens), lengths, strict=False)
-      yield {i: self.vocab.ids_to_motion(row[1 : n + 1]) for i, row, n in rows}
-    for i in order[len(short) :]:
-      if i not in skip:
-        spans = [windows.Span(0, frames[i], frames[i], prompts[i])]
-        known = windows.free(frames[i]) if fixed is None else fixed[i]
-        yield {i: windows.fill(self, known, spans, keys[i], sampling)}
-
-  def guess(self, prompt: str) -> free_words.Guess | None:
-    """What a prompt that names no emotion asks for, if the run's text encoder can tell.
-
-    None leaves it to the prompt's words alone (language/free_words.py).
-    """
-    if self.text_encoder != free_words.encoder() or understanding.names_emotion(prompt):
-      return None
-    words = self.vocab.wordpieces.encode(prompt)
-    words_1S = np.full((1, -(-len(words) // 16) * 16), -1, np.int32)
-    words_1S[0, : len(words)] = words
-    params = self.params[t5.TEXT_ENCODER]
-    vectors_1D = _sentence_vectors(self.model.text_sizes, params, words_1S)
-    return free_words.guess(prompt, np.asarray(vectors_1D[0]))
 
   def understand(
     self, prompt: str, seconds: float = 4.0
   ) -> understanding.Understanding:
     """What is understood of a prompt, in words, and where it is doubtful."""
-    return understanding.understand(prompt, seconds, self.guess(prompt))
-
-  def request_tokens(
-    self,
-    prompts: Sequence[str],
-    frames: Sequence[int],
-    sampling: sample.Sampling,
-    keys_B,
-    fixed: Sequence[np.ndarray] | None = None,
-    inside: tuple[int, int] | None = None,
-  ):
-    """What `sample.decode` is given: encoder tokens [B or 2B, M], low, high [B, L] ...
-
-    ... and cues [B or 2B, N, F], None for a model that hears none.
-
-    Args:
-      keys_B: PRNG keys of the requests, which choose when acts happen.
-      inside: (frames of the whole that a prompt is for, which of them comes first), if
-        it is for more, or for fewer, than its frames here.
-    """
-    rows, told, unguided = [], [], []
-    for prompt, n, key in zip(prompts, frames, keys_B, strict=True):
-      seed = tuple(jax.random.key_data(key).tolist())
-      total, first = inside or (n, 0)
-      whole = inside == (n, 0) or fixed is None
-      times = seed if whole else None
-      guess, seconds, terms = self.guess(prompt), total / tasks.FPS, ""
-      if self.vocab.read_acts:
-        terms = understanding.terms_of(prompt, seconds, times, guess)
-      elif prompt:
-        prompt = understanding.in_known_words(prompt, seconds)
-      rows.append(tasks.l2m_encoder(self.vocab, prompt, n, terms=terms))
-      # Away from a motion of no prompt "no smile" leads to a smile.
-      denies = prompt and self.vocab.read_acts and understanding.denies(prompt)
-      other = rows[-1] if denies else tasks.l2m_encoder(self.vocab, "", n)
-      unguided.append(other)
-      # Codes that are fixed here and there know better when something happens.
-      known = prompt if whole or inside else ""
-      told.append(tasks.prompt_cues(self.vocab, known, total, first, seed, guess))
-    if sampling.guidance != 1.0:
-      rows += unguided
-      told += told  # words are what is guided by: cues say all there is to say of when
-    length = self.config.max_frames + tasks.NUM_MOTION_SPECIALS
-    limits = constraints.exact_motion(
-      self.vocab, frames, length, self.codec.num_phases, fixed
-    )
-    if not self.model.motion_cues:
-      return _padded(rows), *limits, None
-    most = -(-max(map(len, told)) // _CUES_MULTIPLE) * _CUES_MULTIPLE
-    cues_BNF = np.stack([cues.padded(each, max(most, 1)) for each in told])
-    return _padded(rows), *limits, cues_BNF
+    return understanding.understand(prompt, seconds, inputs.guess(self, prompt))
 
   def generate_many(self, prompts, seconds, seed=0, **sampling) -> list[FaceMotion]:
     """FaceMotions of prompts, in batches; see `generate_codes`."""
     codes = self.generate_codes(prompts, seconds, seed, **sampling)
     return self.motions_of(dict(enumerate(codes)), prompts, seed)
-
-  def _answers(self, question: str | None) -> bool:
-    """Whether it is a question that the run was trained to answer.
-
-    A request for a caption, and any question to a run that was trained without
-    questions, is an instruction of Motion2Language.
-    """
-    asked = question and not instructions.captions_asked_for(question)
-    return bool(asked) and self.answers_questions
 
   def describe_codes(
     self,
@@ -553,41 +397,4 @@ class Face:
 
     A question that no motion can answer (the eyes' colour) is answered so.
     """
-    if not 1 <= num_beams <= MAX_BEAMS:
-      raise UserError(
-        f"num_beams {num_beams}: out of range; give 1 (greedy) to {MAX_BEAMS}"
-      )
-    if refusal := unanswerable.answer(question):
-      return [refusal] * len(codes)
-    ask = tasks.qa_encoder if self._answers(question) else tasks.m2l_encoder
-    encoders = [ask(self.vocab, c, question) for c in codes]
-    longest = max(len(encoder) for encoder in encoders)
-    texts = []
-    for start in range(0, len(encoders), _BATCH):
-      group = encoders[start : start + _BATCH]
-      if len(encoders) > 1:
-        group = group + group[-1:] * (_BATCH - len(group))
-      limits = constraints.text_only(
-        self.vocab, len(group), self.config.max_caption_pieces
-      )
-      inputs = (self.model, self.params, _padded(group, longest), *limits)
-      if num_beams == 1:
-        shared = self.shared_params if len(group) > 1 else None
-        tokens = sample.decode(*inputs, jax.random.key(0), shared_params=shared)
-      else:
-        tokens, _ = beam.decode(*inputs, num_beams=num_beams)
-      texts += [self.vocab.decode_text(row) for row in np.asarray(tokens)]
-    return texts[: len(codes)]
-
-
-_sentence_vectors = jax.jit(bert.sentence_vectors, static_argnums=0)
-
-
-def _padded(rows: Sequence[np.ndarray], longest: int = 0) -> np.ndarray:
-  """int32[rows, width], 0 = padding; few widths, so that little is compiled."""
-  longest = max(longest, *map(len, rows))
-  width = -(-longest // _ENCODER_MULTIPLE) * _ENCODER_MULTIPLE
-  tokens = np.zeros((len(rows), width), np.int32)
-  for row, encoder in zip(tokens, rows, strict=True):
-    row[: len(encoder)] = encoder
-  return tokens
+    return describe.sentences(self, codes, question, num_beams)

@@ -18,6 +18,7 @@ from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints, sample, streaming
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.generate import inputs
 from tdmm_jax.language import timeline
 
 MAX_SECONDS = 600.0
@@ -115,7 +116,7 @@ def stream_codes(
   """The spans' codes int[n], in pieces, while they are made.
 
   Args:
-    face: inference.Face.
+    face: generate.face.Face.
     known: int[T] codes, constraints.FREE where there is none yet.
     key: one PRNG key.
   """
@@ -138,7 +139,8 @@ def _stream_window(
 ) -> Iterator[np.ndarray]:
   """`placing_key`: says when the acts of the span happen, in all of its windows."""
   span = window.span
-  encoder, low, high, told = face.request_tokens(
+  encoder, low, high, told = inputs.of_prompts(
+    face,
     [span.prompt],
     [len(fixed)],
     sampling,

@@ -9,7 +9,7 @@ import tiny
 from tdmm_jax.cli import main
 from tdmm_jax.face import motion
 from tdmm_jax.face.files import read
-from tdmm_jax.generate import face
+from tdmm_jax.generate import batch
 from tdmm_jax.render import video
 
 
@@ -80,21 +80,21 @@ def test_a_manifest_goes_on_where_it_was_interrupted(
   manifest.write_text("\n".join(map(json.dumps, rows)))
   command = ("generate", "--prompts", manifest, "--run", tiny_run, "-q", "--out")
   assert run(capsys, *command, tmp_path / "whole")[0] == 0
-  real, batches = face.Face.generate_batches, []
+  real, batches = batch.draw, []
 
-  def one_batch(self, *arguments):
-    for batch in real(self, *arguments):
-      batches.append(sorted(batch))
-      yield batch
+  def one_batch(*arguments):
+    for codes in real(*arguments):
+      batches.append(sorted(codes))
+      yield codes
       raise KeyboardInterrupt
 
-  monkeypatch.setattr(face.Face, "generate_batches", one_batch)
+  monkeypatch.setattr(batch, "draw", one_batch)
   assert run(capsys, *command, tmp_path / "cut")[0] == 130
   assert len(list((tmp_path / "cut").glob("*.npz"))) == 16
   log = tmp_path / "cut" / "generated.jsonl"
   log.write_text(log.read_text()[:-9])  # as a crash leaves it
   assert run(capsys, *command, tmp_path / "cut")[0] == 130
-  monkeypatch.setattr(face.Face, "generate_batches", real)
+  monkeypatch.setattr(batch, "draw", real)
   before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "cut").glob("*.npz")}
   assert run(capsys, *command, tmp_path / "cut")[0] == 0
   for i in range(20):

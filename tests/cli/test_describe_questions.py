@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from tdmm_jax.data import tasks
+from tdmm_jax.decoding import sample
 from tdmm_jax.evaluation import motion_to_language
-from tdmm_jax.generate import face
+from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.generate import describe, face
 from tdmm_jax.language import lexicon, question_wordings
 
 CODES = np.arange(10, dtype=np.int32) % 2 * 12
@@ -25,7 +27,7 @@ def asked(loaded_run, monkeypatch):
       seen.append(encoder)
       return np.ones((1, 4), np.int32)
 
-    monkeypatch.setattr(face.sample, "decode", decode)
+    monkeypatch.setattr(sample, "decode", decode)
     run.describe_codes([CODES], question)
     return seen[0][0][seen[0][0] > 0]
 
@@ -90,11 +92,12 @@ def test_a_run_without_questions_takes_them_as_instructions(loaded_run, asked, w
 
 
 def test_answers_about_an_emotion_agree_with_the_caption(loaded_run, monkeypatch):
-  def describe(codes, question, num_beams):
+  def sentences(face, codes, question, num_beams):
     return ["A man looks extremely sad."] if question is None else ["happy."]
 
-  monkeypatch.setattr(loaded_run, "describe_codes", describe)
-  say = lambda question: loaded_run.say([CODES], question)[0]
+  monkeypatch.setattr(describe, "sentences", sentences)
+  motion = motion_lib.zeros(10, loaded_run.codec.face.name)
+  say = lambda question: loaded_run.describe(motion, question)
   assert say(None) == "Someone looks extremely sad."
   assert say("How does she feel?") == "sad."
   assert say("How strong is the emotion?") == "extremely sad."

@@ -18,7 +18,7 @@ from tdmm_jax import pack_release, vocab
 from tdmm_jax.data import tasks
 from tdmm_jax.decoding import sample
 from tdmm_jax.errors import UserError
-from tdmm_jax.generate import face
+from tdmm_jax.generate import face, inputs
 from tdmm_jax.language import cues, free_words, instructions
 from tdmm_jax.models import pretrained_bert, t5
 from tdmm_jax.runs import checkpoints, locate, packed, train_state
@@ -148,7 +148,7 @@ def test_a_word_changes_its_own_text_alone(loaded):
 
 def test_the_text_encoder_has_a_say_where_no_word_names_an_emotion(loaded, monkeypatch):
   prompt, told = "Her dog died this morning.", {}
-  assert loaded.guess(prompt) is None  # the guess was fitted to another encoder
+  assert inputs.guess(loaded, prompt) is None  # the guess was fitted to another encoder
 
   def guess(text, vector_D=None):
     told[text] = vector_D
@@ -160,7 +160,7 @@ def test_the_text_encoder_has_a_say_where_no_word_names_an_emotion(loaded, monke
   assert np.linalg.norm(told.pop(prompt)) == pytest.approx(1.0, abs=1e-5)
   assert loaded.understand("She looks sad.").text == "She looks sad." and not told
   keys = sample.row_keys(jax.random.key(0), 1)
-  *_, cues_BNF = loaded.request_tokens([prompt], [40], loaded.sampling(), keys)
+  *_, cues_BNF = inputs.of_prompts(loaded, [prompt], [40], loaded.sampling(), keys)
   names = [cues.CHANNELS[int(row[cues.CHANNEL])] for row in cues_BNF[0]]
   assert ("pride", "", False) in names
 

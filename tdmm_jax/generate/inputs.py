@@ -1,0 +1,95 @@
+"""What the language model is given for prompts: tokens, limits, and cues of when."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from tdmm_jax.data import tasks
+from tdmm_jax.decoding import constraints, sample
+from tdmm_jax.language import cues, free_words, understanding
+from tdmm_jax.models import bert, t5
+
+BATCH = 16  # rows that are decoded at once
+_ENCODER_MULTIPLE = 32
+_CUES_MULTIPLE = 8
+_WORDS_MULTIPLE = 16
+_sentence_vectors = jax.jit(bert.sentence_vectors, static_argnums=0)
+
+
+def guess(face, prompt: str) -> free_words.Guess | None:
+  """What a prompt that names no emotion asks for, if the run's text encoder can tell.
+
+  None leaves it to the prompt's words alone (language/free_words.py).
+  """
+  if face.text_encoder != free_words.encoder() or understanding.names_emotion(prompt):
+    return None
+  words = face.vocab.wordpieces.encode(prompt)
+  width = -(-len(words) // _WORDS_MULTIPLE) * _WORDS_MULTIPLE
+  words_1S = np.full((1, width), -1, np.int32)
+  words_1S[0, : len(words)] = words
+  params = face.params[t5.TEXT_ENCODER]
+  vectors_1D = _sentence_vectors(face.model.text_sizes, params, words_1S)
+  return free_words.guess(prompt, np.asarray(vectors_1D[0]))
+
+
+def of_prompts(
+  face,
+  prompts: Sequence[str],
+  frames: Sequence[int],
+  sampling: sample.Sampling,
+  keys_B,
+  fixed: Sequence[np.ndarray] | None = None,
+  inside: tuple[int, int] | None = None,
+):
+  """What `sample.decode` is given: encoder tokens [B or 2B, M], low, high [B, L] ...
+
+  ... and cues [B or 2B, N, F], None for a model that hears none.
+
+  Args:
+    face: generate.face.Face.
+    keys_B: PRNG keys of the requests, which choose when acts happen.
+    inside: (frames of the whole that a prompt is for, which of them comes first), if
+      it is for more, or for fewer, than its frames here.
+  """
+  rows, told, unguided = [], [], []
+  for prompt, n, key in zip(prompts, frames, keys_B, strict=True):
+    seed = tuple(jax.random.key_data(key).tolist())
+    total, first = inside or (n, 0)
+    whole = inside == (n, 0) or fixed is None
+    times = seed if whole else None
+    felt, seconds, terms = guess(face, prompt), total / tasks.FPS, ""
+    if face.vocab.read_acts:
+      terms = understanding.terms_of(prompt, seconds, times, felt)
+    elif prompt:
+      prompt = understanding.in_known_words(prompt, seconds)
+    rows.append(tasks.l2m_encoder(face.vocab, prompt, n, terms=terms))
+    # Away from a motion of no prompt "no smile" leads to a smile.
+    denies = prompt and face.vocab.read_acts and understanding.denies(prompt)
+    other = rows[-1] if denies else tasks.l2m_encoder(face.vocab, "", n)
+    unguided.append(other)
+    # Codes that are fixed here and there know better when something happens.
+    known = prompt if whole or inside else ""
+    told.append(tasks.prompt_cues(face.vocab, known, total, first, seed, felt))
+  if sampling.guidance != 1.0:
+    rows += unguided
+    told += told  # words are what is guided by: cues say all there is to say of when
+  length = face.config.max_frames + tasks.NUM_MOTION_SPECIALS
+  limits = constraints.exact_motion(
+    face.vocab, frames, length, face.codec.num_phases, fixed
+  )
+  if not face.model.motion_cues:
+    return padded(rows), *limits, None
+  most = -(-max(map(len, told)) // _CUES_MULTIPLE) * _CUES_MULTIPLE
+  cues_BNF = np.stack([cues.padded(each, max(most, 1)) for each in told])
+  return padded(rows), *limits, cues_BNF
+
+
+def padded(rows: Sequence[np.ndarray], longest: int = 0) -> np.ndarray:
+  """int32[rows, width], 0 = padding; few widths, so that little is compiled."""
+  longest = max(longest, *map(len, rows))
+  width = -(-longest // _ENCODER_MULTIPLE) * _ENCODER_MULTIPLE
+  tokens = np.zeros((len(rows), width), np.int32)
+  for row, encoder in zip(tokens, rows, strict=True):
+    row[: len(encoder)] = encoder
+  return tokens
