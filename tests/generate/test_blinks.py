@@ -6,7 +6,14 @@ import pathlib
 import numpy as np
 import pytest
 
-from tdmm_jax.face import action_units, face_model, load_model, motion, motion_vector
+from tdmm_jax.face import (
+  action_units,
+  face_model,
+  head_file,
+  load_model,
+  motion,
+  motion_vector,
+)
 from tdmm_jax.generate import blinks
 from tdmm_jax.generate.windows import Span
 
@@ -104,9 +111,9 @@ def test_only_the_spans_blink_and_no_blink_is_cut_off():
 def test_pieces_give_the_same_blinks():
   vectors = motion_vector.from_motion(still(300, upper_lid_raiser_l=0.4))
   spans = span(stop=300)
-  whole = np.concatenate([*blinks.follow([vectors], spans, "default_v1", (7, 0))])
+  whole = np.concatenate([*blinks.follow([vectors], spans, head_file.DEFAULT, (7, 0))])
   cut = np.split(vectors, [1, 5, 80, 82, 200])
-  pieces = np.concatenate([*blinks.follow(cut, spans, "default_v1", (7, 0))])
+  pieces = np.concatenate([*blinks.follow(cut, spans, head_file.DEFAULT, (7, 0))])
   np.testing.assert_array_equal(pieces, whole)
   assert (whole != vectors).any(axis=1).sum() >= 3 * len(blinks.CLOSURE) - 2
   clip = blinks.added(still(300, upper_lid_raiser_l=0.4), spans, (7, 0))
