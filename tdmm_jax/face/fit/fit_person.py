@@ -20,6 +20,7 @@ _BONES = (33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 98, 327, 234, 454, 93, 3
 _BONES += (356, 10, 151, 193, 417, 122, 351, 132, 361, 58, 288, 172, 397, 152, 199, 175)
 _BONES += (148, 377)
 _APART_MM = 2.6
+_BONE_FRAMES = 16  # of each clip; the median of 4 strays by a millimetre
 
 
 class Person(NamedTuple):
@@ -55,7 +56,7 @@ def fit_person(
   """
   assumed = landmark_model.landmark_model(face_model)
   neutral = neutral or [None] * len(tracks)
-  chosen, rests, sizes = [], [], []
+  chosen, rests, compared = [], [], []
   share = max(_FRAMES // len(tracks), 1)
   for track, frames in zip(tracks, neutral, strict=True):
     points, detected = landmarks.checked(
@@ -70,15 +71,17 @@ def fit_person(
           f"{len(points)} frames that they name; name others"
         )
     seen = np.flatnonzero(detected)
-    ids = seen[np.linspace(0, len(seen) - 1, share).round().astype(int)]
+    ids = _spread(seen, share)
     if resting.any():  # half of the frames at rest
-      rest = np.flatnonzero(resting & detected)
-      ids[::2] = rest[np.linspace(0, len(rest) - 1, len(ids[::2])).round().astype(int)]
+      ids[::2] = _spread(np.flatnonzero(resting & detected), len(ids[::2]))
     # Sizes differ between clips: in units of the canthi's distance.
     right, left = (points[seen][:, i] for i in landmarks.CANTHI)
-    sizes.append(np.linalg.norm(left - right, axis=-1).mean())
-    chosen.append(points[ids] / sizes[-1])
+    size = np.linalg.norm(left - right, axis=-1).mean()
+    chosen.append(points[ids] / size)
+    compared.append(points[_spread(seen, _BONE_FRAMES)] / size)
     rests.append(resting[ids])
+  if len(tracks) > 1 and assumed.in_units:
+    _check_one_person(_misfit_of_bones(assumed, compared))
   points, resting = np.concatenate(chosen), np.concatenate(rests)
   count = max(_FRAMES, -(-len(points) // _FRAMES) * _FRAMES)
   points, resting = (
@@ -88,10 +91,7 @@ def fit_person(
   problem = Problem(assumed, points, np.ones(count, bool), None, None, resting)
   everything = tuple(unknown.name for unknown in assumed.unknowns)
   with threadpoolctl.threadpool_limits(1, user_api="blas"):
-    start = problem.start()
-    if len(tracks) > 1 and assumed.in_units:
-      _check_one_person(problem.missing(start), assumed, len(tracks), share)
-    state = problem.run(start, everything, range(MAX_STEPS))
+    state = problem.run(problem.start(), everything, range(MAX_STEPS))
     deviation_U = problem.deviation(state)
   return Person(
     np.asarray(state.shape_S),
@@ -101,20 +101,34 @@ def fit_person(
   )
 
 
-def _check_one_person(missing_TL3, assumed, num_clips: int, share: int) -> None:
-  """Refuses clips whose bones surely differ, seen from the mean face in its pose.
+def _spread(frames, count: int) -> np.ndarray:
+  """`count` of the frames, evenly; int[count]."""
+  return frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+
+
+def _misfit_of_bones(assumed, clips) -> list[np.ndarray]:
+  """Of each clip what the mean face, in its pose, misses of the bones: m, [B, 2]."""
+  points = np.concatenate(clips)
+  seen = np.ones(len(points), bool)
+  with threadpoolctl.threadpool_limits(1, user_api="blas"):
+    problem = Problem(assumed, points, seen, None, None)
+    missing_TL3 = problem.missing(problem.start())
+  bones = np.isin(assumed.head.landmark_ids, _BONES)
+  each = np.split(missing_TL3[:, bones, :2], len(clips))
+  return [np.median(frames, axis=0) for frames in each]
+
+
+def _check_one_person(misfits: Sequence[np.ndarray]) -> None:
+  """Refuses clips whose bones surely differ.
 
   Raises:
     UserError: two of the clips show different people.
   """
-  bones = np.isin(assumed.head.landmark_ids, _BONES)
-  missing = missing_TL3[: num_clips * share, bones, :2]
-  each = np.median(missing.reshape(num_clips, share, -1, 2), axis=1)
-  for i in range(num_clips):
-    for j in range(i):
-      apart_mm = 1000 * np.sqrt(((each[i] - each[j]) ** 2).sum(-1).mean())
+  for i, ours in enumerate(misfits):
+    for j, theirs in enumerate(misfits[:i]):
+      apart_mm = 1000 * np.sqrt(((ours - theirs) ** 2).sum(-1).mean())
       if apart_mm > _APART_MM:
         raise UserError(
-          f"clips {j + 1} and {i + 1} of {num_clips}: the faces differ by "
+          f"clips {j + 1} and {i + 1} of {len(misfits)}: the faces differ by "
           f"{apart_mm:.1f} mm in what does not move; give clips of one person"
         )
