@@ -113,8 +113,9 @@ def evaluate(
 
   Returns:
     {"schema_version", "split", "seed", "num_clips", "versions", "tokenizer", "m2l",
-    "l2m", "ceilings", "unavailable": {score: why it is None}}; "qa" of a run that was
-    trained with questions; unless quick, "continuation" and "inbetween". JSON-ready.
+    "l2m", "ceilings", "unavailable": {score: why it is None}}; "m2l_tracked" of clips
+    that are only heard, which nothing else counts; "qa" of a run that was trained with
+    questions; unless quick, "continuation" and "inbetween". JSON-ready.
 
   Raises:
     UserError: records, run and network do not fit together; the judge does not answer.
@@ -122,7 +123,9 @@ def evaluate(
   scores = _heading(run, records_dir, options, network, why_no_network)
   clips = records.load_clips(records_dir, options.split, options.max_clips)
   most = max(regressions.MAX_CLIPS, len(clips))
-  train = records.load_clips(records_dir, "train", most)
+  train = _acted(records.load_clips(records_dir, "train", most))
+  tracked = [clip for clip in clips if clip["heard_only"]]
+  clips = _acted(clips)
   if len(clips) < 2:
     raise UserError(
       f"{records_dir}: {len(clips)} {options.split} clips; score 2 at least"
@@ -140,6 +143,9 @@ def evaluate(
   scores["ceilings"]["training_clips"] = reader.num_clips
   reference = regressions.judged(reader.classes, read, truth)
   captions = _captions(scores, run, clips, reference, options, say)
+  if len(tracked) > 1:
+    say(f"Motion2Language: describing {len(tracked)} motions as a tracker sees them")
+    scores["m2l_tracked"] = _tracked(run, tracked, reader, options.seed)
   true = motion_sets.Truth(run.codec.face, clips, train, network)
   say(f"Language2Motion: generating {len(clips)} motions")
   seen = language_to_motion.Seen(captions, read)
@@ -152,6 +158,20 @@ def evaluate(
   if not options.quick:
     _completions(scores, run, true, options, say)
   return scores
+
+
+def _acted(clips: list[dict]) -> list[dict]:
+  return [clip for clip in clips if not clip["heard_only"]]
+
+
+def _tracked(run, clips: list[dict], reader, seed: int) -> dict:
+  """Motion2Language of clips that came through a stand-in for a tracker."""
+  vectors = [clip["vectors"] for clip in clips]
+  truth = [clip["attributes"] for clip in clips]
+  reference = regressions.judged(reader.classes, reader.read(vectors), truth)
+  captions = run.describe_codes(run.codec.encode_vectors(vectors))
+  found = motion_to_language.scores(clips, captions, reference, seed)
+  return found | {"num_clips": len(clips)}
 
 
 def _heading(run, records_dir, options: Options, network, why_no_network: str) -> dict:
