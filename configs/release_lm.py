@@ -19,16 +19,16 @@ def get_config() -> ml_collections.ConfigDict:
   config = lm_demo_minilm.get_config()
   config.records_dir = "runs/full/records"
   config.tokenizer_dir = "runs/release/tokenizer"
-  config.total_steps = 5_600
+  config.total_steps = 5_000
   config.log_every = 50
-  config.eval_every = 700
+  config.eval_every = 1_000
   config.eval_media = 0
   config.save_every = 350
 
   config.num_pieces = 2_000  # an upper limit: the corpus' texts fill about 1,450
   config.num_extra_ids = 100
   config.encoder_length = 256
-  config.decoder_length = 192
+  config.decoder_length = 176
   config.max_frames = 150  # clips of 6 s
   config.max_prompt_pieces = 128
   config.reword = 0.3
@@ -39,5 +39,4 @@ def get_config() -> ml_collections.ConfigDict:
   rates.denoising = rates.span_corruption = 0.03
   rates.unconditional = 0.03
 
-  config.model.mlp_dim = 320
   return config
