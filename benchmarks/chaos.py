@@ -50,6 +50,8 @@ _MODELS = {
     "model.dilations": "(1,2)",
     "model.num_phases": 2,
     "model.levels": "(4,3)",
+    "model.fast_digits": 0,
+    "model.fast_phases": 1,
     "model.num_features": 12,
     "model.num_vertices": 48,
   },

@@ -43,6 +43,7 @@ def shrink(config, run_dir, **overrides):
     config.window = 32
     model.emb_dim, model.mlp_dim, model.dilations = 16, 32, (1, 2)
     model.num_phases, model.levels = 2, (4, 3)
+    model.fast_digits, model.fast_phases = 0, 1
     model.codes_per_phase, model.code_dim = 12, 2
     model.num_features, model.num_vertices = 12, 48
   elif config.objective == "evaluator":

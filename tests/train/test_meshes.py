@@ -36,8 +36,8 @@ def tokenizer():
   config = configs.tokenizer_demo.get_config()
   config.window = 16
   config.model.update({"emb_dim": 16, "mlp_dim": 32, "dilations": (1, 2),
-                       "num_phases": 2, "levels": (4, 3), "num_features": 12,
-                       "num_vertices": 48})
+                       "num_phases": 2, "levels": (4, 3), "fast_digits": 0,
+                       "fast_phases": 1, "num_features": 12, "num_vertices": 48})
   init_fn, loss_fn, shapes = programs._tokenizer_objective(config, 8)
   batch = {"params": rng.normal(size=shapes["params"].shape).astype(np.float32) * 0.3,
            "mask": np.ones(shapes["mask"].shape, np.float32)}
