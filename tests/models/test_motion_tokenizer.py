@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 
 from tdmm_jax.models.motion_tokenizer import MotionTokenizer
+from tdmm_jax.models.quantizers import FSQ
 
 P, G = 20, 30  # motion vector (6 expression + 14), geometry
 
@@ -58,6 +59,7 @@ def inputs(seed, batch, frames):
 
 CHOICES = [
   {"quantizer": "fsq"},
+  {"levels": (4, 3, 3), "num_phases": 4, "fast_digits": 2, "fast_phases": 2},
   {"quantizer": "ema_vq"},
   {"quantizer": "fsq", "space": "params"},
 ]
@@ -127,6 +129,19 @@ def test_a_codes_phase_is_its_frames():
     model, variables = make(num_phases=3, **choice)
     codes = np.asarray(run(model, variables, *inputs(5, 4, 20), method="encode"))
     np.testing.assert_array_equal(codes // per_phase, [np.arange(20) % 3] * 4)
+
+
+def test_fast_digits_come_round_more_often_than_slow_ones():
+  changes = {"levels": (4, 3, 3), "num_phases": 4, "fast_digits": 2, "fast_phases": 2}
+  model, variables = make(**changes)
+  slots_PC = model.bind(variables).slots_PC
+  assert slots_PC[:, :2].tolist() == [[0, 1], [2, 3], [0, 1], [2, 3]]
+  assert slots_PC[:, 2].tolist() == [4, 5, 6, 7]
+  latents = run(model, variables, *inputs(1, 1, 8), method="_latents")[0]
+  own = jnp.stack([latents[t, slots_PC[t % 4]] for t in range(8)])
+  _, wanted, _ = FSQ((4, 3, 3)).apply({}, own[None])
+  codes = run(model, variables, *inputs(1, 1, 8), method="encode")
+  np.testing.assert_array_equal(codes % 36, wanted)
 
 
 @pytest.mark.parametrize("change", [{"quantizer": "vq"}, {"space": "mesh"}])
