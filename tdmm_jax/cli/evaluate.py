@@ -6,22 +6,16 @@ import pathlib
 import sys
 
 from tdmm_jax import files, host
+from tdmm_jax.cli import options
 from tdmm_jax.errors import UserError
 
 
-def add_command(add, add_run, add_face_model, load) -> None:
-  """Adds `evaluate`.
-
-  Args:
-    add: (name, function, text) -> the command's parser.
-    add_run, add_face_model: add those options to a parser.
-    load: args -> inference.Face.
-  """
+def add_command(add) -> None:
+  """Adds `evaluate`; add: see `main`."""
   command = add(
     "evaluate", _evaluate, "Score a run on records, or motion files against true ones."
   )
-  command.set_defaults(load=load)
-  add_run(command)
+  options.add_run(command)
   option = command.add_argument
   option("--records", help="record directory (default: RUN/records)")
   option("--split", choices=("valid", "test"), default="test")
@@ -54,7 +48,7 @@ def add_command(add, add_run, add_face_model, load) -> None:
     "--pred", metavar="DIR", help="score this folder of motions (or records) instead"
   )
   option("--ref", metavar="DIR", help="the true motions of --pred, by file name")
-  add_face_model(command)
+  options.add_face_model(command)
   option(
     "--json", metavar="FILE", help="write the scores here too; -: print them as JSON"
   )
@@ -101,10 +95,10 @@ def _score_run(args) -> tuple[dict, str]:
       raise UserError("--judge_model: name the model that --judge_url is to ask")
     key = os.environ.get("OPENAI_API_KEY")
     judge = endpoint.Endpoint(args.judge_url, args.judge_model, key)
-  face = args.load(args)
+  face = options.load(args)
   directory = pathlib.Path(face.name)
   records = args.records or directory / "records"
-  options = evaluate.Options(
+  settings = evaluate.Options(
     split=args.split,
     max_clips=args.max_clips,
     seed=args.seed,
@@ -116,7 +110,7 @@ def _score_run(args) -> tuple[dict, str]:
   )
   network, why = evaluate.network_of(directory)
   say = lambda text: args.quiet or print(f"tdmm: {text}", file=sys.stderr)
-  scores = evaluate.evaluate(face, records, options, network, why, say)
+  scores = evaluate.evaluate(face, records, settings, network, why, say)
   return scores, tables.markdown(scores, str(directory), str(records))
 
 

@@ -4,8 +4,8 @@ Like `cli`: arguments in, library calls, results printed.
 """
 
 import logging
-import sys
 
+from tdmm_jax.cli import options, terminal
 from tdmm_jax.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -16,31 +16,12 @@ VIEWS = (
 )
 
 
-def add_reading(command) -> None:
-  """The options that say of a motion's file what it does not say itself."""
-  command.add_argument(
-    "--fps", type=float, help="of a file without a rate; also instead of its own"
-  )
-  command.add_argument(
-    "--layout",
-    metavar="NAME",
-    help="of a bare array: emoava, mmhead, lm-listener or language-of-motion",
-  )
-
-
-def add_commands(add, add_json, add_face_model, say) -> None:
-  """Adds `render`, `export`, `cut`, `fit` and `retarget`.
-
-  Args:
-    add: (name, function, text) -> the command's parser.
-    add_json, add_face_model: add those options to a parser.
-    say: (args, lines, **content) prints a command's result.
-  """
+def add_commands(add) -> None:
+  """Adds `render`, `export`, `cut`, `fit` and `retarget`; add: see `main`."""
 
   def add_motion(name, function, text, **motion):
     command = add(name, function, text)
-    command.set_defaults(say=say)
-    command.add_argument("motion", metavar="MOTION", **motion)
+    options.add_motion(command, **motion)
     return command
 
   render = add_motion(
@@ -76,9 +57,8 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   render.add_argument(
     "--identity", action="store_true", help="with the motion's own identity"
   )
-  add_reading(render)
-  add_face_model(render)
-  add_json(render)
+  options.add_face_model(render)
+  options.add_json(render)
 
   export = add_motion(
     "export",
@@ -104,9 +84,8 @@ def add_commands(add, add_json, add_face_model, say) -> None:
   export.add_argument(
     "--mean_head", action="store_true", help="without the motion's own identity"
   )
-  add_reading(export)
-  add_face_model(export)
-  add_json(export)
+  options.add_face_model(export)
+  options.add_json(export)
 
   cut = add_motion(
     "cut", _cut, "Cut some frames out of a motion.", help="any known layout"
@@ -115,11 +94,9 @@ def add_commands(add, add_json, add_face_model, say) -> None:
     "--frames", required=True, metavar="A-B", help="frames A to B - 1 of 25 a second"
   )
   cut.add_argument("-o", "--output", default="cut.npz", help="default: cut.npz")
-  add_reading(cut)
-  add_json(cut)
+  options.add_json(cut)
 
   fit = add("fit", _fit, "Fit a motion to meshes, ARKit curves, landmarks or a video.")
-  fit.set_defaults(say=say)
   fit.add_argument(
     "source",
     nargs="+",
@@ -148,8 +125,8 @@ def add_commands(add, add_json, add_face_model, say) -> None:
     metavar="FILE",
     help="more landmark files of the same person, to know identity and rest by",
   )
-  add_face_model(fit)
-  add_json(fit)
+  options.add_face_model(fit)
+  options.add_json(fit)
 
   retarget = add_motion(
     "retarget",
@@ -187,8 +164,7 @@ def add_commands(add, add_json, add_face_model, say) -> None:
     metavar="FILE",
     help="the motion's own model, where that is FLAME",
   )
-  add_reading(retarget)
-  add_json(retarget)
+  options.add_json(retarget)
 
 
 def _render(args) -> None:
@@ -222,9 +198,8 @@ def _render(args) -> None:
   for path, mean, most in zip(
     args.motion[1:], done.get("error_mm", []), done.get("error_max_mm", [])
   ):
-    if not (args.quiet or args.json):
-      print(f"tdmm: {path}: {mean:.3f} mm mean, {most:.3f} mm max", file=sys.stderr)
-  args.say(args, args.output, **done)
+    terminal.note(args, f"{path}: {mean:.3f} mm mean, {most:.3f} mm max")
+  terminal.result(args, args.output, **done)
 
 
 def _export(args) -> None:
@@ -232,41 +207,36 @@ def _export(args) -> None:
 
   if args.list:
     lines = [f"{suffix:11} {what}" for suffix, what in files.FORMATS.items()]
-    args.say(args, "\n".join(lines), formats=files.FORMATS)
+    terminal.result(args, "\n".join(lines), formats=files.FORMATS)
     return
   if args.motion is None or args.output is None:
     raise UserError("export: give MOTION and -o FILE, or --list; see --help")
   files.format_of(args.output)
   from tdmm_jax.face import load_model
-  from tdmm_jax.face.files import read
 
-  motion = read.load_motion(args.motion, args.fps, args.layout)
+  motion = options.read_motion(args)
   face = load_model.load_face_model(args.face_model)
   said = files.export_motion(
     args.output, face, motion, args.light, not args.mean_head, args.signed
   )
-  if not (args.quiet or args.json):
-    for sentence in said:
-      print(f"tdmm: {sentence}", file=sys.stderr)
-  args.say(args, args.output, file=args.output, notes=said)
+  terminal.note(args, *said)
+  terminal.wrote(args, notes=said)
 
 
 def _cut(args) -> None:
   from tdmm_jax.export import save
   from tdmm_jax.face import motion as motion_lib
-  from tdmm_jax.face.files import read
   from tdmm_jax.generate import editing
 
   start, stop = editing.parse_frames(args.frames)
-  motion = read.load_motion(args.motion, args.fps, args.layout)
+  motion = options.read_motion(args)
   editing.check_frames(motion, start, stop)
   save.save(motion_lib.trim(motion, start, stop), args.output)
-  args.say(args, args.output, file=args.output, frames=[start, stop])
+  terminal.wrote(args, frames=[start, stop])
 
 
 def _fit(args) -> None:
-  if not str(args.output).lower().endswith(".npz"):
-    raise UserError(f"{args.output}: a motion is written as .npz; end the name in it")
+  options.check_suffix(args.output, ".npz", "a motion")
   if not args.scale > 0 or (args.fps is not None and not 1 <= args.fps <= 1000):
     raise UserError("--scale must be above 0 and --fps from 1 to 1000; see --help")
   from tdmm_jax.face import load_model
@@ -285,11 +255,8 @@ def _fit(args) -> None:
     person=args.person,
   )
   motion_lib.save_motion(args.output, made)
-  if not (args.quiet or args.json):
-    print(f"tdmm: {said}", file=sys.stderr)
-  args.say(
-    args, args.output, file=args.output, frames=made.num_frames, fps=made.fps, fit=said
-  )
+  terminal.note(args, said)
+  terminal.wrote(args, frames=made.num_frames, fps=made.fps, fit=said)
 
 
 def _retarget(args) -> None:
@@ -298,33 +265,22 @@ def _retarget(args) -> None:
     return
   if args.eyes != "auto":
     raise UserError("--eyes: is for a --character")
-  if not str(args.output).lower().endswith(".npz"):
-    raise UserError(f"{args.output}: a motion is written as .npz; end the name in it")
+  options.check_suffix(args.output, ".npz", "a motion")
   from tdmm_jax.face import motion as motion_lib
-  from tdmm_jax.face.files import read
   from tdmm_jax.face.fit import retarget
 
-  motion = read.load_motion(args.motion, args.fps, args.layout)
+  motion = options.read_motion(args)
   made = retarget.between_files(motion, args.face_model, args.source, args.motion)
   motion_lib.save_motion(args.output, made)
-  args.say(
-    args,
-    args.output,
-    file=args.output,
-    frames=made.num_frames,
-    face_model=made.face_model,
-  )
+  terminal.wrote(args, frames=made.num_frames, face_model=made.face_model)
 
 
 def _retarget_character(args) -> None:
   from tdmm_jax.export import character
   from tdmm_jax.face import load_model
-  from tdmm_jax.face.files import read
 
-  motion = read.load_motion(args.motion, args.fps, args.layout)
+  motion = options.read_motion(args)
   face = load_model.own_model(motion, args.source, args.motion)
   said = character.write_motion(args.output, args.character, face, motion, args.eyes)
-  if not (args.quiet or args.json):
-    for sentence in said:
-      print(f"tdmm: {sentence}", file=sys.stderr)
-  args.say(args, args.output, file=args.output, frames=motion.num_frames, notes=said)
+  terminal.note(args, *said)
+  terminal.wrote(args, frames=motion.num_frames, notes=said)

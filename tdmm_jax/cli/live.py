@@ -3,21 +3,15 @@
 Like `cli`: arguments in, library calls, results printed.
 """
 
-import functools
 import sys
 from collections.abc import Iterator
 
+from tdmm_jax.cli import options
 
-def add_command(add, add_run, add_sampling, load, sampling) -> None:
-  """Adds `live`.
 
-  Args:
-    add: (name, function, text) -> the command's parser.
-    add_run, add_sampling: add those options to a parser.
-    load: args -> Face. sampling: args -> the sampling options.
-  """
-  run = functools.partial(_live, load=load, sampling=sampling)
-  live = add("live", run, "Act out sentences, one a line, as a stream without end.")
+def add_command(add) -> None:
+  """Adds `live`; add: see `main`."""
+  live = add("live", _live, "Act out sentences, one a line, as a stream without end.")
   live.add_argument(
     "--to",
     action="append",
@@ -29,11 +23,11 @@ def add_command(add, add_run, add_sampling, load, sampling) -> None:
   live.add_argument(
     "--seconds", type=float, default=4.0, help="length of a sentence (default: 4)"
   )
-  add_sampling(live)
-  add_run(live)
+  options.add_sampling(live)
+  options.add_run(live)
 
 
-def _live(args, load, sampling) -> None:
+def _live(args) -> None:
   from tdmm_jax.live import session as live
 
   for to in args.to:
@@ -42,7 +36,7 @@ def _live(args, load, sampling) -> None:
   def tell(line: str) -> None:
     print(f"tdmm: {line}", file=sys.stderr, flush=True)
 
-  session = live.Session(load(args), args.seconds, **sampling(args))
+  session = live.Session(options.load(args), args.seconds, **options.sampling(args))
   senders = [live.connect(to, session.hear) for to in args.to]
   if not args.quiet:
     tell(f"live on {', '.join(args.to)}; a sentence a line, Ctrl-C ends")

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import json
 import logging
 import os
 import re
@@ -12,6 +13,7 @@ from typing import NoReturn
 
 from tdmm_jax import errors
 
+JSON_VERSION = 1  # of everything that --json prints
 SILENCE_S = 1.9  # the longest that nothing is to be seen
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 _YELLOW = "\033[33m"
@@ -108,6 +110,25 @@ class Parser(argparse.ArgumentParser):
         for command in action.choices.values():
           options += command._option_string_actions
     return options
+
+
+def result(args, lines: str, /, **content) -> None:
+  """Prints what a command made: lines for people, or with --json one JSON document."""
+  if args.json:
+    lines = json.dumps({"schema_version": JSON_VERSION, **content}, indent=2)
+  print(lines)
+
+
+def wrote(args, **content) -> None:
+  """`result` of a command that has written `args.output`."""
+  result(args, args.output, file=args.output, **content)
+
+
+def note(args, *sentences: str) -> None:
+  """Tells people what else there is to know of a result."""
+  if not (args.quiet or args.json):
+    for sentence in sentences:
+      print(f"tdmm: {sentence}", file=sys.stderr)
 
 
 def complete(parser: argparse.ArgumentParser) -> None:

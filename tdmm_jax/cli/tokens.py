@@ -6,22 +6,15 @@ and no language model.
 
 import pathlib
 
-from tdmm_jax.cli import files, terminal
+from tdmm_jax.cli import options, terminal
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import locate
 
 
-def add_commands(add, add_run, add_json, say) -> None:
-  """Adds `encode`, `decode` and `codebook`.
-
-  Args:
-    add: (name, function, text) -> the command's parser.
-    add_run, add_json: add those options to a parser.
-    say: (args, lines, **content) prints a command's result.
-  """
+def add_commands(add) -> None:
+  """Adds `encode`, `decode` and `codebook`; add: see `main`."""
   encode = add("encode", _encode, "Turn a motion into tokens, one a frame.")
-  encode.add_argument("motion", metavar="MOTION", help="any known layout")
-  files.add_reading(encode)
+  options.add_motion(encode, help="any known layout")
   encode.add_argument(
     "-o", "--output", default="tokens.json", help="default: tokens.json"
   )
@@ -45,9 +38,8 @@ def add_commands(add, add_run, add_json, say) -> None:
     "--max_codes", type=int, default=2000, help="show at most this many (default: 2000)"
   )
   for command in (encode, decode, codebook):
-    command.set_defaults(say=say)
-    add_run(command)
-    add_json(command)
+    options.add_run(command)
+    options.add_json(command)
 
 
 def _codec(args):
@@ -63,28 +55,16 @@ def _codec(args):
   return directory, motion_codec.load(directory / locate.TOKENIZER)
 
 
-def _check_suffix(path: str, suffix: str, what: str) -> None:
-  if not path.lower().endswith(suffix):
-    raise UserError(f"{path}: {what} is written as {suffix}; end the name in it")
-
-
 def _encode(args) -> None:
-  _check_suffix(args.output, ".json", "a file of tokens")
+  options.check_suffix(args.output, ".json", "a file of tokens")
   from tdmm_jax.codec import token_files
-  from tdmm_jax.face.files import read
 
-  motion = read.load_motion(args.motion, args.fps, args.layout)
+  motion = options.read_motion(args)
   _, codec = _codec(args)
   (codes,) = codec.encode([motion], args.motion)
   token_files.save(args.output, codec, codes)
-  args.say(
-    args,
-    args.output,
-    file=args.output,
-    motion=args.motion,
-    tokenizer=codec.version,
-    tokens=codes.tolist(),
-  )
+  content = {"tokenizer": codec.version, "tokens": codes.tolist()}
+  terminal.wrote(args, motion=args.motion, **content)
 
 
 def _decode(args) -> None:
@@ -95,11 +75,11 @@ def _decode(args) -> None:
   codes = token_files.load(args.tokens, codec)
   (motion,) = codec.decode([codes])
   save.save(motion, args.output, codec.face)
-  args.say(args, args.output, file=args.output, frames=motion.num_frames, fps=25)
+  terminal.wrote(args, frames=motion.num_frames, fps=25)
 
 
 def _codebook(args) -> None:
-  _check_suffix(args.output, ".html", "the page of a codebook")
+  options.check_suffix(args.output, ".html", "the page of a codebook")
   if args.max_codes < 1:
     raise UserError(f"--max_codes {args.max_codes}: out of range; show at least 1")
   from tdmm_jax.codec import codebook as codebook_view
@@ -125,4 +105,4 @@ def _codebook(args) -> None:
   book = codebook_view.study(codec, codes, args.max_codes)
   with terminal.progress(len(book.codes), "faces", args.quiet) as bar:
     codebook_page.write(pathlib.Path(args.output), codec, book, bar.update)
-  args.say(args, args.output, file=args.output, **book.summary)
+  terminal.wrote(args, **book.summary)

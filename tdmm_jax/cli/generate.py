@@ -1,0 +1,208 @@
+"""The commands of `tdmm` that make motion from sentences: generate, edit, continue.
+
+Like `cli`: arguments in, library calls, results printed.
+"""
+
+import logging
+import pathlib
+import sys
+import time
+
+from tdmm_jax.cli import options, terminal
+from tdmm_jax.errors import UserError
+from tdmm_jax.language import examples
+
+_LOG = logging.getLogger(__name__)
+MAX_NUM = 10_000  # variants of one prompt; they are written while they are made
+
+
+def add_commands(add) -> None:
+  """Adds `generate`, `edit` and `continue`; add: see `main`."""
+  generate = add("generate", _generate, "Turn a sentence into a face motion (npz).")
+  generate.add_argument(
+    "prompt", nargs="?", metavar="PROMPT", help="what the face does"
+  )
+  generate.add_argument(
+    "--prompts",
+    metavar="FILE",
+    help="JSON lines of clip_id, prompt[, seconds]; continues an interrupted job",
+  )
+  generate.add_argument(
+    "--seconds", type=float, default=4.0, help="length, up to 600 (default: 4)"
+  )
+  generate.add_argument("--num", type=int, default=1, help="variants (default: 1)")
+  generate.add_argument(
+    "--takes",
+    type=int,
+    default=1,
+    metavar="N",
+    help="make N of each, keep the one that does most of what the prompt says, by "
+    "geometry (default: 1)",
+  )
+  generate.add_argument(
+    "--timeline",
+    metavar="TEXT",
+    help=f'prompts in their times, s: "{examples.TIMELINE}"',
+  )
+  generate.add_argument(
+    "--strict",
+    action="store_true",
+    help="refuse prompts with words that are not known, contradict or do not fit",
+  )
+  generate.add_argument(
+    "--face_model",
+    metavar="FILE",
+    help="write it for this face model: generic_model.pkl or flame2023.pkl (default: "
+    "the run's own)",
+  )
+  options.add_sampling(generate)
+  generate.add_argument("--out", default=".", help="output directory (default: .)")
+  options.add_run(generate)
+  options.add_json(generate)
+
+  edit = add("edit", _edit, "Make some frames of a motion anew; copy the others.")
+  options.add_motion(edit, help="npz, or SMIRK's pickle")
+  edit.add_argument("prompt", metavar="PROMPT", help="what the face does there")
+  edit.add_argument(
+    "--frames", required=True, metavar="A-B", help="frames A to B - 1, as 40-80"
+  )
+  options.add_sampling(edit)
+  edit.add_argument("-o", "--output", default="edited.npz", help="default: edited.npz")
+  options.add_run(edit)
+  options.add_json(edit)
+
+  go_on = add("continue", _continue, "Make a motion longer; what is there is copied.")
+  options.add_motion(go_on, help="npz, or SMIRK's pickle")
+  go_on.add_argument(
+    "prompt", nargs="?", metavar="PROMPT", help="default: the motion's own description"
+  )
+  go_on.add_argument(
+    "--seconds", type=float, default=4.0, help="how much is added (default: 4)"
+  )
+  options.add_sampling(go_on)
+  go_on.add_argument(
+    "-o", "--output", default="continued.npz", help="default: continued.npz"
+  )
+  options.add_run(go_on)
+  options.add_json(go_on)
+
+
+def _requests(args) -> list[tuple[str, str, float]]:
+  """(name, prompt, seconds) of what `generate` is asked for."""
+  from tdmm_jax.generate import takes as takes_lib
+
+  if sum(x is not None for x in (args.prompt, args.prompts, args.timeline)) != 1:
+    raise UserError(
+      "PROMPT: give one prompt in quotes, or --prompts FILE, or --timeline TEXT, and "
+      "not both"
+    )
+  takes_lib.check(args.takes)
+  if args.takes > 1 and (args.prompts or args.timeline):
+    raise UserError("--takes: for one PROMPT; not with --prompts or --timeline")
+  if not 1 <= args.num <= MAX_NUM:
+    raise UserError(
+      f"--num {args.num}: out of range; ask for 1 to {MAX_NUM}, or name more prompts "
+      "with --prompts FILE"
+    )
+  if args.prompts:
+    from tdmm_jax.language import prompt_file
+
+    return prompt_file.read(pathlib.Path(args.prompts), args.seconds)
+  if args.num == 1:
+    return [("motion", args.prompt, args.seconds)]
+  return [(f"motion_{i}", args.prompt, args.seconds) for i in range(args.num)]
+
+
+def _generate(args) -> None:
+  requests = _requests(args)
+  names, prompts, seconds = zip(*requests)
+  said = dict(zip(prompts, seconds))
+  if args.timeline:
+    from tdmm_jax.language import timeline
+
+    segments = timeline.parse(args.timeline)
+    said = {s.prompt: s.stop_s - s.start_s for s in segments}
+  if args.strict:
+    from tdmm_jax.language import understanding
+
+    for prompt, length in zip(prompts, seconds):
+      understanding.refuse_doubtful(prompt, length)
+  if args.face_model and args.prompts:
+    raise UserError(
+      "--face_model: not with --prompts; carry the files over with tdmm retarget"
+    )
+  face, sampling = options.load(args), options.sampling(args)
+  on_model = _carrier(face, args.face_model)
+  start = time.perf_counter()
+  files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
+  from tdmm_jax.generate import batch
+
+  if args.prompts:
+    settings = face.sampling(**sampling)
+    with terminal.progress(len(requests), "motions", args.quiet) as bar:
+      batch.run(face, requests, args.out, args.seed, settings, bar.update)
+  elif args.timeline:
+    prompts, seconds = [args.timeline] * args.num, [segments[-1].stop_s] * args.num
+    for seed, file in enumerate(files, start=args.seed):
+      on_model(face.timeline(segments, seed, **sampling)).save(file)
+  elif args.takes > 1:
+    for seed, (file, prompt) in enumerate(zip(files, prompts), start=args.seed):
+      motion = face.generate(prompt, args.seconds, seed, takes=args.takes, **sampling)
+      on_model(motion).save(file)
+  else:
+    frames = [face.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
+    settings = face.sampling(**sampling)
+    for codes in batch.draw(face, prompts, frames, args.seed, settings):
+      motions = face.motions_of(codes, prompts, args.seed)
+      for number, motion in zip(codes, motions, strict=True):
+        on_model(motion).save(files[number])
+  _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
+  told = {prompt: _say_understood(args, face, prompt, said[prompt]) for prompt in said}
+  made = [
+    {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed} | told.get(p, {})
+    for f, p, s in zip(files, prompts, seconds)
+  ]
+  terminal.result(args, "\n".join(map(str, files)), motions=made)
+
+
+def _carrier(face, spec: str | None):
+  """What brings the run's motions to the face model asked for, if one is."""
+  if spec is None:
+    return lambda motion: motion
+  from tdmm_jax.face import load_model
+  from tdmm_jax.face.fit import retarget
+
+  target = load_model.load_face_model(spec)
+  return lambda motion: retarget.retarget(motion, face.codec.face, target)
+
+
+def _edit(args) -> None:
+  from tdmm_jax.generate import editing
+
+  start, stop = editing.parse_frames(args.frames)
+  motion = options.read_motion(args)
+  where = (start, stop, args.seed, args.motion)
+  face = options.load(args)
+  edited = face.edit(motion, args.prompt, *where, **options.sampling(args))
+  _say_understood(args, face, args.prompt, (stop - start) / motion.fps)
+  edited.save(args.output)
+  terminal.wrote(args, prompt=args.prompt, frames=[start, stop])
+
+
+def _continue(args) -> None:
+  motion = options.read_motion(args)
+  what = (args.seconds, args.prompt, args.seed, args.motion)
+  longer = options.load(args).extend(motion, *what, **options.sampling(args))
+  longer.save(args.output)
+  length = longer.num_frames / longer.fps
+  terminal.wrote(args, prompt=args.prompt, seconds=length)
+
+
+def _say_understood(args, face, prompt: str, seconds: float) -> dict:
+  """Tells what was understood of a prompt; what --json says of it."""
+  text, warnings = face.understand(prompt, seconds)
+  if text and not args.quiet:
+    print(f"tdmm: understood as: {text}", file=sys.stderr)
+  for warning in warnings:
+    _LOG.warning(warning)
+  return {"understood": text, "warnings": warnings}
