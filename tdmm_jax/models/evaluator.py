@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from tdmm_jax import sharding
-from tdmm_jax.models import layers, t5
+from tdmm_jax.models import layers, t5_stacks
 
 FRAMES = 4  # of a motion encoder's step, 0.16 s
 _VELOCITY = 4.0  # a frame's change is about a quarter of the spread over all frames
@@ -57,12 +57,12 @@ class Evaluator(nn.Module):
         nn.initializers.normal(1.0), "vocab", "embed"
       ),
     )
-    self.text_encoder = t5.Encoder(self.num_text_layers, layer)
+    self.text_encoder = t5_stacks.Encoder(self.num_text_layers, layer)
     self.text_output = layers.dense(self.output_dim, None, "embed", "features")
     self.motion_input = layers.dense(
       self.emb_dim, None, "features", "embed", dtype=self.dtype
     )
-    self.motion_encoder = t5.Encoder(self.num_motion_layers, layer)
+    self.motion_encoder = t5_stacks.Encoder(self.num_motion_layers, layer)
     self.motion_output = layers.dense(self.output_dim, None, "embed", "features")
     # CLIP's start and limit: Radford et al. 2021, arXiv:2103.00020, section 2.5.
     self.log_scale = self.param(
