@@ -37,7 +37,7 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon, motion_words, wording
 from tdmm_jax.language.emotion_words import adverb
-from tdmm_jax.language.wording import PARTICIPLE, THIRD
+from tdmm_jax.language.wording import PARTICIPLE, THIRD, usual
 
 _SLOT = re.compile(r"\{([^}]+)\}")
 _CARRIERS = ("looks on", "stares", "gazes ahead")
@@ -55,18 +55,11 @@ def _with_article(phrase: str) -> str:
   return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
-def _usual(rng, options):
-  """The first option in 55 % of cases, else any other; without rng, the first."""
-  if rng is None or len(options) == 1 or rng.random() < 0.55:
-    return options[0]
-  return options[1 + int(rng.integers(len(options) - 1))]
-
-
 def _intensity_word(rng, label: str, level: int, cell: int) -> str:
   """An adjective (cell 0) or adverb (cell 1); a neutral face has none."""
   if label == lexicon.NEUTRAL:
     return ""
-  return _usual(rng, lexicon.INTENSITIES[level][cell])
+  return usual(rng, lexicon.INTENSITIES[level][cell])
 
 
 def _emotion_phrase(rng, kind: str, segment: dict, plain: bool) -> str:
@@ -81,19 +74,19 @@ def _emotion_phrase(rng, kind: str, segment: dict, plain: bool) -> str:
   degree = lambda cell: "" if silent else _intensity_word(rng, label.name, level, cell)
   if kind == "vp" and label.verbs:
     degree_word = "" if silent else _following(rng, level)
-    return f"{_usual(rng, label.verbs)[0]} {degree_word}".strip()
+    return f"{usual(rng, label.verbs)[0]} {degree_word}".strip()
   if kind in ("adj", "adv", "vp"):
     adverbs = [adverb(word) for word in _adverbial(label)]
     if kind == "adj" or not adverbs:
-      said = f"{degree(1)} {_usual(rng, label.adjectives)}".strip()
+      said = f"{degree(1)} {usual(rng, label.adjectives)}".strip()
       return f"looks {said}" if kind == "vp" else said
-    said = f"{degree(1)} {_usual(rng, adverbs)}".strip()
-    return f"{_usual(rng, _CARRIERS)} {said}" if kind == "vp" else said
+    said = f"{degree(1)} {usual(rng, adverbs)}".strip()
+    return f"{usual(rng, _CARRIERS)} {said}" if kind == "vp" else said
   word = degree(0)
   if kind == "look":
-    middle = f"{word} {_usual(rng, label.adjectives)}".strip()
-    return _with_article(f"{middle} {_usual(rng, LOOK_NOUNS)}")
-  noun = _usual(rng, label.nouns)
+    middle = f"{word} {usual(rng, label.adjectives)}".strip()
+    return _with_article(f"{middle} {usual(rng, LOOK_NOUNS)}")
+  noun = usual(rng, label.nouns)
   bare = re.sub(r"^an? ", "", noun)
   phrase = f"{word} {bare}".strip()
   return _with_article(phrase) if bare != noun else phrase
@@ -113,7 +106,7 @@ def _adverbial(label) -> list[str]:
 def _following(rng, level: int) -> str:
   """An adverb of intensity that may stand behind its verb: not "very"."""
   words = [w for w in lexicon.INTENSITIES[level][1] if w.endswith("ly")]
-  return _usual(rng, words + [w for w in _BROADLY if level == 4])
+  return usual(rng, words + [w for w in _BROADLY if level == 4])
 
 
 def _join(parts) -> str:
@@ -162,7 +155,7 @@ def _actions(rng, attributes: dict, with_voice: bool):
       free.append(pair)
   if with_voice and attributes["speaking"] != "silent":
     cells = _voice(attributes)
-    free.append(_usual(rng, list(zip(cells[0], cells[1], strict=True))))
+    free.append(usual(rng, list(zip(cells[0], cells[1], strict=True))))
   return free, last, absent
 
 
@@ -188,7 +181,7 @@ class _Filler:
       pronoun = subject.nominative in ("he", "she")
       return subject.possessive if pronoun else f"{subject.nominative}'s"
     if slot == "voice":
-      return _usual(rng, _voice(self._attributes)[0])
+      return usual(rng, _voice(self._attributes)[0])
     if slot in ("ing", "fin", "does", "doing"):
       return self._rest(slot)
     kind, number = slot.lower().split("_")
@@ -218,7 +211,7 @@ class _Filler:
       bare = said[article.end() :] if article else said
       return _with_article(f"{adjective} {bare}") if article else f"{adjective} {bare}"
     words = {"slow": ("slowly", "gradually"), "quick": ("quickly", "suddenly")}
-    word = _usual(self._rng, words[act.tempo])
+    word = usual(self._rng, words[act.tempo])
     return f"{said} {word}" if kind == "adj" else f"{word} {said}"
 
   def _rest(self, slot: str) -> str:

@@ -7,6 +7,7 @@ import dataclasses
 import re
 
 from tdmm_jax.language.emotion_table import TABLE
+from tdmm_jax.language.motion_words import listed
 
 NEUTRAL = "neutral"
 
@@ -40,12 +41,8 @@ def adverb(adjective: str) -> str:
   return adjective + "ly"
 
 
-def _split(cell: str) -> tuple[str, ...]:
-  return tuple(part.strip() for part in cell.split(",") if part.strip())
-
-
 def _label(name, family, cells, valence, arousal) -> Label:
-  adjectives, nouns, verbs, others = (_split(cell) for cell in cells)
+  adjectives, nouns, verbs, others = (listed(cell) for cell in cells)
   pairs = tuple(tuple(verb.split("/")) for verb in verbs)
   bare_nouns = [re.sub(r"^an? ", "", noun) for noun in nouns]
   plurals = [bare + "s" for noun, bare in zip(nouns, bare_nouns) if noun != bare]

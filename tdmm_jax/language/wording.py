@@ -42,7 +42,7 @@ def seconds(value: float) -> str:
   return f"{word} second{'' if value == 1 else 's'}"
 
 
-def _first(rng, options: Sequence):
+def usual(rng, options: Sequence):
   """The first in 55 % of cases, else any other; without rng, the first."""
   if rng is None or len(options) == 1 or rng.random() < 0.55:
     return options[0]
@@ -66,13 +66,13 @@ def verb(act: Act, rng=None) -> tuple[str, str, str]:
   if act.emotion:
     label = LABELS[act.name]
     if label.verbs:
-      third, participle = _first(rng, label.verbs)
+      third, participle = usual(rng, label.verbs)
     else:
-      word = _first(rng, label.adjectives)
+      word = usual(rng, label.adjectives)
       third, participle = f"looks {word}", f"looking {word}"
     return third, participle, motion_words.base_form(third)
   cells = table_of(act.name)
-  third, participle = _first(rng, list(zip(cells[0], cells[1], strict=True)))
+  third, participle = usual(rng, list(zip(cells[0], cells[1], strict=True)))
   forms = (third, participle, motion_words.base_form(third))
   if act.side == "both":
     return tuple(_PAIRED.sub(r"\1", form).replace("~", "both") for form in forms)
@@ -86,7 +86,7 @@ def verb(act: Act, rng=None) -> tuple[str, str, str]:
       return tuple(_PAIRED.sub(lambda m: m[1][:-1], form) for form in forms)
     return tuple(_PAIRED.sub(lambda m: f"{side} {m[1][:-1]}", form) for form in forms)
   if act.direction in ("left", "right"):
-    whose = _first(rng, ("the", "~"))
+    whose = usual(rng, ("the", "~"))
     return tuple(f"{form} to {whose} {act.direction}" for form in forms)
   if act.direction:
     return tuple(f"{form} {act.direction}" for form in forms)
@@ -97,7 +97,7 @@ def when_of(act: Act, rng=None) -> str:
   """ "at the end", "after two seconds"; empty where nothing is said."""
   if act.when == "after":
     return f"after {seconds(round(2 * act.start_s) / 2)}"
-  return _first(rng, _TIMES[act.when]) if act.when in _TIMES else ""
+  return usual(rng, _TIMES[act.when]) if act.when in _TIMES else ""
 
 
 def phrase(act: Act, form: int = THIRD, rng=None, times: bool = True) -> str:
@@ -116,19 +116,19 @@ def phrase(act: Act, form: int = THIRD, rng=None, times: bool = True) -> str:
     return _as_noun(act, form, rng, times)
   words = [verb(act, rng)[form]]
   if act.tempo and rng is not None and form != BASE and rng.random() < 0.35:
-    words.insert(0, _first(rng, _TEMPOS[act.tempo]))
+    words.insert(0, usual(rng, _TEMPOS[act.tempo]))
   elif act.tempo:
-    words.append(_first(rng, _TEMPOS[act.tempo]))
+    words.append(usual(rng, _TEMPOS[act.tempo]))
   if act.name in _SIDE_OF and act.side:
     words.insert(-1 if act.tempo and words[-1].endswith("ly") else 2, _beside(act))
   if act.size != USUAL_SIZE and act.what != EMOTION:
     words.append(SIZES[act.size])
   if act.count:
-    words.append(_first(rng, COUNTS[act.count]))
+    words.append(usual(rng, COUNTS[act.count]))
   elif act.name == "blink" and not act.hold:
     words.append("repeatedly")
   if act.hold == "brief":
-    words.append(_first(rng, _BRIEF))
+    words.append(usual(rng, _BRIEF))
   elif act.hold == "held":
     words.append("and holds it" if form == THIRD else "and holding it")
   if times and (when := when_of(act, rng)):
