@@ -5,6 +5,7 @@ Like `cli`: arguments in, library calls, results printed.
 
 from tdmm_jax.cli import options, terminal
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import head_file
 from tdmm_jax.language import subjects
 
 
@@ -45,7 +46,8 @@ def _describe(args) -> None:
     _describe_actions(args, motion)
     return
   face = options.load(args)
-  if motion.face_model != face.codec.face.name:
+  models = {motion.face_model, face.codec.face.name}
+  if len(models) > 1 and not models <= set(head_file.NAMES):
     from tdmm_jax.face import load_model
     from tdmm_jax.face.fit import retarget
 
@@ -71,7 +73,7 @@ def _describe_actions(args, motion) -> None:
     raise UserError(
       "--actions: reads action units and answers no question; ask without"
     )
-  face = load_model.load_face_model(args.face_model)
+  face = load_model.load_for(motion, args.face_model)
   actions = facs.read_actions(motion, face)
   if args.timeline:
     from tdmm_jax.render import timeline

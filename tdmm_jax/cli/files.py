@@ -7,6 +7,7 @@ import logging
 
 from tdmm_jax.cli import options, terminal
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import head_file
 
 _LOG = logging.getLogger(__name__)
 # Those of render.scene, which takes seconds to import; a test compares the two.
@@ -125,7 +126,13 @@ def add_commands(add) -> None:
     metavar="FILE",
     help="more landmark files of the same person, to know identity and rest by",
   )
-  options.add_face_model(fit)
+  fit.add_argument(
+    "--face_model",
+    default=head_file.DEFAULT,
+    metavar="FILE",
+    help="the model to fit: generic_model.pkl, flame2023.pkl or default_v1 "
+    f"(default: {head_file.DEFAULT})",
+  )
   options.add_json(fit)
 
   retarget = add_motion(
@@ -144,7 +151,7 @@ def add_commands(add) -> None:
   target.add_argument(
     "--face_model",
     metavar="FILE",
-    help="the model to move: generic_model.pkl, flame2023.pkl or default_v1",
+    help=f"the model to move: generic_model.pkl, flame2023.pkl or {head_file.DEFAULT}",
   )
   target.add_argument(
     "--character",
@@ -184,11 +191,14 @@ def _render(args) -> None:
   clip.check(args.output, style, len(args.motion), args.audio)
   from tdmm_jax.face import load_model
   from tdmm_jax.face.files import read
+  from tdmm_jax.face.fit import between_heads
 
   motions = [read.load_motion(path, args.fps, args.layout) for path in args.motion]
-  face = load_model.load_face_model(args.face_model)
-  for path, motion in zip(args.motion, motions):
-    if motion.face_model != face.name:
+  face = load_model.load_for(motions[0], args.face_model)
+  for i, (path, motion) in enumerate(zip(args.motion, motions)):
+    if {motion.face_model, face.name} <= set(head_file.NAMES):
+      motions[i] = between_heads.adopt(motion, face.name, path)
+    elif motion.face_model != face.name:
       raise UserError(
         f"{path}: its coefficients belong to '{motion.face_model}', not to "
         f"'{face.name}'; give that model's file with --face_model"
@@ -215,7 +225,7 @@ def _export(args) -> None:
   from tdmm_jax.face import load_model
 
   motion = options.read_motion(args)
-  face = load_model.load_face_model(args.face_model)
+  face = load_model.load_for(motion, args.face_model)
   said = files.export_motion(
     args.output, face, motion, args.light, not args.mean_head, args.signed
   )

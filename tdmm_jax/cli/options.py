@@ -5,7 +5,6 @@ import pathlib
 import time
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import head_file
 from tdmm_jax.runs import locate
 
 _LOG = logging.getLogger(__name__)
@@ -37,11 +36,11 @@ def load(args):
 
 
 def add_face_model(command) -> None:
-  """The option that names a face model, or its file."""
+  """The option that names the file of the motion's own face model."""
   command.add_argument(
     "--face_model",
-    default=head_file.DEFAULT,
-    help="default_v1, default_v2, or the path of generic_model.pkl or flame2023.pkl",
+    metavar="FILE",
+    help="of motions in FLAME's basis: generic_model.pkl or flame2023.pkl",
   )
 
 

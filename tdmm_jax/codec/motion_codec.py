@@ -11,8 +11,9 @@ from etils import epath
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face import load_model, motion_vector
+from tdmm_jax.face import head_file, load_model, motion_vector
 from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.face.fit import between_heads
 from tdmm_jax.models import conv_vq, motion_tokenizer
 from tdmm_jax.runs import checkpoints
 
@@ -118,18 +119,25 @@ class MotionCodec:
     """Codes int32[T] of each motion.
 
     Raises:
-      UserError: a motion of another face model, or of another number of coefficients;
-        `where` is what the message calls it.
+      UserError: a motion of a face model that is not shipped and not the run's, or of
+        another number of coefficients; `where` is what the message calls it.
     """
-    vectors = []
-    for motion in motions:
-      self.check(motion, where)
-      vectors.append(motion_vector.from_motion(motion))
-    return self.encode_vectors(vectors)
+    own = [self.adopt(motion, where) for motion in motions]
+    return self.encode_vectors([motion_vector.from_motion(motion) for motion in own])
 
-  def check(self, motion: motion_lib.FaceMotion, where: str = "motion") -> None:
-    """Raises UserError, naming `where`, unless the motion is in this basis."""
-    if motion.face_model != self.face.name:
+  def adopt(
+    self, motion: motion_lib.FaceMotion, where: str = "motion"
+  ) -> motion_lib.FaceMotion:
+    """The motion in this run's basis, as it is or, with a warning, carried over.
+
+    What is carried over is a motion of another head that the package ships.
+
+    Raises:
+      UserError: as `encode`.
+    """
+    if {motion.face_model, self.face.name} <= set(head_file.NAMES):
+      motion = between_heads.adopt(motion, self.face.name, where)
+    elif motion.face_model != self.face.name:
       raise UserError(
         f"{where}: its coefficients belong to '{motion.face_model}', this run was "
         f"trained on '{self.face.name}'; carry it over with its model's file "
@@ -140,6 +148,7 @@ class MotionCodec:
         f"{where}: {motion.num_expression} expression coefficients, this run was "
         f"trained with {self.face.num_expression}; export it again with that many"
       )
+    return motion
 
   def encode_vectors(
     self, vectors: Sequence[np.ndarray], say: Callable[[int], None] = lambda count: None
@@ -207,7 +216,8 @@ def load(workdir, face_model: str | None = None) -> MotionCodec:
 
   Args:
     workdir: where `tdmm_jax.train` trained it.
-    face_model: "default_v1" or the path of a FLAME file; default: the config's.
+    face_model: a name of `head_file.NAMES` or the path of a FLAME file; default: the
+      config's.
 
   Raises:
     UserError: nothing trained there, the face model's version differs, or the tokenizer

@@ -5,6 +5,7 @@ scored where both sides have them.
 """
 
 import json
+import logging
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,10 +17,12 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import motion_sets, motion_to_language
 from tdmm_jax.face import head_file, load_model, motion_vector
 from tdmm_jax.face.files import read
+from tdmm_jax.face.fit import between_heads
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import lexicon
 from tdmm_jax.metrics import distribution, reconstruction, retrieval
 
+_LOG = logging.getLogger(__name__)
 PROMPTS = "prompts.jsonl"
 # Which files of a folder are motions; of what layout, their contents tell.
 _SUFFIXES = (".npz", ".npy", ".pkl", ".csv", ".glb")
@@ -87,11 +90,19 @@ def _texts(path: pathlib.Path) -> dict[str, dict]:
 
 
 def scores(
-  pred, ref, split: str = "test", face_model: str = head_file.DEFAULT, seed: int = 0
+  pred, ref, split: str = "test", face_model: str | None = None, seed: int = 0
 ) -> dict:
   """Scores of the motions (and captions) of `pred` against those of `ref`.
 
-  Clips are compared up to the end of the shorter one.
+  Clips are compared up to the end of the shorter one, and motions of another head that
+  the package ships are carried over to the true one's.
+
+  Args:
+    pred, ref: folders, see `load`.
+    split: of records.
+    face_model: FLAME's model file, of motions in its basis; vertices are compared with
+      it.
+    seed: of the clips that the floor pairs.
 
   Returns:
     {"num_clips", "frames", "unmatched": {"pred", "ref"}, "cut": clips of unlike
@@ -107,15 +118,20 @@ def scores(
       f"{pred}, {ref}: no clip of the same name in both, such as "
       f"{min(ours.motions)!r} and {min(truth.motions)!r}; rename the files"
     )
-  clips, made, cut = [], [], 0
+  clips, made, cut, carried = [], [], 0, set()
   for name in names:
     p, g = ours.motions[name], truth.motions[name]
+    if p.face_model != g.face_model and _shipped(p, g):
+      carried.add((p.face_model, g.face_model))
+      p = between_heads.carry(p, g.face_model, name)
     _check_basis(p, g, name)
     vectors = [motion_vector.from_motion(motion) for motion in (p, g)]
     length = min(map(len, vectors))
     cut += len(vectors[0]) != len(vectors[1])
     made.append(vectors[0][:length])
     clips.append({"vectors": vectors[1][:length], "valid": g.valid[:length]})
+  for source, target in sorted(carried):
+    _LOG.warning("%s: of '%s'; carried over to '%s'", pred, source, target)
   unavailable: dict[str, str] = {}
   first = truth.motions[names[0]]
   return {
@@ -130,6 +146,10 @@ def scores(
     "m2l": _caption_scores(ours.texts, truth.texts, names, seed, unavailable),
     "unavailable": unavailable,
   }
+
+
+def _shipped(*motions: FaceMotion) -> bool:
+  return {motion.face_model for motion in motions} <= set(head_file.NAMES)
 
 
 def _check_basis(p: FaceMotion, g: FaceMotion, name: str) -> None:
@@ -148,7 +168,7 @@ def _motion_scores(first, clips, made, face_model, seed: int, unavailable) -> di
   true_NP = motion_sets.frames([clip["vectors"] for clip in clips], valid)
   if not len(true_NP):
     raise UserError("ref: no frame that was observed; track the clips again")
-  face = load_model.load_face_model(face_model)
+  face = load_model.load_for(first, face_model)
   if (face.name, face.num_expression) != (first.face_model, first.num_expression):
     unavailable["vertices"] = (
       f"the motions are {first.face_model!r} of {first.num_expression} coefficients, "

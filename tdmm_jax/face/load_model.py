@@ -24,7 +24,7 @@ def load_face_model(spec: str) -> FaceModel:
   """The default head by its name, or a FLAME model by its file.
 
   Args:
-    spec: "default_v1", "default_v2", or the path of generic_model.pkl / flame2023.pkl;
+    spec: a name of `head_file.NAMES`, or the path of generic_model.pkl / flame2023.pkl;
       masks, landmark embedding and eyelids are looked for beside it.
 
   Raises:
@@ -33,6 +33,20 @@ def load_face_model(spec: str) -> FaceModel:
   if spec in head_file.NAMES:
     return default_head(spec)
   return flame_model.load_flame(spec)
+
+
+def load_for(motion: FaceMotion, spec: str | None) -> FaceModel:
+  """The shipped head that a motion is of; of another basis the model named, unchecked.
+
+  Args:
+    motion: any basis.
+    spec: as in `load_face_model`; None is the default head.
+
+  Raises:
+    UserError: as `load_face_model`.
+  """
+  shipped = motion.face_model in head_file.NAMES
+  return load_face_model(motion.face_model if shipped else spec or head_file.DEFAULT)
 
 
 def own_model(motion: FaceMotion, spec: str | None, where: str) -> FaceModel:

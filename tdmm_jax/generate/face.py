@@ -35,6 +35,9 @@ from tdmm_jax.runs import checkpoints, locate
 class Face:
   """Tokenizer and language model of one run directory.
 
+  Motions of another head that the package ships are carried over to the run's, with a
+  warning; those of any other face model are refused.
+
   Attributes:
     name: what it was loaded from.
     codec: the tokenizer, with the face model (`codec.face`).
@@ -214,6 +217,7 @@ class Face:
     """
     editing.check_frames(motion, start, stop)
     self.check_request(prompt, (stop - start) / tasks.FPS)
+    motion = self.codec.adopt(motion, where)
     codes = np.array(self.codec.encode([motion], where)[0])
     codes[start:stop] = constraints.FREE
     spans = [windows.Span(start, stop, motion.num_frames, prompt)]
@@ -239,6 +243,7 @@ class Face:
       UserError: see `check_request`.
     """
     frames = self.check_request("Go on." if prompt is None else prompt, seconds)
+    motion = self.codec.adopt(motion, where)
     codes = self.codec.encode([motion], where)[0]
     if prompt is None:
       prompt = self.describe_codes([codes[-self.config.max_frames :]])[0]
@@ -281,6 +286,7 @@ class Face:
     Raises:
       UserError: the motion uses another face model.
     """
+    motion = self.codec.adopt(motion, where)
     parts = windows.parts(motion, self.config.max_frames, stops)
     codes = self.codec.encode(parts, where)
     texts = describe.about(self, codes, question, num_beams, subject)

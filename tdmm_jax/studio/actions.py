@@ -111,8 +111,8 @@ class Actions:
       raise UserError("Choose a file first.")
     say(0.1, "Reading the file")
     try:
-      motion = self._load(path, say)
-      (codes,) = self.face.codec.encode([motion], path.name)
+      motion = self.face.codec.adopt(self._load(path, say), path.name)
+      (codes,) = self.face.codec.encode([motion])
     except UserError as error:
       text = str(error).replace(str(path), path.name)
       if _OPTIONS.search(text):  # the page has no field for them

@@ -71,7 +71,7 @@ def test_what_is_no_geometry_changes_no_token(codec, tiny_run):
 def test_decoded_motions_are_whole(codec, tiny_run):
   codes = [np.arange(20) % 24, np.arange(33) % 24]
   for motion, c in zip(codec.decode(codes), codes, strict=True):
-    assert motion.num_frames == len(c) and motion.face_model == "default_v1"
+    assert motion.num_frames == len(c) and motion.face_model == codec.face.name
     assert motion.expression.shape == (len(c), codec.face.num_expression)
     assert not motion.neck_pose.any() and not motion.translation.any()
     assert motion.eyelids.min() >= 0 and motion.eyelids.max() <= 1
@@ -84,15 +84,15 @@ def test_decoded_motions_are_whole(codec, tiny_run):
 
 def test_foreign_motions_are_refused_by_name(codec, tiny_run):
   motion = tiny.first_motion(tiny_run)
-  with pytest.raises(UserError, match=r"clip\.npz: .*'flame2020'.*'default_v1'"):
-    codec.check(motion.replace(face_model="flame2020"), "clip.npz")
+  with pytest.raises(UserError, match=r"clip\.npz: .*'flame2020'.*'default_v2'"):
+    codec.adopt(motion.replace(face_model="flame2020"), "clip.npz")
   short = motion.replace(expression=motion.expression[:, :40])
   with pytest.raises(UserError, match=r"clip\.npz: 40 expression coefficients.*50"):
-    codec.check(short, "clip.npz")
+    codec.adopt(short, "clip.npz")
 
 
 def test_the_vertex_sample_is_fixed_and_of_the_face():
-  face = load_model.load_face_model("default_v1")
+  face = load_model.default_head()
   ids = motion_codec.training_vertices(face, 200, 3.0)
   np.testing.assert_array_equal(ids, motion_codec.training_vertices(face, 200, 3.0))
   assert len(np.unique(ids)) == 200 and np.isin(ids, face.regions["face"]).all()
@@ -132,7 +132,7 @@ def test_a_folder_without_a_tokenizer_is_the_users_error(tmp_path):
 
 
 def test_another_version_of_the_face_is_refused_by_both_names(tiny_run, monkeypatch):
-  real = load_model.load_face_model("default_v1")
+  real = load_model.default_head()
   other = dataclasses.replace(real, version="0123456789ab")
   monkeypatch.setattr(motion_codec.load_model, "load_face_model", lambda spec: other)
   with pytest.raises(UserError, match=rf"{real.version}.*0123456789ab"):

@@ -10,12 +10,13 @@ from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import files, tables
 from tdmm_jax.face import motion as motion_lib
+from tdmm_jax.face.fit import between_heads
 
 
 def motion(seed, frames=20, scale=0.3):
   rng = np.random.default_rng(seed)
   drift = lambda width: np.cumsum(rng.normal(size=(frames, width)), 0) * scale / 5
-  made = motion_lib.zeros(frames, "default_v1", num_expression=50)
+  made = motion_lib.zeros(frames, "default_v2", num_expression=50)
   return made.replace(
     expression=drift(50).astype(np.float32),
     jaw_pose=np.abs(drift(3)).astype(np.float32) / 5,
@@ -92,6 +93,22 @@ def test_vertices_need_the_motions_own_face(tmp_path):
   assert found["motion"]["l2"] == 0 and "face_error_mm" not in found["motion"]
   assert "'flame2020'" in found["unavailable"]["vertices"]
   assert "- vertices: the motions" in tables.files_markdown(found, "x")
+
+
+def test_motions_of_the_earlier_head_are_carried_over(tmp_path, caplog):
+  before = {
+    name: motion(i).replace(face_model="default_v1") for i, name in enumerate("ab")
+  }
+  now = {name: between_heads.carry(m, "default_v2") for name, m in before.items()}
+  pred, ref = fill(tmp_path / "p", before), fill(tmp_path / "r", now)
+  found = files.scores(pred, ref)["motion"]
+  assert found["face_error_mm"] < 1e-3 < found["floor"]["face_error_mm"]
+  assert [record.getMessage() for record in caplog.records] == [
+    f"{pred}: of 'default_v1'; carried over to 'default_v2'"
+  ]
+  caplog.clear()
+  assert files.scores(pred, pred)["motion"]["face_error_mm"] == 0  # on their own head
+  assert not caplog.records
 
 
 def test_a_record_directory_is_a_side_too(tiny_run):

@@ -7,7 +7,8 @@ are copied. The jaw turns as far as opens the mouth equally, in proportion. Expr
 become those of the target that move the same points of the face, and the lips against
 each other, alike. All of it is linear in the motion, so the map is a matrix, made once.
 
-Identity stays behind: the mean head of the target moves.
+Identity stays behind: the mean head of the target moves. Two heads that the package
+ships have a map of their own, which keeps it (`between_heads`).
 
 Shape letters: T frames, L landmarks, N pairs of points, E expression coefficients.
 """
@@ -22,8 +23,9 @@ from scipy.spatial import transform
 
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import load_model, motion
+from tdmm_jax.face import head_file, load_model, motion
 from tdmm_jax.face.face_model import JOINTS, FaceModel
+from tdmm_jax.face.fit import between_heads
 from tdmm_jax.face.motion import FaceMotion
 
 _FORMAT = 1  # of the cached file; changes with how a correspondence is made
@@ -403,6 +405,8 @@ def retarget(
   """
   if clip.face_model == target.name:
     return clip
+  if {clip.face_model, target.name} <= set(head_file.NAMES):
+    return between_heads.carry(clip, target.name, where)
   return _bridge(source, target)(clip, where)
 
 
@@ -418,7 +422,7 @@ def between_files(
 
   Args:
     clip: T frames.
-    target: the model to move: "default_v1", or the path of FLAME's file.
+    target: the model to move: a name of `head_file.NAMES`, or the path of FLAME's file.
     source: the motion's own model; a head that the package ships needs none.
     where: what an error calls the motion.
 

@@ -1,4 +1,5 @@
 import dataclasses
+import pathlib
 
 import flame_head
 import jax.numpy as jnp
@@ -7,9 +8,10 @@ import pytest
 
 from tdmm_jax.cli import main
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import action_units, arkit, load_model, motion
+from tdmm_jax.face import action_units, arkit, head_file, load_model, motion
 from tdmm_jax.face import face_model as face_lib
-from tdmm_jax.face.fit import retarget
+from tdmm_jax.face.files import read
+from tdmm_jax.face.fit import between_heads, retarget
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,7 +53,7 @@ def flame(tmp_path_factory):
   return load_model.load_face_model(str(path)), mixing, path
 
 
-def acted(num_frames=20, name="default_v1"):
+def acted(num_frames=20, name="default_v2"):
   """Random faces: units, jaw, lids, eyes and head."""
   rng = np.random.default_rng(1)
   units = np.clip(rng.normal(size=(num_frames, 50)) * 0.4, 0, 1)
@@ -135,7 +137,7 @@ def test_lids_of_a_model_without_them_move_by_expression(head, other):
 
 
 def test_errors(head, other, tmp_path, capsys):
-  with pytest.raises(UserError, match="'default_v1', but the model given is 'other'"):
+  with pytest.raises(UserError, match="'default_v2', but the model given is 'other'"):
     retarget.Bridge(other[0], head)(acted(1))
   unmarked = dataclasses.replace(
     other[0], landmark_ids=head.landmark_ids[:0], name="flame2020", version="unmarked"
@@ -146,10 +148,10 @@ def test_errors(head, other, tmp_path, capsys):
     retarget.retarget(acted(1), head, unmarked)
   foreign = tmp_path / "foreign.npz"
   motion.save_motion(foreign, acted(2, "flame2020"))
-  command = ["retarget", str(foreign), "--face_model", "default_v1", "-o"]
+  command = ["retarget", str(foreign), "--face_model", "default_v2", "-o"]
   assert main.main([*command, str(tmp_path / "out.npz")]) == 2
   assert (
-    "'flame2020', not to 'default_v1'; give that model's file"
+    "'flame2020', not to 'default_v2'; give that model's file"
     in capsys.readouterr().err
   )
   assert main.main([*command, str(tmp_path / "out.glb")]) == 2
@@ -158,18 +160,63 @@ def test_errors(head, other, tmp_path, capsys):
 
 def test_the_shipped_heads_there_and_back(tmp_path, head):
   source, out, back = (tmp_path / name for name in ("a.npz", "b.npz", "c.npz"))
-  clip = acted(10)
+  clip = acted(10).replace(shape=np.ones(3, np.float32))
   motion.save_motion(source, clip)
-  command = ["retarget", str(source), "--face_model", "default_v2", "-o", str(out)]
+  command = ["retarget", str(source), "--face_model", "default_v1", "-o", str(out)]
   assert main.main(command) == 0
-  command = ["retarget", str(out), "--face_model", "default_v1", "-o", str(back)]
+  command = ["retarget", str(out), "--face_model", "default_v2", "-o", str(back)]
   assert main.main(command) == 0
-  with np.load(back) as arrays:
-    returned = motion.from_arrays(dict(arrays), "back")
-  assert returned.face_model == "default_v1"
-  assert distance(head, returned, clip) < 0.3 * distance(
+  returned = read.load_motion(back)
+  assert returned.face_model == "default_v2"
+  for name in ("jaw_pose", "eyelids", "shape", "head_pose"):
+    np.testing.assert_array_equal(getattr(returned, name), getattr(clip, name))
+  assert distance(head, returned, clip) < 0.35 * distance(
     head, clip, motion.zeros(clip.num_frames)
   )
+
+
+def smile(name, num_frames=10):
+  """A smile that grows, and a jaw that opens a little."""
+  units = np.zeros((num_frames, 50))
+  for side in "lr":
+    units[:, action_units.ACTION_UNITS.index(f"lip_corner_puller_{side}")] = 1.0
+  units *= np.linspace(0, 1, num_frames)[:, None]
+  return motion.zeros(num_frames, name).replace(
+    expression=action_units.activations_to_expression(units, name),
+    jaw_pose=np.float32([[0.05, 0, 0]] * num_frames),
+  )
+
+
+def rms_mm(one, two):
+  """Of the face's vertices, each motion on its own head, area-weighted, last frame."""
+  faces = [load_model.default_head(clip.face_model) for clip in (one, two)]
+  first, second = (
+    face_lib.motion_vertices(face, clip, head_fixed=True, identity=False)[-1]
+    for face, clip in zip(faces, (one, two))
+  )
+  ids = np.asarray(faces[0].regions["face"])
+  squares = np.square(np.asarray(first - second)[ids]).sum(-1)
+  return 1e3 * np.sqrt(np.average(squares, weights=faces[0].vertex_areas[ids]))
+
+
+def test_an_earlier_heads_smile_looks_alike_and_stays_a_smile(head):
+  before = smile("default_v1")
+  carried = between_heads.carry(before, "default_v2")
+  moved = rms_mm(before, motion.zeros(10).replace(jaw_pose=before.jaw_pose))
+  # Units alone, taken over as they are, would smile more than a half wider.
+  taken_over = smile("default_v2")
+  assert moved > 2.5 and rms_mm(before, taken_over) > 1.7
+  assert rms_mm(before, carried) < 1.2
+  matrix = head_file.activation_matrix("default_v2")
+  units_U = np.linalg.solve(matrix, carried.expression[-1])
+  strongest = np.argsort(-np.abs(units_U))[:2]
+  assert {action_units.ACTION_UNITS[i] for i in strongest} == {
+    "lip_corner_puller_l",
+    "lip_corner_puller_r",
+  }
+  with pytest.raises(UserError, match=r"a\.npz: 40 .* 'default_v1' has 50"):
+    short = before.replace(expression=before.expression[:, :40])
+    between_heads.carry(short, "default_v2", "a.npz")
 
 
 def test_bumps_on_flames_template(head, flame):
@@ -199,13 +246,43 @@ def test_bumps_on_flames_template(head, flame):
   assert distance(bumpy, retarget.retarget(carried, model, bumpy), clip) < 0.3
 
 
-def test_describe_reads_another_heads_motion(tmp_path, tiny_run, head, capsys):
-  """The run speaks default_v1."""
-  carried = retarget.retarget(acted(10), head, load_model.default_head("default_v2"))
-  path = tmp_path / "v2.npz"
-  motion.save_motion(path, carried)
-  assert main.main(["describe", str(path), "--run", str(tiny_run)]) == 0
-  assert capsys.readouterr().out.strip()
+def test_commands_read_a_motion_of_the_earlier_head(tmp_path, tiny_run, capsys):
+  """The run speaks default_v2."""
+  path, own, out = (tmp_path / name for name in ("v1.npz", "v2.npz", "out"))
+  before = smile("default_v1", 20)
+  motion.save_motion(path, before)
+  motion.save_motion(own, between_heads.carry(before, "default_v2"))
+  note = f"{path}: of 'default_v1', another release's head; carried over to"
+  for command, *more in (
+    ("describe",),
+    ("describe", "--question", "Does the head move?"),
+    ("encode", "-o", f"{out}.json"),
+    ("edit", "She smiles.", "--frames", "5-9", "-o", f"{out}.npz"),
+    ("continue", "She smiles.", "--seconds", "0.2", "-o", f"{out}.npz"),
+  ):
+    said, made = [], []
+    for file in (path, own):
+      assert main.main([command, str(file), *more, "--run", str(tiny_run)]) == 0
+      said.append(capsys.readouterr())
+      made.append(more[-1].startswith(str(out)) and pathlib.Path(more[-1]).read_bytes())
+    assert said[0].out == said[1].out and said[0].err.count(note) == 1, command
+    assert note not in said[1].err
+    assert made[0] == made[1] or (command == "encode" and made[0])
+  # Its own head needs no run, and no other head.
+  for command, *more in (("describe", "--actions"), ("export", "-o", f"{out}.csv")):
+    assert main.main([command, str(path), *more]) == 0
+    assert "carried over" not in capsys.readouterr().err
+
+
+def test_motions_of_both_heads_are_drawn_side_by_side(tmp_path, capsys):
+  for name in head_file.NAMES:
+    motion.save_motion(tmp_path / f"{name}.npz", smile(name, 2))
+  files = [str(tmp_path / f"{name}.npz") for name in head_file.NAMES]
+  options = ["--size", "64", "--frames", "2", "-o", str(tmp_path / "both.png")]
+  assert main.main(["render", *files, *options]) == 0
+  said = capsys.readouterr().err
+  assert f"{files[1]}: of 'default_v2', another release's head; carried over" in said
+  assert said.count("carried over") == 1
 
 
 def test_mouth_and_lids_on_flames_template(head, flame):
