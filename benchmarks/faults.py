@@ -221,7 +221,7 @@ def header_bombs(run, folder) -> Verdict:
   (bombs / "bytes.pkl").write_bytes(b"\x80\x05\x96" + struct.pack("<Q", 10**13) + b".")
   document = json.dumps(
     {
-      "asset": {"version": "2.0", "extras": {"tdmm": {"face_model": "default_v1"}}},
+      "asset": {"version": "2.0", "extras": {"tdmm": {"face_model": "default_v2"}}},
       "meshes": [{"extras": {"targetNames": []}, "weights": []}],
       "animations": [{"channels": [{"sampler": 0, "target": {"node": 0}}],
                       "samplers": [{"output": 0}]}],

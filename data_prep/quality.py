@@ -252,7 +252,7 @@ def filter_clips(
     tracks_dir: holds tracks.jsonl, motions/ and landmarks/.
     out_dir: new, or of an earlier run, which is overwritten.
     limits: see `Limits`.
-    face_model: name or file; "default_v1" where the motions are in its basis.
+    face_model: name or file; "default_v2" where the motions are in its basis.
     smoothing: whether to smooth.
     progress: whether to show a bar.
     num_workers: processes.

@@ -95,5 +95,5 @@ def test_find_takes_the_release_then_the_demo(tmp_path, monkeypatch):
 def test_a_run_has_a_title(tiny_run, tmp_path):
   title = locate.title(tiny_run)
   assert title.startswith(str(tiny_run)) and "step 12" in title
-  assert "default_v1" in title
+  assert "default_v2" in title
   assert "no trained language model" in locate.title(tmp_path)

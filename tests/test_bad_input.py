@@ -253,7 +253,7 @@ ROWS = {
       ("truncated", "cut.npz", ["cut.npz: is damaged", "again"]),
       ("layout", "layout.npz", ["layout.npz: not a motion", "keys: vertices", "give"]),
       ("landmarks", "landmarks.npz", ["landmarks.npz: 2-D landmarks", "fit"]),
-      ("other face", "flame.npz", ["flame.npz:", "'flame2020'", "'default_v1'"]),
+      ("other face", "flame.npz", ["flame.npz:", "'flame2020'", "'default_v2'"]),
       ("other width", "wide.npz", ["wide.npz: 100 expression", "50"]),
       ("NaN", "nan.npz", ["nan.npz: 'jaw_pose' is NaN", "index 3", "re-run"]),
       ("lengths", "lengths.npz", ["'jaw_pose' has 11 frames but 'expression' has 12"]),

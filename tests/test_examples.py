@@ -127,6 +127,6 @@ def test_the_release_obeys_every_example():
 def test_a_motion_that_does_not_obey_is_seen():
   """The judge: a still face lacks something of every example."""
   still = motion_lib.zeros(int(SECONDS * 25))
-  (seen,) = measured(load_model.load_face_model("default_v1"), [still])
+  (seen,) = measured(load_model.load_face_model("default_v2"), [still])
   for prompt, signs in examples.EXAMPLES.items():
     assert any(value(seen, sign) < sign.least for sign in signs), prompt

@@ -27,7 +27,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   VERSION = tfds.core.Version(records.OPEN3DFACEVID.version)
   RELEASE_NOTES = {"2.0.0": "Attributes are acts.", "1.0.0": "Initial release."}
   BUILDER_CONFIGS = [
-    Config(name="default_v1", description="The project's own tracker and head."),
+    Config(name="default_v2", description="The project's own tracker and head."),
+    Config(name="default_v1", description="The same, of earlier releases."),
     Config(name="flame2020", description="SMIRK on FLAME 2020.", num_shape=300),
     Config(name="flame2023", description="A tracker on FLAME 2023.", num_shape=300),
   ]

@@ -22,7 +22,7 @@ def stand_in_head(monkeypatch):
   monkeypatch.setattr(build_motions, "head_version", lambda name, spec: "standin0000")
 
 
-def prepare(tmp_path, manual_dir, config="default_v1"):
+def prepare(tmp_path, manual_dir, config="default_v2"):
   builder = builder_lib.Builder(
     config=config, data_dir=tmp_path, file_format="array_record"
   )

@@ -58,7 +58,7 @@ LOOK_RAD = 0.60  # an eye's turn at EyeLook... 1
 # the jaw further down their corners would stay open, so beyond it the jaw closes.
 _LIPS_BRIDGE = 0.045
 # How far a lid at EyeSquint 1 has gone to meet the other, as a share of a blink.
-_SQUINT_CLOSES = 0.38
+_SQUINT_CLOSES = 0.22
 # Shape -> action units at weight 1; `#` stands for the side.
 _BY_SIDE = {
   "EyeSquint": {"lid_tightener_#": 1.0},
@@ -316,7 +316,7 @@ def _fit(face, clip, points, shapes_AN3, weight_N):
 
 def _points_of(face: FaceModel):
   """The function vertices [T, V, 3] -> points [T, N, 3] that are compared."""
-  if face.name == head_file.DEFAULT:
+  if face.name in head_file.NAMES:  # one skin
     ids = np.asarray(face.regions["face"])
     return lambda vertices: np.asarray(vertices)[:, ids]
   common = _common_landmarks(face)
@@ -355,7 +355,7 @@ def _shape_displacements(face: FaceModel) -> tuple[np.ndarray, np.ndarray]:
   rows = motion.zeros(len(SHAPES)).replace(**rows)
   vertices = face_model_lib.motion_vertices(head, rows, head_fixed=True, identity=False)
   moved_AV3 = (vertices - np.asarray(head.v_template)) / scale_A11
-  if face.name == head_file.DEFAULT:
+  if face.name in head_file.NAMES:
     ids = np.asarray(head.regions["face"])
     return moved_AV3[:, ids].astype(np.float64), np.asarray(head.vertex_areas)[ids]
   ours, default = _common_landmarks(face)

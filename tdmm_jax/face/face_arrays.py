@@ -75,7 +75,7 @@ class FaceModel:
     landmark_barycentric: float32[L, 3].
     pose_features: int32[P], which of the 36 features of a pose (neck, jaw, left eye,
       right eye: R - I, row-major) move a vertex; the default head has 2 such.
-    name: the basis: default_v1, flame2020, flame2023.
+    name: the basis: default_v2, flame2020, flame2023.
     version: 12 hex digits; of a shipped head, the hash of its file, else of the arrays
       that it was made from.
   """

@@ -39,7 +39,7 @@ class FaceMotion:
   """A clip of facial motion; the fields are those of the project's npz.
 
   Attributes:
-    face_model: the basis the coefficients mean something in: "default_v1",
+    face_model: the basis the coefficients mean something in: "default_v2",
       "flame2020", "flame2023".
     expression: float32[T, E], unitless.
     jaw_pose: float32[T, 3], axis-angle, rad; x > 0 opens.

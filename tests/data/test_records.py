@@ -58,7 +58,7 @@ def test_splits_share_no_clip_and_hold_them_all(tiny_run):
 
 def test_versions_are_those_of_the_builder(tiny_run):
   stored = records.versions(tiny_run / "records")
-  assert stored == build.versions(simulate.head_basis()) | {"face_model": "default_v1"}
+  assert stored == build.versions(simulate.head_basis()) | {"face_model": "default_v2"}
 
 
 def test_missing_records_and_splits_are_the_users_error(tiny_run, tmp_path):

@@ -89,7 +89,7 @@ def test_a_record_is_its_motion(corpus):
   fields = {f.name for f in dataclasses.fields(motion_lib.FaceMotion)} - {"camera"}
   assert fields <= set(row)
   motion = motion_lib.FaceMotion(
-    **{n: row[n] for n in fields - {"face_model"}}, face_model="default_v1"
+    **{n: row[n] for n in fields - {"face_model"}}, face_model="default_v2"
   )
   motion_lib.validate(motion, "record")
   assert row["fps"] == 25.0

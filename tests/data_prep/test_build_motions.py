@@ -10,7 +10,7 @@ from tdmm_jax.data import records as reading
 from tdmm_jax.face import motion as motion_lib
 
 
-def draw(num_frames, seed, fps=25.0, num_expression=6, face_model="default_v1"):
+def draw(num_frames, seed, fps=25.0, num_expression=6, face_model="default_v2"):
   rng = np.random.default_rng(seed)
   base = motion_lib.zeros(num_frames, face_model, num_expression, num_shape=4)
   return base.replace(

@@ -45,7 +45,7 @@ def row(name, prompt=EMOTIONAL, **more):
 
 @pytest.fixture(scope="module")
 def head():
-  model = load_model.load_face_model("default_v1")
+  model = load_model.default_head()
   return model, quality.landmark_points(model, motion.zeros(1))[0]
 
 

@@ -31,7 +31,7 @@ def nod(num_frames=FRAMES):
 
 def landmark_arrays(found):
   """What mediapipe would write of the default head in this motion."""
-  head = load_model.load_face_model("default_v1")
+  head = load_model.default_head()
   seen = face_model.landmarks(head, face_model.motion_vertices(head, found))
   points = np.zeros((found.num_frames, 478, 3), np.float32)
   points[:, head.landmark_ids] = np.asarray(seen) * [1500, -1500, -1500] + 300
@@ -204,7 +204,7 @@ def test_what_is_made_anew_is_tracked_anew(folder):
   again = motion.load_npz(path)
   assert np.abs(again.jaw_pose).max() < 0.5 * np.abs(first.jaw_pose).max()
   held = json.loads(path.with_suffix(".json").read_text())
-  head = load_model.load_face_model("default_v1")
+  head = load_model.default_head()
   assert held["head"] == head.version
   path.with_suffix(".json").write_text(json.dumps({**held, "head": "of last year"}))
   when = path.stat().st_mtime_ns

@@ -14,7 +14,7 @@ from tdmm_jax.language import lexicon
 
 
 def head():
-  return load_model.load_face_model("default_v1")
+  return load_model.default_head()
 
 
 def happy(seconds=2.0, seed=0):

@@ -144,6 +144,6 @@ def test_averages_keep_what_is_not_measured():
 def test_an_evaluator_of_another_face_is_refused(loaded_run, tiny_run):
   network, _ = evaluate.network_of(tiny_run)
   network.versions = network.versions | {"head": "other"}
-  with pytest.raises(UserError, match="evaluator: trained on 'default_v1' version oth"):
+  with pytest.raises(UserError, match="evaluator: trained on 'default_v2' version oth"):
     scored(loaded_run, tiny_run, network=network)
   assert locate.EVALUATOR == "evaluator"

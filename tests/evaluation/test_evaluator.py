@@ -41,12 +41,12 @@ def test_it_is_loaded_as_the_other_models_are(trained, tiny_run, tmp_path):
     trained.versions
   )
   assert len(trained.versions["evaluator"]) == 12
-  face = load_model.load_face_model("default_v1")
+  face = load_model.default_head()
   trained.check(face)
   shutil.copytree(tiny_run / locate.EVALUATOR, tmp_path / "copy")
   stored["versions"]["head"] = "other"
   files.write_json(tmp_path / "copy" / "config.json", stored)
-  with pytest.raises(UserError, match="evaluator: trained on 'default_v1' version oth"):
+  with pytest.raises(UserError, match="evaluator: trained on 'default_v2' version oth"):
     evaluator.load(tmp_path / "copy").check(face)
   with pytest.raises(UserError, match="no trained evaluator network; train one with"):
     evaluator.load(tmp_path / "nothing")

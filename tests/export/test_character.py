@@ -520,6 +520,6 @@ def test_the_command_and_the_method(hero, tmp_path, capsys):
   assert main.main([*command, "--character", str(tmp_path / "bare.glb")]) == 2
   said = capsys.readouterr().err
   assert "looked for ARKit's 52 shapes" in said and said.count("\n") == 1
-  more = ["--face_model", "default_v1", "--eyes", "bones"]
+  more = ["--face_model", "default_v2", "--eyes", "bones"]
   assert main.main([*command, *more]) == 2
   assert "--eyes: is for a --character" in capsys.readouterr().err

@@ -162,7 +162,7 @@ def test_csv_is_read_at_the_rate_of_its_timecodes(face, tmp_path):
   curves = arkit_csv.read_csv(path)
   assert curves.fps == 30 and len(curves.weights_TA) == 60
   back = read.load_motion(path)
-  assert back.fps == 25 and back.num_frames == 50 and back.face_model == "default_v1"
+  assert back.fps == 25 and back.num_frames == 50 and back.face_model == "default_v2"
   assert back.jaw_pose[:, 0].max() > 0.2
   path.write_text("\n".join(path.read_text().splitlines()[:9]))
   with pytest.raises(UserError, match=r"take\.csv: too short .* fps"):
@@ -226,7 +226,7 @@ def test_export_on_the_command_line(face, clip, tmp_path, capsys):
     (["a.npz", "-o", "a.abc"], ["a.abc: cannot write a .abc file", "Blender", ".glb"]),
     (["a.npz", "-o", "a.csv", "--light"], ["--light: .csv"]),
     (["a.npz", "-o", "a.usd", "--signed"], ["--signed", ".glb"]),
-    (["a.npz", "-o", "a.smirk.npz"], ["a.smirk.npz", "'default_v1'"]),
+    (["a.npz", "-o", "a.smirk.npz"], ["a.smirk.npz", "'default_v2'"]),
     (["gone.npz", "-o", "a.glb"], ["gone.npz: no such file"]),
     (["a.npz"], ["-o FILE", "--list"]),
   ],

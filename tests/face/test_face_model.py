@@ -253,7 +253,7 @@ def test_the_derivative_of_skinning_is_that_of_its_formula():
 
 
 def test_correctives_that_move_nothing_have_no_row():
-  head = load_model.load_face_model("default_v1")
+  head = load_model.default_head()
   assert 0 < len(head.pose_features) < face_model.NUM_POSE_FEATURES
   kept = np.asarray(head.posedirs)[head.pose_features]
   assert (np.abs(kept).max((1, 2)) > 0).all()

@@ -16,7 +16,7 @@ from tdmm_jax.language import lexicon
 
 @pytest.fixture(scope="module")
 def face():
-  return load_model.load_face_model("default_v1")
+  return load_model.default_head()
 
 
 def clip(channels_TC, noise=0.0, seed=0):

@@ -121,7 +121,7 @@ def test_a_machine_that_slept_does_not_run_after_lost_time():
 
 
 def idle_frames(count, seed=0):
-  return np.stack(list(itertools.islice(idle.frames(WIDTH, "default_v1", seed), count)))
+  return np.stack(list(itertools.islice(idle.frames(WIDTH, "default_v2", seed), count)))
 
 
 def steps(frames):
@@ -159,7 +159,7 @@ def spoken(frames, complete=True):
 
 @pytest.fixture
 def mixed():
-  return mixer.Mixer(idle.frames(WIDTH, "default_v1", 0), STD)
+  return mixer.Mixer(idle.frames(WIDTH, "default_v2", 0), STD)
 
 
 def without_lids(frames):

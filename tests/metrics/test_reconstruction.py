@@ -14,7 +14,7 @@ def random_motions(lengths, num_params, seed):
 
 
 def test_a_corpus_is_scored_as_its_clips():
-  face = load_model.load_face_model("default_v1")
+  face = load_model.default_head()
   lengths, width = (70, 12, 64, 5), face.num_expression + motion_vector.NUM_POSE
   rng = np.random.default_rng(1)
   truth = random_motions(lengths, width, 0)

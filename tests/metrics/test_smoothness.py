@@ -8,7 +8,7 @@ from tdmm_jax.metrics import smoothness
 
 
 def test_a_sets_jitter_is_that_of_all_windows_of_its_clips():
-  face = load_model.load_face_model("default_v1")
+  face = load_model.default_head()
   width = face.num_expression + motion_vector.NUM_POSE
   rng = np.random.default_rng(0)
   vectors = [

@@ -14,7 +14,7 @@ P = 50 + 14
 
 @pytest.fixture(scope="module")
 def face():
-  head = load_model.load_face_model("default_v1")
+  head = load_model.default_head()
   return face_model.vertex_subset(head, np.asarray(head.regions["face"])[::40])
 
 

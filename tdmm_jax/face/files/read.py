@@ -13,8 +13,8 @@ text), then the keys. Suffixes are ignored.
 | VHAP's and GaussianAvatars' flame_param.npz | flame2023 |
 | BEAT2's and EMAGE's npz, metrical-tracker's parameters | flame2020 |
 | NeRSemble's tracked parameters | flame2023 |
-| ARKit's columns as CSV (Live Link Face, Express4D, mediapipe) | default_v1 |
-| ARKit's weights as JSON (BEAT, Audio2Face) | default_v1 |
+| ARKit's columns as CSV (Live Link Face, Express4D, mediapipe) | default_v2 |
+| ARKit's weights as JSON (BEAT, Audio2Face) | default_v2 |
 | a folder or zip of such npz, one a frame | as one of them |
 | a folder of EMOCA's folders, one a frame | flame2020 |
 | a GLB that this project exported | what it was |

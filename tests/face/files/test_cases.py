@@ -345,7 +345,7 @@ def test_bombs_of_other_containers(tmp_path, monkeypatch):
   (tmp_path / "d.pkl").write_bytes(pickle.dumps(tracks))
   refused(tmp_path / "d.pkl", "has 101 frames")
   document = {
-    "asset": {"extras": {"tdmm": {"face_model": "default_v1"}}},
+    "asset": {"extras": {"tdmm": {"face_model": "default_v2"}}},
     "meshes": [{"extras": {"targetNames": []}, "weights": []}],
     "animations": [{"channels": [{"sampler": 0, "target": {"node": 0, "path": "x"}}],
       "samplers": [{"output": 0}]}],
@@ -384,7 +384,7 @@ def test_every_hint_names_an_option_that_its_command_has(command, tmp_path, caps
     "cut": ["--frames", "0-9"],
     "render": ["-o", str(tmp_path / "a.mp4")],
     "export": ["-o", str(tmp_path / "a.csv")],
-    "retarget": ["-o", str(tmp_path / "a.npz"), "--face_model", "default_v1"],
+    "retarget": ["-o", str(tmp_path / "a.npz"), "--face_model", "default_v2"],
   }
   for name, hint in (
     ("bare.npy", "layout"),

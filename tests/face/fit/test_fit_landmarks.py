@@ -275,7 +275,7 @@ def test_real_clip_is_fitted_by_the_default_head():
   if not folder:
     pytest.skip("TDMM_REAL_DATA names no folder of real data")
   path = pathlib.Path(folder) / "open3dfacevid_clips" / "av_00002.landmarks.npz"
-  head = load_model.load_face_model("default_v1")
+  head = load_model.default_head()
   assert len(head.landmark_ids) >= 100
   clip, diagnostics = fit_landmarks.fit_landmarks(
     head, **landmarks.read_landmarks(path)

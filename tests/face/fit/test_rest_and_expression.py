@@ -19,7 +19,7 @@ SIZE = (800, 600)
 
 @functools.cache
 def head():
-  return load_model.load_face_model("default_v1")
+  return load_model.default_head()
 
 
 def to_activations(clip) -> np.ndarray:
