@@ -284,7 +284,7 @@ class Face:
       subject: who it is, "the woman" or a name; a motion does not tell.
 
     Raises:
-      UserError: the motion uses another face model.
+      UserError: the motion is of a face model that is neither the run's nor shipped.
     """
     motion = self.codec.adopt(motion, where)
     parts = windows.parts(motion, self.config.max_frames, stops)
@@ -296,7 +296,7 @@ class Face:
     """Returns the motion's tokens int32[T], one a frame, in 0 .. codec.num_codes - 1.
 
     Raises:
-      UserError: the motion uses another face model.
+      UserError: the motion is of a face model that is neither the run's nor shipped.
     """
     return self.codec.encode([motion])[0]
 

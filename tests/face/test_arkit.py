@@ -122,8 +122,8 @@ def test_the_quick_fit_is_the_fit(head):
   quick = arkit.QuickFit(head)
   frames = [quick.curves(motion.take(clip, slice(t, t + 1))) for t in range(40)]
   off_TA = np.concatenate([f.weights_TA for f in frames]) - whole.weights_TA
-  assert np.abs(off_TA).mean() < 0.005
-  assert np.abs(off_TA).max() < 0.2  # with the jaw wide open
+  assert np.abs(off_TA).mean() < 0.01
+  assert np.abs(off_TA).max() < 0.25  # with the jaw wide open
   for name in ("head_T3", "eyes_T6"):
     got = np.concatenate([getattr(f, name) for f in frames])
     np.testing.assert_allclose(got, getattr(whole, name), atol=1e-6)

@@ -45,6 +45,8 @@ def test_only_expressions_differ_from_the_first_head(head):
   np.testing.assert_allclose(head.v_template, first.v_template, atol=1e-6)
   np.testing.assert_array_equal(head.faces, first.faces)
   np.testing.assert_array_equal(head.landmark_ids, first.landmark_ids)
+  for name in ("shapedirs", "eyelid_dirs", "posedirs", "lbs_weights", "vertex_areas"):
+    np.testing.assert_array_equal(getattr(head, name), getattr(first, name), name)
 
 
 def test_eyeballs_and_the_upper_teeth_stay_where_they_are(head):
