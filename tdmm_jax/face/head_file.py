@@ -2,7 +2,8 @@
 
 `python -m tdmm_jax.face.head.build` writes the file. Everything else reads it: as
 arrays here, without JAX, or as a `FaceModel` in `load_model`. A head's version is the
-hash of its file's bytes, so processors that round differently agree.
+hash of its file's bytes, so processors that round differently agree. NumPy is imported
+by the first call that needs it: shell completion waits for the names of the heads.
 
 Shape letters: V vertices, U action units, E expression coefficients.
 """
@@ -10,13 +11,12 @@ Shape letters: V vertices, U action units, E expression coefficients.
 import functools
 import hashlib
 import pathlib
-from typing import NamedTuple
-
-import numpy as np
-import safetensors
-import safetensors.numpy
+from typing import TYPE_CHECKING, NamedTuple
 
 from tdmm_jax.errors import UserError
+
+if TYPE_CHECKING:
+  import numpy as np
 
 DEFAULT = "default_v2"
 NAMES = ("default_v1", DEFAULT)
@@ -33,7 +33,7 @@ class HeadFile(NamedTuple):
     version: 12 hex digits.
   """
 
-  arrays: dict[str, np.ndarray]
+  arrays: dict[str, "np.ndarray"]
   version: str
 
 
@@ -49,6 +49,8 @@ def read(name: str = DEFAULT) -> HeadFile:
   Raises:
     UserError: its file is missing or damaged.
   """
+  import safetensors.numpy
+
   path = path_of(name)
   try:
     content = path.read_bytes()
@@ -59,8 +61,11 @@ def read(name: str = DEFAULT) -> HeadFile:
     ) from error
 
 
-def to_bytes(arrays: dict[str, np.ndarray]) -> bytes:
+def to_bytes(arrays: dict[str, "np.ndarray"]) -> bytes:
   """The content of a head's file; `HeadFile.arrays` is what it holds."""
+  import numpy as np
+  import safetensors.numpy
+
   return safetensors.numpy.save(
     {key: np.ascontiguousarray(value) for key, value in arrays.items()}
   )
@@ -71,6 +76,6 @@ def version_of(content: bytes) -> str:
   return hashlib.sha256(content).hexdigest()[:12]
 
 
-def activation_matrix(name: str = DEFAULT) -> np.ndarray:
+def activation_matrix(name: str = DEFAULT) -> "np.ndarray":
   """float64[E, U]: expression coefficients of each action unit at activation 1."""
   return read(name).arrays[ACTIVATION_MATRIX]
