@@ -121,8 +121,7 @@ def _video_row(clip: dict, folder: pathlib.Path) -> np.ndarray:
   """The video's frames at the same instants, cut to the face."""
   frames, _ = video.read_video(folder / clip["video"])
   tracked = clip["tracked"]
-  seen = tracked["detected"][:, None, None]
-  points = np.where(seen, tracked["landmarks_px"], np.nan)
+  points = tracked["landmarks_px"][tracked["detected"]]
   frames = video.crop_to_points(frames, points)
   return frames[contact_sheet.sheet_indices(len(frames), _NUM)]
 

@@ -146,8 +146,7 @@ def _real(studio, fitted: list[dict], folder: pathlib.Path) -> list[Card]:
   for clip in fitted:
     frames, fps = video.read_video(folder / clip["video"])
     tracked = clip["tracked"]
-    found = tracked["detected"][:, None, None]
-    points = np.where(found, tracked["landmarks_px"], np.nan)
+    points = tracked["landmarks_px"][tracked["detected"]]
     frames = video.crop_to_points(frames, points)
     drawn = studio.draw(clip["motion"], identity=True)
     # The fit is at 25 fps; the video is shown at the same instants.

@@ -1,7 +1,4 @@
-"""The command `tdmm describe`: a motion's sentence, answers, or action units.
-
-Like `cli`: arguments in, library calls, results printed.
-"""
+"""The command `tdmm describe`: a motion's sentence, answers, or action units."""
 
 from tdmm_jax.cli import options, terminal
 from tdmm_jax.errors import UserError

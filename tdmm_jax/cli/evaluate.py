@@ -1,4 +1,4 @@
-"""The command `tdmm evaluate`. Like `cli`: arguments in, library calls, results out."""
+"""The command `tdmm evaluate`: a run's scores, or those of a folder of motions."""
 
 import json
 import os

@@ -1,7 +1,4 @@
-"""The commands of `tdmm` that turn motions into files and files into motions.
-
-Like `cli`: arguments in, library calls, results printed.
-"""
+"""The commands of `tdmm` that turn motions into files and files into motions."""
 
 import logging
 

@@ -1,7 +1,4 @@
-"""The commands of `tdmm` that make motion from sentences: generate, edit, continue.
-
-Like `cli`: arguments in, library calls, results printed.
-"""
+"""The commands of `tdmm` that make motion from sentences: generate, edit, continue."""
 
 import logging
 import pathlib

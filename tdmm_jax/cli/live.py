@@ -1,7 +1,4 @@
-"""`tdmm live`: a face that never stops, for engines, avatars and browsers.
-
-Like `cli`: arguments in, library calls, results printed.
-"""
+"""`tdmm live`: a face that never stops, for engines, avatars and browsers."""
 
 import sys
 from collections.abc import Iterator

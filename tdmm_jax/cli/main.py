@@ -1,4 +1,7 @@
-"""The `tdmm` command. Reads arguments, calls the library, prints; no logic of its own.
+"""The `tdmm` command: its parser, and what runs a command and reports its errors.
+
+The modules beside it have the commands: they read arguments, call the library and
+print; no logic of their own.
 
 Exit codes: 0 done, 1 a fault of the program, 2 the user's error, 130 interrupted.
 """

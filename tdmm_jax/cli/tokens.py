@@ -1,7 +1,6 @@
 """The commands of `tdmm` about motion tokens: encode, decode, codebook.
 
-Like `cli`: arguments in, library calls, results printed. They need a run's tokenizer
-and no language model.
+They need a run's tokenizer and no language model.
 """
 
 import pathlib

@@ -162,24 +162,17 @@ def _text_targets(vocab: Vocab, text: str) -> np.ndarray:
   return np.asarray([*vocab.encode_text(text), EOS_ID], np.int32)
 
 
-def m2l_example(
-  vocab: Vocab, caption: str, codes, template: str, attributes: dict | None = None
+def text_example(
+  encoder, vocab: Vocab, text: str, codes, asked: str, attributes: dict | None = None
 ) -> dict:
-  """`attributes`: of the motion; the encoder is asked to read its acts."""
-  return {
-    "encoder_tokens": m2l_encoder(vocab, codes, template),
-    "decoder_targets": _text_targets(vocab, caption),
-    **_read(attributes, codes),
-  }
+  """What a motion is asked, by `m2l_encoder` or `qa_encoder`, and the text to say.
 
-
-def qa_example(
-  vocab: Vocab, answer: str, codes, question: str, attributes: dict | None = None
-) -> dict:
-  """`attributes`: see `m2l_example`."""
+  Args:
+    attributes: of the motion; the encoder is asked to read its acts.
+  """
   return {
-    "encoder_tokens": qa_encoder(vocab, codes, question),
-    "decoder_targets": _text_targets(vocab, answer),
+    "encoder_tokens": encoder(vocab, codes, asked),
+    "decoder_targets": _text_targets(vocab, text),
     **_read(attributes, codes),
   }
 
@@ -394,7 +387,9 @@ class Mixture:
       if self.disturb and rng.random() < self.disturb:
         question = rewording.disturbed(question, rng)
       answer = questions.answer(kind, clip["attributes"])
-      return qa_example(vocab, answer, codes, question, clip["attributes"])
+      return text_example(
+        qa_encoder, vocab, answer, codes, question, clip["attributes"]
+      )
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
@@ -403,7 +398,8 @@ class Mixture:
         return self._ended_example(vocab, prompt, codes, template, told, rng)
       return l2m_example(vocab, prompt, codes, template, *told)
     if task == "m2l":
-      return m2l_example(vocab, pick(texts), codes, template, clip["attributes"])
+      text, attributes = pick(texts), clip["attributes"]
+      return text_example(m2l_encoder, vocab, text, codes, template, attributes)
     if task == "continuation":
       (cut,) = self._cuts(len(codes), 1, rng)
       return continuation_example(vocab, codes, cut, template)

@@ -103,8 +103,10 @@ def test_some_prompts_in_training_have_no_acts_beside_them_and_some_no_times():
 
 def test_an_encoder_is_asked_for_the_acts_of_its_motion(vocab):
   attributes = lexicon.parse("She nods twice, then winks with her left eye.")
-  for make in (tasks.m2l_example, tasks.qa_example):
-    example = make(vocab, "She nods.", [7, 7, 8], "What is this?", attributes)
+  for encoder in (tasks.m2l_encoder, tasks.qa_encoder):
+    example = tasks.text_example(
+      encoder, vocab, "She nods.", [7, 7, 8], "What is this?", attributes
+    )
     np.testing.assert_array_equal(example["encoder_cues"], cues.of(attributes))
     n = example["motion_tokens"]
     given = tasks.motion_ids(vocab, [7, 7, 8])
@@ -115,8 +117,8 @@ def test_an_encoder_is_asked_for_the_acts_of_its_motion(vocab):
 
 @pytest.mark.parametrize("task", ["m2l", "qa"])
 def test_text_of_a_motion_by_hand(vocab, task):
-  make = {"m2l": tasks.m2l_example, "qa": tasks.qa_example}[task]
-  example = make(vocab, "She frowns.", [7, 7], "What is this?")
+  make = {"m2l": tasks.m2l_encoder, "qa": tasks.qa_encoder}[task]
+  example = tasks.text_example(make, vocab, "She frowns.", [7, 7], "What is this?")
   encoder = example["encoder_tokens"]
   assert encoder[0] == vocab.task_id(task)
   np.testing.assert_array_equal(encoder[-5:], tasks.motion_ids(vocab, [7, 7]))
