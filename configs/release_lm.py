@@ -1,12 +1,12 @@
 """Language model of the released checkpoint: every task, 193 labels, words by MiniLM.
 
 Run: python -m data_prep.text_encoder --out runs/minilm
-     python -m data_prep.build --corpus full --written 0.4 --tracked 0.04 \\
-       --out runs/full/records
+     python -m data_prep.build --corpus full --num 32000 --written 0.4 \\
+       --tracked 0.06 --out runs/full/records
      python -m tdmm_jax.train --config configs/release_lm.py --workdir runs/release/lm
      python -m tdmm_jax.pack_release --run runs/release --out tdmm_jax/release
-Data: the `full` corpus, 57,600 clips, 80 hours, and configs/release_tokenizer.py's
-tokens. SIZE million parameters, beside the text encoder's 22.7.
+Data: 32,000 clips of the `full` corpus' kind, 44 hours, and the tokens of
+configs/release_tokenizer.py. SIZE million parameters, beside the text encoder's 22.7.
 Seen: TIME
 """
 

@@ -34,7 +34,7 @@ from tdmm_jax.language import json_pieces, wordpieces
 from tdmm_jax.models import lora
 from tdmm_jax.runs import checkpoints, locate, packed
 
-MAX_BYTES = 40_000_000  # what an installation may grow by
+MAX_BYTES = 60_000_000  # what an installation may grow by
 SCORES, CARD = "scores.json", "MODEL_CARD.md"
 _TEMPLATE = pathlib.Path(__file__).parent / "model_card.md.j2"
 _VOCABULARY = (

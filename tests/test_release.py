@@ -64,18 +64,16 @@ def test_the_release_hears_the_order_of_words():
 
 
 @pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
-@pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
-def test_what_names_no_emotion_is_put_in_words_that_the_release_knows():
+def test_what_a_sentence_means_or_denies_is_shown():
   face = tdmm_jax.load("release")
-  pairs = {
-    "Her dog died this morning.": "She looks sad.",
-    "He is not smiling.": "He looks neutral.",
-    "He looks very sad without blinking.": "He looks very sad.",
+  wanted = {
+    "Her dog died this morning.": {"sadness", "grief"},
+    "He is not smiling.": {lexicon.NEUTRAL},
+    "He just won the lottery.": {"joy", "surprise"},
   }
-  texts = [*pairs, *pairs.values()]
-  codes = face.generate_codes(texts, [1.0] * len(texts), temperature=0.0)
-  for unheard, known in zip(codes[:3], codes[3:], strict=True):
-    assert unheard.tolist() == known.tolist()
+  codes = face.generate_codes(list(wanted), [4.0] * len(wanted), seed=0)
+  for says, (prompt, families) in zip(face.describe_codes(codes), wanted.items()):
+    assert lexicon.parse(says)["family"] in families, (prompt, says)
 
 
 def test_tokens_and_back_in_a_process_that_has_imported_nothing_else(tmp_path):

@@ -61,8 +61,6 @@ def of_prompts(
     felt, seconds, terms = guess(face, prompt), total / tasks.FPS, ""
     if face.vocab.read_acts:
       terms = understanding.terms_of(prompt, seconds, times, felt)
-    elif prompt:
-      prompt = understanding.in_known_words(prompt, seconds)
     rows.append(tasks.l2m_encoder(face.vocab, prompt, n, terms=terms))
     # Away from a motion of no prompt "no smile" leads to a smile.
     denies = prompt and face.vocab.read_acts and understanding.denies(prompt)

@@ -57,19 +57,6 @@ def _subject(prompt: str) -> tuple[str, str]:
   return next((_SUBJECTS[word] for word in _SUBJECTS if word in words), ("she", "her"))
 
 
-def in_known_words(prompt: str, seconds: float = 4.0) -> str:
-  """A prompt for a model that knows the lexicon's words and nothing of "not".
-
-  The prompt itself, unless its emotion is `guessed` or it denies something: then what
-  is to be seen, in the usual words.
-  """
-  if not (denies(prompt) or guessed(prompt, seconds)):
-    return prompt
-  seen = [act for act in acts.acts_of(read(prompt, seconds)) if not act.absent]
-  neutral = acts.Act(lexicon.NEUTRAL, emotion=True, end_s=seconds)
-  return wording.sentence(seen or [neutral], *_subject(prompt))
-
-
 def names_emotion(prompt: str) -> bool:
   """Whether the lexicon finds an emotion in a prompt."""
   return any(act.emotion for act in acts.acts_of(lexicon.parse(prompt)))
