@@ -163,6 +163,32 @@ ROWS = {
       ),
     )
   },
+  **{
+    f"inbetween: {name}": (
+      ["inbetween", *(f"{{files}}/{file}" for file in motions), prompt, *more]
+      + ["--run", "{run}", "-o", "{files}/out"],
+      said,
+    )
+    for name, motions, prompt, more, said in (
+      ("first", ("flame.npz", "good.npz"), "A smile.", [], ["flame.npz:", "flame2020"]),
+      (
+        "second",
+        ("good.npz", "flame.npz"),
+        "A smile.",
+        [],
+        ["flame.npz:", "flame2020"],
+      ),
+      ("missing", ("good.npz", "gone.npz"), "A smile.", [], ["gone.npz: no such file"]),
+      ("prompt", ("good.npz", "good.npz"), " ", [], ["prompt: empty"]),
+      (
+        "seconds",
+        ("good.npz", "good.npz"),
+        "A smile.",
+        ["--seconds", "0"],
+        ["--seconds 0: out of range"],
+      ),
+    )
+  },
   "continue: seconds": (
     ["continue", "{files}/good.npz", "--seconds", "0", "--run", "{run}"],
     ["--seconds 0"],

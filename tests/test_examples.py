@@ -40,7 +40,8 @@ _SENTENCE = r"""["']([A-Za-z][^"'\n]*)["']"""
 _PATTERNS = (
   rf"tdmm generate {_SENTENCE}",
   rf"tdmm (?:edit|continue) \S+ {_SENTENCE}",
-  rf"\.(?:generate|stream|edit|extend)\((?:\w+, )?\\?{_SENTENCE}",
+  rf"tdmm inbetween [^\"'\n]+ {_SENTENCE}",
+  rf"\.(?:generate|stream|edit|extend|inbetween)\((?:[\w.]+, )*\\?{_SENTENCE}",
   rf"words: {_SENTENCE}",
   rf"say what the face does, e\.g\. {_SENTENCE}",
 )

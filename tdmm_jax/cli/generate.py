@@ -1,4 +1,4 @@
-"""The commands of `tdmm` that make motion from sentences: generate, edit, continue."""
+"""The commands of `tdmm` that make motion: generate, edit, inbetween, continue."""
 
 import logging
 import pathlib
@@ -14,7 +14,7 @@ MAX_NUM = 10_000  # variants of one prompt; they are written while they are made
 
 
 def add_commands(add) -> None:
-  """Adds `generate`, `edit` and `continue`; add: see `main`."""
+  """Adds `generate`, `edit`, `continue` and `inbetween`; add: see `main`."""
   generate = add("generate", _generate, "Turn a sentence into a face motion (npz).")
   generate.add_argument(
     "prompt", nargs="?", metavar="PROMPT", help="what the face does"
@@ -82,6 +82,28 @@ def add_commands(add) -> None:
   )
   options.add_run(go_on)
   options.add_json(go_on)
+
+  between = add(
+    "inbetween",
+    _inbetween,
+    "Join two motions by new frames. Writes the first, the new frames, the second, as "
+    "one motion; both are copied.",
+  )
+  between.add_argument("first", metavar="A", help="npz, or SMIRK's pickle")
+  between.add_argument("second", metavar="B", help="likewise; takes A's identity")
+  options.add_reading(between)
+  between.add_argument(
+    "prompt", metavar="PROMPT", help="what the face does between A and B"
+  )
+  between.add_argument(
+    "--seconds", type=float, default=2.0, help="between A and B (default: 2)"
+  )
+  options.add_sampling(between)
+  between.add_argument(
+    "-o", "--output", default="joined.npz", help="default: joined.npz"
+  )
+  options.add_run(between)
+  options.add_json(between)
 
 
 def _requests(args) -> list[tuple[str, str, float]]:
@@ -193,6 +215,26 @@ def _continue(args) -> None:
   longer.save(args.output)
   length = longer.num_frames / longer.fps
   terminal.wrote(args, prompt=args.prompt, seconds=length)
+
+
+def _inbetween(args) -> None:
+  from tdmm_jax.face.files import read
+
+  names = (args.first, args.second)
+  motions = [read.load_motion(name, args.fps, args.layout) for name in names]
+  face = options.load(args)
+  what = (args.seconds, args.prompt, args.seed, names)
+  whole = face.inbetween(*motions, *what, **options.sampling(args))
+  _say_understood(args, face, args.prompt, args.seconds)
+  if not face.knows_endings:
+    _LOG.warning(
+      "%s was not taught to lead into what comes after (config.told_ending); it is "
+      "joined to B by a blend",
+      face.name,
+    )
+  whole.save(args.output)
+  new = [motions[0].num_frames, whole.num_frames - motions[1].num_frames]
+  terminal.wrote(args, prompt=args.prompt, frames=new)
 
 
 def _say_understood(args, face, prompt: str, seconds: float) -> dict:

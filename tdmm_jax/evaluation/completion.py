@@ -1,8 +1,8 @@
 """Continuation and in-between: new frames in true motions, against the true frames.
 
 The new frames' tokens are drawn as `Face.extend` and `Face.edit` draw them, after those
-of the frames before, and joined to the kept frames as theirs are; but many motions at a
-time, each in one window.
+of the frames before (and leading to those after, if the run does that), and joined to
+the kept frames as theirs are; but many motions at a time, each in one window.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from tdmm_jax.decoding import constraints
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import motion_sets
-from tdmm_jax.generate import batch, face, joins
+from tdmm_jax.generate import batch, face, joins, windows
 from tdmm_jax.metrics import reconstruction, retrieval
 
 # Shares of a motion that are made anew: the second half, the middle third.
@@ -81,16 +81,21 @@ def draw(
       f"continuation: a motion of {longest} frames, this run sees {most} at once; "
       "score shorter ones"
     )
-  fixed = [np.array(c, np.int32) for c in codes]
+  # Of what comes after, a run that leads into it sees as much as in an edit.
+  seen = [
+    windows.between(*at, len(c), "", run.knows_endings).end
+    for c, at in zip(codes, spans, strict=True)
+  ]
+  fixed = [np.array(c[:end], np.int32) for c, end in zip(codes, seen)]
   for known, at in zip(fixed, spans, strict=True):
     known[slice(*at)] = constraints.FREE
   prompts = [clip["prompt"] for clip in clips]
-  frames = [len(c) for c in codes]
+  frames = [len(known) for known in fixed]
   drawn: dict[int, np.ndarray] = {}
   settings = run.sampling(guidance=guidance)
   for made in batch.draw(run, prompts, frames, seed, settings, fixed=fixed):
     drawn |= made
-  return [drawn[i] for i in range(len(codes))]
+  return [np.concatenate([drawn[i], c[len(drawn[i]) :]]) for i, c in enumerate(codes)]
 
 
 def _spliced(run, truth, codes, spans) -> list[np.ndarray]:

@@ -48,6 +48,34 @@ def hold(motion: motion_lib.FaceMotion, num_frames: int) -> motion_lib.FaceMotio
   return motion.replace(**held)
 
 
+def bridge(
+  first: motion_lib.FaceMotion, second: motion_lib.FaceMotion, num_frames: int
+) -> motion_lib.FaceMotion:
+  """The two motions with `num_frames` between them that go straight from one to other.
+
+  Identity is the first one's. A camera is kept where both have one.
+  """
+  both = (first, second)
+  if any(motion.camera is None for motion in both):
+    both = tuple(motion.replace(camera=None) for motion in both)
+  ends = _joined(
+    motion_lib.take(both[0], slice(-1, None)), motion_lib.take(both[1], slice(0, 1))
+  ).replace(valid=np.ones(2, bool), fps=1.0)
+  # Of a second, the frames after its first and before its last.
+  between = motion_lib.resample(ends, num_frames + 1.0)
+  between = motion_lib.trim(between, 1, num_frames + 1)
+  return _joined(both[0], between, both[1])
+
+
+def _joined(*motions: motion_lib.FaceMotion) -> motion_lib.FaceMotion:
+  """One motion after another; what is constant over a clip is the first one's."""
+  names = [*motion_lib.TRACKS, "valid"]
+  names += [] if motions[0].camera is None else ["camera"]
+  return motions[0].replace(
+    **{name: np.concatenate([getattr(m, name) for m in motions]) for name in names}
+  )
+
+
 def splice(
   motion: motion_lib.FaceMotion,
   decoded: motion_lib.FaceMotion,

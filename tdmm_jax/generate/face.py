@@ -58,8 +58,8 @@ class Face:
         "train one with `python -m tdmm_jax.train --config configs/lm_demo.py`"
       )
     stored = checkpoints.read_json(workdir / checkpoints.CONFIG_FILE)
-    # Runs from before there was a choice do not name their conditioning, nor a T5Gemma.
-    before = {"conditioning": "words", "t5gemma_sizes": {}}
+    # Runs from before there was a choice do not say what they chose.
+    before = {"conditioning": "words", "t5gemma_sizes": {}, "told_ending": 0.0}
     config = before | stored["config"]
     self.config = ml_collections.ConfigDict(config)
     self.codec = motion_codec.load(run_dir / locate.TOKENIZER)
@@ -103,6 +103,11 @@ class Face:
   def answers_questions(self) -> bool:
     """Whether it was trained with questions about a motion."""
     return "qa" in self.vocab.tasks and self.config.task_rates.qa > 0
+
+  @property
+  def knows_endings(self) -> bool:
+    """Whether it was taught to lead into what comes after (config.told_ending)."""
+    return self.config.told_ending > 0
 
   def generate(
     self,
@@ -207,6 +212,9 @@ class Face:
   ) -> FaceMotion:
     """Makes frames start .. stop - 1 of a motion anew and copies all others.
 
+    The new frames follow those before them; they lead into those after them, too, if
+    the run `knows_endings`, else the join alone takes care of their end.
+
     Args:
       prompt: what the face does in these frames.
       where: what an error calls the motion.
@@ -220,8 +228,43 @@ class Face:
     motion = self.codec.adopt(motion, where)
     codes = np.array(self.codec.encode([motion], where)[0])
     codes[start:stop] = constraints.FREE
-    spans = [windows.Span(start, stop, motion.num_frames, prompt)]
+    known = (motion.num_frames, prompt, self.knows_endings)
+    spans = [windows.between(start, stop, *known)]
     return self._splice(motion, codes, spans, seed, sampling)
+
+  def inbetween(
+    self,
+    first: FaceMotion,
+    second: FaceMotion,
+    seconds: float,
+    prompt: str,
+    seed: int = 0,
+    where: tuple[str, str] = ("first", "second"),
+    **sampling,
+  ) -> FaceMotion:
+    """Joins two motions by `seconds` of new frames, and copies both.
+
+    The new frames are made as by `edit`.
+
+    Args:
+      seconds: how long it takes from one to the other.
+      prompt: what the face does meanwhile.
+      where: what errors call the motions.
+      sampling: as in `timeline`.
+
+    Returns:
+      first, what is between, second; identity is the first one's, neck, translation and
+      camera go straight from one to the other.
+
+    Raises:
+      UserError: a motion of another face model; see also `check_request`.
+    """
+    frames = self.check_request(prompt, seconds)
+    for motion, name in zip((first, second), where, strict=True):
+      self.codec.check(motion, name)
+    start = first.num_frames
+    whole = editing.bridge(first, second, frames)
+    return self.edit(whole, prompt, start, start + frames, seed, **sampling)
 
   def extend(
     self,

@@ -49,11 +49,13 @@ def of_prompts(
   Args:
     face: generate.face.Face.
     keys_B: PRNG keys of the requests, which choose when acts happen.
+    fixed: codes int[T] of each request, constraints.FREE where one is to be drawn; a
+      run that knows endings is told those that are known at the end.
     inside: (frames of the whole that a prompt is for, which of them comes first), if
       it is for more, or for fewer, than its frames here.
   """
   rows, told, unguided = [], [], []
-  for prompt, n, key in zip(prompts, frames, keys_B, strict=True):
+  for row, (prompt, n, key) in enumerate(zip(prompts, frames, keys_B, strict=True)):
     seed = tuple(jax.random.key_data(key).tolist())
     total, first = inside or (n, 0)
     whole = inside == (n, 0) or fixed is None
@@ -65,6 +67,10 @@ def of_prompts(
     # Away from a motion of no prompt "no smile" leads to a smile.
     denies = prompt and face.vocab.read_acts and understanding.denies(prompt)
     other = rows[-1] if denies else tasks.l2m_encoder(face.vocab, "", n)
+    after = ending(fixed[row]) if face.knows_endings and fixed is not None else ()
+    if len(after):
+      rows[-1] = tasks.with_ending(face.vocab, rows[-1], after)
+      other = tasks.with_ending(face.vocab, other, after)
     unguided.append(other)
     # Codes that are fixed here and there know better when something happens.
     known = prompt if whole or inside else ""
@@ -81,6 +87,22 @@ def of_prompts(
   most = -(-max(map(len, told)) // _CUES_MULTIPLE) * _CUES_MULTIPLE
   cues_BNF = np.stack([cues.padded(each, max(most, 1)) for each in told])
   return padded(rows), *limits, cues_BNF
+
+
+def ending(codes) -> np.ndarray:
+  """The known codes that a motion ends in, as many as a model is told: int[k].
+
+  None where there are too few of them, or none to draw before them.
+
+  Args:
+    codes: int[T], constraints.FREE where one is to be drawn.
+  """
+  codes, (least, most) = np.asarray(codes), tasks.ENDING
+  drawn = np.flatnonzero(codes == constraints.FREE)
+  first = drawn[-1] + 1 if len(drawn) else len(codes)
+  if len(codes) - first < least:
+    first = len(codes)
+  return codes[max(first, len(codes) - most) :]
 
 
 def padded(rows: Sequence[np.ndarray], longest: int = 0) -> np.ndarray:

@@ -32,12 +32,16 @@ _MOST_CONTEXT, _LEAST_CONTEXT, _ENDING = 3 / 8, 1 / 4, 1 / 4
 
 
 class Span(NamedTuple):
-  """Frames start .. stop - 1 are to be drawn; the prompt holds up to `end`."""
+  """Frames start .. stop - 1 are to be drawn; the prompt holds up to `end`.
+
+  `leads`: the frames from stop to `end` are known, and are what the others lead into.
+  """
 
   start: int
   stop: int
   end: int
   prompt: str
+  leads: bool = False
 
 
 class Window(NamedTuple):
@@ -67,6 +71,20 @@ def spans_of(segments: str | Sequence[timeline.Segment], check) -> list[Span]:
   return spans
 
 
+def between(
+  start: int, stop: int, num_frames: int, prompt: str, knows_endings: bool
+) -> Span:
+  """The span of new frames start .. stop - 1 in a motion of `num_frames` known ones.
+
+  `knows_endings`: whether the model was taught to lead into what comes after.
+  """
+  least, most = tasks.ENDING
+  later = min(num_frames - stop, most)
+  if knows_endings and later >= least:
+    return Span(start, stop, stop + later, prompt, leads=True)
+  return Span(start, stop, num_frames, prompt)
+
+
 def changes(spans: Sequence[Span]) -> list[int]:
   """The frames at which another prompt begins."""
   return [span.start for span in spans[1:]]
@@ -81,12 +99,13 @@ def plan(spans: Sequence[Span], max_frames: int, num_phases: int) -> list[Window
   for span in spans:
     free = span.start
     while free < span.stop:
-      context = min(max(max_frames - (span.stop - free), least), most)
+      left = (span.end if span.leads else span.stop) - free
+      context = min(max(max_frames - left, least), most)
       start = max(-(-(free - context) // num_phases) * num_phases, 0)
       end = min(start + max_frames, span.end)
       stop = min(end, span.stop)
-      if stop < span.stop:
-        stop -= ending
+      if stop < span.stop or (span.leads and end < span.end):
+        stop = min(stop, end - ending)
       windows.append(Window(start, free, stop, end, span))
       free = stop
   return windows
@@ -125,6 +144,8 @@ def stream_codes(
     inside = slice(window.start, window.free)
     fixed = np.full(window.end - window.start, constraints.FREE)
     fixed[: window.free - window.start] = known[inside]
+    if window.span.leads and window.stop == window.span.stop:
+      fixed[window.stop - window.start :] = known[window.stop : window.end]
     # The first window of a motion draws what a batch of short motions would draw.
     window_key = jax.random.fold_in(key, window.free) if window.free else key
     done = window.free

@@ -140,6 +140,14 @@ def test_timeline_edit_and_continue(tiny_run, tmp_path, capsys):
   code, out, _ = run(capsys, *command, "--json")
   assert code == 0 and json.loads(out)["seconds"] == 3.2
   np.testing.assert_array_equal(read.load_motion(longer).jaw_pose[:60], before.jaw_pose)
+  whole = tmp_path / "whole.npz"
+  command = ("inbetween", made, edited, "--seconds", 0.4, "She smiles.")
+  code, out, err = run(capsys, *command, "--run", tiny_run, "-o", whole, "--json")
+  assert code == 0 and json.loads(out)["frames"] == [60, 70]
+  assert "not taught to lead" in err and "blend" in err
+  jaw = read.load_motion(whole).jaw_pose
+  np.testing.assert_array_equal(jaw[:60], before.jaw_pose)
+  np.testing.assert_array_equal(jaw[70:], after.jaw_pose)
 
 
 def test_describe_by_beam_search(tiny_run, tmp_path, capsys):
@@ -240,7 +248,7 @@ def test_evaluate_gives_the_promised_keys(tiny_run, tmp_path, capsys):
 
 COMMANDS = (
   *("generate", "edit", "continue", "describe", "render", "evaluate", "completion"),
-  *("encode", "decode", "codebook"),
+  *("encode", "decode", "codebook", "inbetween"),
 )
 
 

@@ -31,6 +31,8 @@ def spans_from(*cuts):
     spans_from(0, 3, 7, 400, 401),
     [long_motion.Span(40, 80, 100, "edit")],
     [long_motion.Span(333, 800, 900, "edit")],
+    [long_motion.Span(40, 80, 100, "edit", leads=True)],
+    [long_motion.Span(333, 800, 824, "edit", leads=True)],
   ],
 )
 def test_windows_draw_each_frame_once_with_something_before_it(
