@@ -62,11 +62,6 @@ def names_emotion(prompt: str) -> bool:
   return any(act.emotion for act in acts.acts_of(lexicon.parse(prompt)))
 
 
-def denies(prompt: str) -> bool:
-  """Whether a prompt says what is not to be seen."""
-  return any(act.absent for act in acts.acts_of(lexicon.parse(prompt)))
-
-
 def guessed(
   prompt: str, seconds: float = 4.0, guess: Guess | None = None
 ) -> Guess | None:
