@@ -34,6 +34,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.max_prompt_pieces = 128
   config.reword = 0.3
   config.told_ending = 0.15
+  config.guidance = 3.0  # of 2 and 3, for counts and for what is denied
   rates = config.task_rates
   rates.qa = 0.25
   rates.continuation = rates.inbetween = 0.06
