@@ -45,8 +45,9 @@ def load_for(motion: FaceMotion, spec: str | None) -> FaceModel:
   Raises:
     UserError: as `load_face_model`.
   """
+  named = load_face_model(spec or head_file.DEFAULT)
   shipped = motion.face_model in head_file.NAMES
-  return load_face_model(motion.face_model if shipped else spec or head_file.DEFAULT)
+  return load_face_model(motion.face_model) if shipped else named
 
 
 def own_model(motion: FaceMotion, spec: str | None, where: str) -> FaceModel:
