@@ -18,6 +18,9 @@ def get_config() -> ml_collections.ConfigDict:
   # FLAN-T5, or a T5Gemma (with tokenizer.model or tokenizer.json) ...
   config.init_from = ""
   config.t5gemma_sizes = ml_collections.ConfigDict()  # ... which fills this
+  # Or an earlier language model of this project (RUN/lm, or tdmm_jax/release/lm), of
+  # the same tokenizer and text encoder, for new data or a new config.
+  config.start_from = ""
   # Low-rank adaptation of what training starts from (docs/training.md): its stacks stay
   # as they are, and their kernels learn a change of this rank; 0: all is trained.
   lora = config.lora = ml_collections.ConfigDict()

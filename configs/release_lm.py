@@ -29,11 +29,12 @@ def get_config() -> ml_collections.ConfigDict:
   config.num_pieces = 2_000  # an upper limit: the corpus' texts fill about 1,450
   config.num_extra_ids = 100
   config.encoder_length = 256
-  config.decoder_length = 176
+  config.decoder_length = 192
   config.max_frames = 150  # clips of 6 s
   config.max_prompt_pieces = 128
   config.reword = 0.3
   config.told_ending = 0.15
+  config.acts_weight = 1.0
   config.guidance = 3.0  # of 2 and 3, for counts and for what is denied
   rates = config.task_rates
   rates.qa = 0.25

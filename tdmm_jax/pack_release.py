@@ -41,7 +41,7 @@ _VOCABULARY = (
   *(vocab.PIECES_FILE, json_pieces.FILE, "vocab.json"),
   *(wordpieces.FILE, wordpieces.NOTICE),
 )
-_FOLDERS = {"records_dir", "tokenizer_dir", "init_from"}
+_FOLDERS = {"records_dir", "tokenizer_dir", "init_from", "start_from"}
 _CLIPS = 64  # compared
 # Versions that default_v1 had as a hash of what a processor made of it.
 _OLD_HEADS = {"a881e5b84f71": "default_v1", "13eb52a40309": "default_v1"}

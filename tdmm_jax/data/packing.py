@@ -11,7 +11,8 @@ import numpy as np
 from tdmm_jax.language import cues
 
 # encoder_tokens int[M], decoder_targets int[L]; maybe decoder_cues float32[N, F] of
-# what is written, or encoder_cues of what is read, and how many `motion_tokens` it has
+# what is written, or encoder_cues of what is read, and how many `motion_tokens` it has;
+# maybe told_tokens, how many targets the decoder is told first, which are not learnt
 Example = dict[str, np.ndarray]
 
 
@@ -121,7 +122,8 @@ def pack_row(
     row["decoder_target_tokens"][span] = targets
     row["decoder_input_tokens"][span] = np.concatenate([[0], targets[:-1]])
     row["decoder_segment_ids"][span] = segment
-    row["decoder_loss_weights"][span] = example.get("weight", 1.0)
+    learnt = slice(span.start + example.get("told_tokens", 0), span.stop)
+    row["decoder_loss_weights"][learnt] = example.get("weight", 1.0)
     decoder_at = span.stop
   if num_cues:
     row |= {key: cues.padded(np.concatenate(r), num_cues) for key, r in told.items()}

@@ -2,8 +2,8 @@
 
   task             encoder                                  decoder
   l2m              instruction with prompt, acts read in it motion
-  m2l              instruction, motion                      caption
-  qa               question, motion                         answer
+  m2l              instruction, motion                      acts read in it, caption
+  qa               question, motion                         acts read in it, answer
   continuation     instruction, first frames                the other frames
   inbetween        instruction, frames around <extra_id_0>  the frames between
   unconditional    instruction                              motion
@@ -13,7 +13,9 @@
 The encoder's tokens start with the sentinel of the task; both sequences end with eos. A
 motion is <som> codes <eom>. An instruction to write motion says how many seconds. The
 acts that the lexicon reads in a prompt follow it in fixed terms (config.read_acts);
-then, at times, <extra_id_0> and the motion's last frames (config.told_ending).
+then, at times, <extra_id_0> and the motion's last frames (config.told_ending). Where
+the encoder is asked which acts a motion has (config.model.act_reading), the decoder is
+told them in the same terms, up to <extra_id_0>, before it writes about the motion.
 docs/training.md shows an example.
 """
 
@@ -26,8 +28,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import (
+  act_reading,
   cues,
   instructions,
   lexicon,
@@ -37,6 +39,7 @@ from tdmm_jax.language import (
   understanding,
   wording,
 )
+from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.vocab import EOS_ID, TASKS, Vocab
 
 FPS = 25
@@ -50,6 +53,8 @@ _UNTOLD = ("", np.zeros((0, cues.CUE_FIELDS), np.float32))
 _FREE_SHARE = 0.7
 # ... and how often it is told the emotion of one.
 _GUESSED_SHARE = 0.6
+# How often who writes about a motion is told nothing of it.
+_UNREAD_SHARE = 0.05
 # Last frames of a motion that L2M is told: at least, at most. Before, up to a second of
 # the motion is cut off: the corpus' faces come to rest in it, those that an edit has to
 # lead to have not.
@@ -158,29 +163,49 @@ def prompt_cues(
   return cues.of(attributes, first_frame=first_frame)
 
 
-def _text_targets(vocab: Vocab, text: str) -> np.ndarray:
-  return np.asarray([*vocab.encode_text(text), EOS_ID], np.int32)
+def tells_acts(config) -> bool:
+  """Whether who writes about a motion is told the acts that are read in it."""
+  return bool(config.model.motion_cues and config.model.act_reading)
+
+
+def told_acts(vocab: Vocab, attributes: dict | None) -> np.ndarray:
+  """What the decoder is told before it writes about a motion, int[n].
+
+  Args:
+    attributes: the acts that are read in it (language/act_reading.py); None: nothing
+      is told, but where the text begins.
+  """
+  terms = ""
+  if attributes is not None:
+    terms = wording.terms(attributes, timed=True, labels=False)
+  return np.asarray([*vocab.encode_text(terms), vocab.extra_id(0)], np.int32)
 
 
 def text_example(
-  encoder, vocab: Vocab, text: str, codes, asked: str, attributes: dict | None = None
+  encoder,
+  vocab: Vocab,
+  text: str,
+  codes,
+  asked: str,
+  attributes: dict | None = None,
+  told: np.ndarray | None = None,
 ) -> dict:
   """What a motion is asked, by `m2l_encoder` or `qa_encoder`, and the text to say.
 
   Args:
     attributes: of the motion; the encoder is asked to read its acts.
+    told: what `told_acts` returned, which is not to be learnt.
   """
-  return {
+  told = np.zeros(0, np.int32) if told is None else told
+  targets = np.asarray([*told, *vocab.encode_text(text), EOS_ID], np.int32)
+  example = {
     "encoder_tokens": encoder(vocab, codes, asked),
-    "decoder_targets": _text_targets(vocab, text),
-    **_read(attributes, codes),
+    "decoder_targets": targets,
+    "told_tokens": len(told),
   }
-
-
-def _read(attributes: dict | None, codes) -> dict:
   if attributes is None:
-    return {}
-  return {
+    return example
+  return example | {
     "encoder_cues": cues.of(attributes),
     "motion_tokens": len(codes) + NUM_MOTION_SPECIALS,
   }
@@ -328,6 +353,7 @@ class Mixture:
     told_ending: share of L2M's motions whose last frames the encoder is told, so that
       the model learns to lead into what comes after.
     encoder_length: of a row; an ending that finds no room in it is not told.
+    tells_acts: whether who writes about a motion is told the acts that are read in it.
   """
 
   rates: Mapping[str, float]
@@ -341,6 +367,7 @@ class Mixture:
   acts_dropout: float = 0.0
   told_ending: float = 0.0
   encoder_length: float = math.inf
+  tells_acts: bool = False
 
   def __post_init__(self):
     for task, rate in self.rates.items():
@@ -387,9 +414,8 @@ class Mixture:
       if self.disturb and rng.random() < self.disturb:
         question = rewording.disturbed(question, rng)
       answer = questions.answer(kind, clip["attributes"])
-      return text_example(
-        qa_encoder, vocab, answer, codes, question, clip["attributes"]
-      )
+      about = (answer, codes, question, clip["attributes"])
+      return text_example(qa_encoder, vocab, *about, self._told_acts(vocab, clip, rng))
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
@@ -398,8 +424,8 @@ class Mixture:
         return self._ended_example(vocab, prompt, codes, template, told, rng)
       return l2m_example(vocab, prompt, codes, template, *told)
     if task == "m2l":
-      text, attributes = pick(texts), clip["attributes"]
-      return text_example(m2l_encoder, vocab, text, codes, template, attributes)
+      about = (pick(texts), codes, template, clip["attributes"])
+      return text_example(m2l_encoder, vocab, *about, self._told_acts(vocab, clip, rng))
     if task == "continuation":
       (cut,) = self._cuts(len(codes), 1, rng)
       return continuation_example(vocab, codes, cut, template)
@@ -459,6 +485,15 @@ class Mixture:
     without_times = draw >= 1 - self.acts_dropout
     told = cues.of(attributes, names) if timed else _UNTOLD[1]
     return wording.terms(attributes, timed and not without_times, names), told
+
+  def _told_acts(self, vocab: Vocab, clip: dict, rng) -> np.ndarray | None:
+    """What is read in a clip's motion, not always rightly, and seldom nothing."""
+    if not self.tells_acts:
+      return None
+    if rng.random() < _UNREAD_SHARE:
+      return told_acts(vocab, None)
+    seen = act_reading.visible(clip["attributes"])
+    return told_acts(vocab, act_reading.misread(seen, rng))
 
   def _cuts(self, num_frames: int, count: int, rng) -> list[int]:
     """Ascending multiples of num_phases inside the motion; 0 where there are none."""

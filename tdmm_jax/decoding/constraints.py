@@ -54,9 +54,20 @@ def exact_motion(
   return low, high
 
 
-def text_only(vocab: Vocab, batch_size: int, max_decode_length: int):
-  """Text pieces and eos; the last position must be eos."""
+def text_only(
+  vocab: Vocab,
+  batch_size: int,
+  max_decode_length: int,
+  first: Sequence[np.ndarray] | None = None,
+):
+  """Text pieces and eos; the last position must be eos.
+
+  Args:
+    first: ids int[n] that each row begins with.
+  """
   shape = (batch_size, max_decode_length)
   low, high = np.full(shape, EOS_ID, np.int32), np.full(shape, vocab.num_pieces)
+  for row, ids in enumerate(first or ()):
+    low[row, : len(ids)], high[row, : len(ids)] = ids, np.add(ids, 1)
   high[:, -1] = EOS_ID + 1
   return low, high.astype(np.int32)

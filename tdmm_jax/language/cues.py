@@ -12,7 +12,7 @@ place 1 the first frame. A row of zeros is silent.
 import numpy as np
 
 from tdmm_jax.language import acts as acts_lib
-from tdmm_jax.language import placing
+from tdmm_jax.language import lexicon, motion_words, placing
 from tdmm_jax.language.acts import KINDS, SIDES, STILL, USUAL_SIZE
 from tdmm_jax.language.emotion_words import LABELS
 
@@ -21,6 +21,11 @@ CUE_FIELDS = 10
 FPS = 25
 _FAMILIES = tuple(dict.fromkeys(label.family for label in LABELS.values()))
 _ALL = (*KINDS, *_FAMILIES)
+# Speech and its manner, told of the whole clip.
+VOICES = (
+  *(("speaking", ""), ("singing", "")),
+  *(("speaking", manner) for manner in motion_words.MANNERS),
+)
 # (what, side or direction, whether it is absent): the rows of a model's table. With
 # another kind of act or family a model is trained again.
 CHANNELS = (
@@ -28,6 +33,7 @@ CHANNELS = (
   *((name, side, False) for name in KINDS if KINDS[name].sided for side in SIDES),
   *((name, way, False) for name in KINDS for way in KINDS[name].directions),
   (STILL, "", False),
+  *((voice, manner, False) for voice, manner in VOICES),
 )
 _NUMBERS = {channel: i for i, channel in enumerate(CHANNELS)}
 # How an act goes on while it is on (models/cue_embedding.py): it comes and goes, or ...
@@ -36,10 +42,25 @@ _SHAPES = {"blink": BLINKS, "nod": CYCLES, "shake": SWINGS, "dip": DIPS}
 _SHAPES |= {"double_take": TAKES, "eye_roll": ROLLS}
 SHAPES = tuple(_SHAPES.get(name, PULSES) for name, _, _ in CHANNELS)
 _ENDLESS = 1e6
+# What an encoder should find at each place of a motion: the channels that are on, and
+# of each kind that is on, these: whether it is done just now (what is counted), and
+# how it is done.
+OF_KIND = ("beat", "slow", "quick", "slight", "strong")
+READINGS = len(CHANNELS) + len(KINDS) * len(OF_KIND)
+
+
+def reading_of_kind(name: str, what: str) -> int:
+  """The number of a reading of a kind; what: of OF_KIND."""
+  return len(CHANNELS) + len(OF_KIND) * list(KINDS).index(name) + OF_KIND.index(what)
+
+
+def channel(name: str, which: str = "", absent: bool = False) -> int:
+  """The number of a channel. KeyError: there is none."""
+  return _NUMBERS[name, which, absent]
 
 
 def of(attributes: dict, names=None, first_frame: int = 0) -> np.ndarray:
-  """The cues float32[N, CUE_FIELDS] of attributes whose acts are placed.
+  """The cues float32[N, CUE_FIELDS] of attributes whose acts are placed, and voice.
 
   Args:
     attributes: of a record, or what `placing.placed` returns.
@@ -48,8 +69,14 @@ def of(attributes: dict, names=None, first_frame: int = 0) -> np.ndarray:
   """
   told = [a for a in acts_lib.acts_of(attributes) if names is None or a.name in names]
   over_s = max(segment["end_s"] for segment in attributes["segments"])
-  rows = np.zeros((len(told), CUE_FIELDS), np.float32)
-  for row, act in zip(rows, told, strict=True):
+  voice = attributes["speaking"]
+  rows = np.zeros((len(told) + (voice != "silent"), CUE_FIELDS), np.float32)
+  if voice != "silent":
+    manner = attributes.get("manner", lexicon.PLAIN)
+    row, which = rows[-1], "" if manner == lexicon.PLAIN else manner
+    row[CHANNEL], row[LEVEL] = _NUMBERS[voice, which, False], 1
+    row[START], row[LAST], row[END] = 1 - first_frame, _ENDLESS, _ENDLESS
+  for row, act in zip(rows, told, strict=False):  # the last may be the voice's
     what = LABELS[act.name].family if act.emotion else act.name
     which = "" if act.absent else act.side or act.direction
     row[CHANNEL] = _NUMBERS[what, which, act.absent]

@@ -31,6 +31,7 @@ _EACH_OF = {
 # How many where the number is not said.
 _USUAL_COUNT = {"nod": (2, 3), "shake": (2, 3), "blink": (3, 5), "sniff": (2, 2)}
 _USUAL_COUNT |= {"wink": (1, 1)}
+COUNTED = tuple(_USUAL_COUNT)  # captions say how often, always
 _STAYS_S = {"": (1.0, 1.7), "slow": (3.2, 3.7), "quick": (0.8, 1.2)}
 _BRIEF_S = {"": (0.55, 0.75), "slow": (1.9, 2.2), "quick": (0.45, 0.6)}
 _HEAD_STAYS_S = {"": (1.5, 2.4), "slow": (3.4, 3.9), "quick": (1.1, 1.7)}

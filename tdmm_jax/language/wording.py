@@ -186,7 +186,10 @@ def sentence(acts: Sequence[Act], subject: str = "she", possessive: str = "her")
 
 
 def terms(
-  attributes: dict, timed: bool = False, names: Sequence[str] | None = None
+  attributes: dict,
+  timed: bool = False,
+  names: Sequence[str] | None = None,
+  labels: bool = True,
 ) -> str:
   """The acts of attributes in fixed terms, the same for all that means the same.
 
@@ -198,6 +201,7 @@ def terms(
     timed: whether each act is followed by when it begins and ends, as TIMES: for
       attributes whose acts are placed. Emotions that last throughout have no times.
     names: of the acts that are told; all by default.
+    labels: whether an emotion's label follows its family.
   """
   acts = acts_lib.acts_of(attributes)
   told = [act for act in acts if names is None or act.name in names]
@@ -206,7 +210,7 @@ def terms(
   for act in told:
     lasts = act.absent or act.name == STILL
     lasts |= act.emotion and len(starts) == 1 and not act.start_s
-    found.append(_term(act) + ("" if lasts or not timed else _times(act)))
+    found.append(_term(act, labels) + ("" if lasts or not timed else _times(act)))
   if attributes["speaking"] != "silent":
     manner = attributes["manner"]
     plain = manner == "plain"
@@ -219,11 +223,11 @@ def _times(act: Act) -> str:
   return " " + "".join(TIMES[i] for i in at)
 
 
-def _term(act: Act) -> str:
+def _term(act: Act, labels: bool = True) -> str:
   words = ["no"] if act.absent else []
   if act.emotion:
     family = LABELS[act.name].family
-    words += [family, act.name] if family != act.name else [family]
+    words += [family, act.name] if labels and family != act.name else [family]
   else:
     words.append(act.name.replace("_", " "))
   if act.size != USUAL_SIZE:

@@ -10,6 +10,7 @@ it (`ActReading`).
 Shape letters: B batch, L places, N cues, K features, C channels, D embedding.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -27,9 +28,7 @@ STAGES = (0.0, 0.15, 0.35, 0.6, 0.85, 1.1, 1.6)
 FEATURES = len(STAGES) + 6
 _NEAR = 4.0  # places: what "soon" and "just over" mean
 _NAMES = tuple(cues.KINDS)
-MOST_COUNTED = 5
-# What is read of each place: a channel, a kind done so many times, or so fast.
-READINGS = len(cues.CHANNELS) + len(_NAMES) * (MOST_COUNTED + 2)
+_SLIGHT, _STRONG = 0.85, 1.15  # levels: below is slight, above is strong
 
 
 def _ramp(share):
@@ -143,26 +142,44 @@ class CueEmbedding(nn.Module):
 
 
 def on_at_places(cues_BNF, places_L):
-  """What an encoder should read: (float32[B, L, READINGS], float32[B, L] of motion).
+  """What an encoder should read: (float32[B, L, READINGS], the same of what is asked).
 
-  1 where an act of a channel is on, where one of its kind is done 1 .. MOST_COUNTED
-  times, and where one is slow or quick; the second is 1 inside of examples with cues.
+  1 where a channel is on; where the kind that is on is just being done (a beat of those
+  that are counted), is slow, quick, slight or strong. Channels are asked for all over
+  examples with cues; the others where their kind is on.
   """
   each = jnp.moveaxis(cues_BNF.astype(jnp.float32), -1, 0)[..., None, :]
   place = places_L.astype(jnp.float32)[:, None]
   inside = (place >= each[cues.FIRST]) & (place < each[cues.LAST])
   is_on = inside & (place >= each[cues.START]) & (place < each[cues.END])
   channel_BN = cues_BNF[..., cues.CHANNEL].astype(jnp.int32)
-  kind_BN = jnp.asarray(_KINDS_OF_CHANNELS)[channel_BN]
-  count_BN = jnp.minimum(cues_BNF[..., cues.COUNT].astype(jnp.int32), MOST_COUNTED)
-  tempo_BN = cues_BNF[..., cues.TEMPO].astype(jnp.int32)
-  first = len(cues.CHANNELS) + kind_BN * (MOST_COUNTED + 2)
-  counted = jnp.where((count_BN > 0) & (kind_BN >= 0), first + count_BN - 1, -1)
-  fast = first + MOST_COUNTED + (tempo_BN > 0)
-  fast = jnp.where((tempo_BN != 0) & (kind_BN >= 0), fast, -1)
-  hot = sum(jax.nn.one_hot(i, READINGS) for i in (channel_BN, counted, fast))
-  on_BLC = jnp.einsum("bln,bnc->blc", is_on.astype(jnp.float32), hot)
-  return jnp.minimum(on_BLC, 1.0), inside.any(-1).astype(jnp.float32)
+  number = lambda truths: truths.astype(jnp.float32)
+  on_BLC = jnp.einsum(
+    "bln,bnc->blc", number(is_on), jax.nn.one_hot(channel_BN, len(cues.CHANNELS))
+  )
+  done, way, _ = course(each, place - each[cues.START])
+  # Of a shake, one beat is a swing to the left.
+  swings = jnp.asarray(cues.SHAPES)[channel_BN][:, None, :] == cues.SWINGS
+  level, tempo = each[cues.LEVEL], each[cues.TEMPO]
+  of_kind_KBLN = [
+    jnp.where(swings, way, done) > 0.5,
+    *(tempo < 0, tempo > 0, level < _SLIGHT, level > _STRONG),
+  ]
+  kind_BNK = jax.nn.one_hot(jnp.asarray(_KINDS_OF_CHANNELS)[channel_BN], len(_NAMES))
+  place_kinds = functools.partial(jnp.einsum, "bln,bnk->blk")
+  asked_BLK = place_kinds(number(is_on), kind_BNK)
+  shown = [place_kinds(number(is_on & row), kind_BNK) for row in of_kind_KBLN]
+  of_kind = lambda rows: jnp.stack(rows, -1).reshape(*asked_BLK.shape[:2], -1)
+  inside_BL1 = number(inside.any(-1))[..., None]
+  on_BLR = jnp.concatenate([on_BLC, of_kind(shown)], -1)
+  asked_BLR = jnp.concatenate(
+    [
+      jnp.broadcast_to(inside_BL1, on_BLC.shape),
+      of_kind([asked_BLK] * len(cues.OF_KIND)),
+    ],
+    -1,
+  )
+  return jnp.minimum(on_BLR, 1.0), jnp.minimum(asked_BLR, 1.0)
 
 
 _KINDS_OF_CHANNELS = np.array(
@@ -178,11 +195,10 @@ class ActReading(nn.Module):
 
   @nn.compact
   def __call__(self, x_BLD):
-    dense = layers.dense(READINGS, None, "embed", "codes", dtype=jnp.float32)
-    seldom = self.param(
-      "bias",
-      sharding.partitioned(nn.initializers.constant(-5.0), "codes"),
-      (READINGS,),
-      jnp.float32,
+    dense = layers.dense(cues.READINGS, None, "embed", "codes", dtype=jnp.float32)
+    seldom = np.zeros(cues.READINGS, np.float32)
+    seldom[: len(cues.CHANNELS)] = -5.0
+    bias = self.param(
+      "bias", sharding.partitioned(lambda *_: jnp.asarray(seldom), "codes")
     )
-    return dense(x_BLD.astype(jnp.float32)) + seldom
+    return dense(x_BLD.astype(jnp.float32)) + bias

@@ -226,6 +226,10 @@ class T5(nn.Module):
       return x_BMD
     return layers.pool_segments(x_BMD, tokens_BM, segment_ids_BM, self.pooled_token)
 
+  def read_acts(self, tokens_BM, segment_ids_BM):
+    """Logits float32[B, M, READINGS] of `cue_embedding.ActReading`."""
+    return self.acts(self.encode(tokens_BM, segment_ids_BM))
+
   def init_cache(self, encoded_BMD, max_decode_length: int, cues_BNF=None):
     """An empty cache for so many tokens; cues as in `__call__`."""
     cache = self.decoder.init_cache(encoded_BMD, max_decode_length)

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -25,7 +26,13 @@ from tdmm_jax.models import (
   t5gemma,
 )
 from tdmm_jax.runs import run_config
-from tdmm_jax.train import embedding_init, losses, motion_reading, speed
+from tdmm_jax.train import (
+  earlier_model,
+  embedding_init,
+  losses,
+  motion_reading,
+  speed,
+)
 from tdmm_jax.train.objectives import objective
 
 _READ_CLIPS = 600  # enough for the least squares of a motion reading
@@ -45,6 +52,7 @@ def language_model(
       config.text_encoder_sizes = reader.sizes._asdict()
   start = _pretrained(config)
   codec = motion_codec.load(config.tokenizer_dir)
+  earlier = earlier_model.find(config, codec.version)
   versions = objective.check_versions(config, codec.face) | {"tokenizer": codec.version}
   if reader is not None:
     versions["text_encoder"] = reader.version
@@ -63,6 +71,8 @@ def language_model(
   }
 
   def make_vocabulary():
+    if earlier is not None:
+      return earlier.vocab
     made = vocab or _new_vocabulary(config, clips["train"], codec.num_codes)
     made = dataclasses.replace(made, read_acts=config.read_acts)
     return made if reader is None else made.with_wordpieces(reader.words)
@@ -102,6 +112,9 @@ def language_model(
     return lora.start(config.lora, variables, vocab.first_new_row, rng)
 
   def start_params():
+    if earlier is not None:
+      fresh = nn.meta.unbox(init_fn(jax.random.key(config.seed)))["params"]
+      return earlier.into(fresh)
     params = embedding_init.with_new_rows(
       start.params(), vocab.table_size, [motion_rows], config.seed
     )
@@ -135,7 +148,7 @@ def language_model(
     versions,
     config.encoder_length + config.decoder_length,
     flops,
-    None if start is None or config.lora.rank else start_params,
+    start_params if earlier or (start and not config.lora.rank) else None,
     None if reader is None and not config.lora.rank else start_parts,
   )
 
@@ -168,6 +181,7 @@ def _mixture(config, split: str, num_phases: int) -> tasks.Mixture:
     of_training(config.acts_dropout),
     of_training(config.told_ending),
     config.encoder_length,
+    tasks.tells_acts(config),
   )
 
 
@@ -220,12 +234,12 @@ def lm_loss(config, model, vocab, content_weight_V, params, collections, batch, 
   return loss, (metrics, collections)
 
 
-def _misread(logits_BMC, cues_BNF):
+def _misread(logits_BMR, cues_BNF):
   """How wrong the encoder is on which acts are on: (nats, places of motion)."""
-  places = jnp.arange(logits_BMC.shape[1])
-  on_BMC, is_motion_BM = cue_embedding.on_at_places(cues_BNF, places)
-  nats_BM = optax.sigmoid_binary_cross_entropy(logits_BMC, on_BMC).sum(-1)
-  return jnp.sum(nats_BM * is_motion_BM), jnp.sum(is_motion_BM)
+  places = jnp.arange(logits_BMR.shape[1])
+  on_BMR, asked_BMR = cue_embedding.on_at_places(cues_BNF, places)
+  nats_BMR = optax.sigmoid_binary_cross_entropy(logits_BMR, on_BMR) * asked_BMR
+  return jnp.sum(nats_BMR), jnp.sum(asked_BMR[..., 0])
 
 
 def _hide_motion(tokens_BL, vocab, most: float, rng):
