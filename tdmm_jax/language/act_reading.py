@@ -21,6 +21,7 @@ for _name, _label in LABELS.items():
   _OF_FAMILY.setdefault(_label.family, _name)
 _OF_FAMILY["neutral"] = NEUTRAL
 _ON = 0.5
+_FAINT = 0.1  # an emotion below, all over a clip, is none
 _SMOOTH = 3  # frames
 _GAP_S, _SHORTEST_S = 0.2, 0.14  # within an act; of one
 _EMOTIONS_SHORTEST_S = 0.5
@@ -49,6 +50,9 @@ def visible(attributes: dict) -> dict:
     if act.size != USUAL_SIZE:
       size = _SIZES["slight" if act.size < USUAL_SIZE else "strong"]
     told.append(act.replace(size=size, hold="", when=""))
+  if not any(act.emotion for act in told):
+    end_s = max(segment["end_s"] for segment in attributes["segments"])
+    told.insert(0, Act(NEUTRAL, emotion=True, end_s=end_s))
   return _attributes(told, attributes)
 
 
@@ -137,7 +141,8 @@ def _emotions(shares_TR: np.ndarray) -> list[Act]:
     found += [Act(label, emotion=True, **_span(run)) for run in runs]
   if not found:
     means = {f: shares_TR[:, cues.channel(f)].mean() for f in _OF_FAMILY}
-    label = _OF_FAMILY[max(means, key=means.get)]
+    family = max(means, key=means.get)
+    label = _OF_FAMILY[family] if means[family] > _FAINT else NEUTRAL
     found = [Act(label, emotion=True, end_s=duration_s)]
   found.sort(key=lambda act: act.start_s)
   found[0] = found[0].replace(start_s=0.0)

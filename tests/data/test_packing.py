@@ -57,6 +57,13 @@ def test_a_row_by_hand():
     np.testing.assert_array_equal(row[key], values, err_msg=key)
 
 
+def test_what_a_decoder_is_told_is_not_learnt():
+  example = {"encoder_tokens": np.array([7]), "decoder_targets": np.array([5, 6, 4, 1])}
+  row = packing.pack_row([example | {"told_tokens": 2, "weight": 0.5}], 3, 6)
+  assert row["decoder_loss_weights"].tolist() == [0, 0, 0.5, 0.5, 0, 0]
+  assert row["decoder_input_tokens"].tolist() == [0, 5, 6, 4, 0, 0]
+
+
 def test_cues_of_what_is_read_lie_where_the_motion_does():
   cue = np.zeros((1, cues.CUE_FIELDS), np.float32)
   cue[0, [cues.START, cues.END, cues.LEVEL]] = 2, 4, 1

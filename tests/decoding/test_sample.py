@@ -86,6 +86,14 @@ def test_each_frame_draws_from_its_phases_codes():
   np.testing.assert_array_equal((tokens[0, 1:8] - 42) // 4, np.arange(7) % 3)
 
 
+def test_text_may_begin_with_what_is_told():
+  low, high = constraints.text_only(Ids(), 2, 8, [np.array([7, 35, 9]), np.array([35])])
+  assert (low[0, :3].tolist(), high[0, :3].tolist()) == ([7, 35, 9], [8, 36, 10])
+  assert (low[1, :2].tolist(), high[1, 1]) == ([35, EOS_ID], 30)
+  tokens = sample.decode(MODEL, parameters(), prompts(2), low, high, jax.random.key(0))
+  assert np.asarray(tokens)[0, :3].tolist() == [7, 35, 9]
+
+
 @pytest.mark.parametrize("temperature", [0.0, 3.0])
 def test_text_is_pieces_then_eos_then_padding(temperature):
   low, high = constraints.text_only(Ids(), 3, 8)

@@ -71,16 +71,27 @@ def test_the_course_is_what_the_simulator_acts_out(name, tempo):
     assert np.corrcoef(yaw_T, way)[0, 1] > 0.97
 
 
-def test_a_place_of_a_motion_is_asked_for_kind_number_and_tempo():
-  numbers = {channel: i for i, channel in enumerate(cues.CHANNELS)}
-  wink = numbers["wink", "left", False]
-  row = np.float32([wink, 2, 10, 4, 7, 1, 2, 3, 1, -1])
-  on, motion = cue_embedding.on_at_places(jnp.asarray(row)[None, None], jnp.arange(12))
-  assert np.flatnonzero(motion[0]).tolist() == list(range(2, 10))
-  base = len(cues.CHANNELS) + 7 * list(acts.KINDS).index("wink")
-  assert np.argwhere(on[0]).tolist() == [
-    [place, number] for place in (4, 5, 6) for number in (wink, base + 1, base + 5)
-  ]
+def test_a_place_of_a_motion_is_asked_for_kind_beats_and_tempo():
+  wink = cues.channel("wink", "left")
+  row = np.float32([wink, 2, 20, 4, 14, 0.6, 2, 1, 1, -1])
+  on, asked = (
+    np.asarray(values[0])
+    for values in cue_embedding.on_at_places(
+      jnp.asarray(row)[None, None], jnp.arange(22)
+    )
+  )
+  of_kind = lambda what: on[:, cues.reading_of_kind("wink", what)]
+  assert np.flatnonzero(on[:, wink]).tolist() == list(range(4, 14))
+  assert np.flatnonzero(of_kind("slow")).tolist() == list(range(4, 14))
+  assert np.flatnonzero(of_kind("slight")).tolist() == list(range(4, 14))
+  beats = np.flatnonzero(of_kind("beat"))
+  assert np.sum(np.diff(beats) > 1) == 1 and beats[0] >= 4  # two of them
+  assert not of_kind("quick").any() and not of_kind("strong").any()
+  # Channels are asked for all over the motion, the rest where the kind is on.
+  assert np.flatnonzero(asked[:, 0]).tolist() == list(range(2, 20))
+  slow = asked[:, cues.reading_of_kind("wink", "slow")]
+  assert np.flatnonzero(slow).tolist() == list(range(4, 14))
+  assert not asked[:, cues.reading_of_kind("nod", "slow")].any()
 
 
 def test_outside_of_its_example_nothing_is_told():

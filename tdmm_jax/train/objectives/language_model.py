@@ -3,12 +3,12 @@
 import dataclasses
 import pathlib
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
 
+from tdmm_jax import sharding
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import pipeline, tasks
@@ -113,7 +113,7 @@ def language_model(
 
   def start_params():
     if earlier is not None:
-      fresh = nn.meta.unbox(init_fn(jax.random.key(config.seed)))["params"]
+      fresh = sharding.unbox(init_fn(jax.random.key(config.seed)))["params"]
       return earlier.into(fresh)
     params = embedding_init.with_new_rows(
       start.params(), vocab.table_size, [motion_rows], config.seed
