@@ -219,7 +219,22 @@ def placed(
   given the same ones.
   """
   rng = np.random.default_rng((zlib.crc32(prompt.encode()), *seed))
-  return placing.placed(read(prompt, seconds, guess), seconds, rng)
+  attributes = _or_neutral(read(prompt, seconds, guess), seconds)
+  return placing.placed(attributes, seconds, rng)
+
+
+def _or_neutral(attributes: dict, seconds: float) -> dict:
+  """Attributes in which an emotion is not only denied ("He is not smiling.").
+
+  A corpus says of every clip what it shows, if only that it is neutral.
+  """
+  told = acts.acts_of(attributes)
+  felt = [act for act in told if act.emotion]
+  if not felt or not all(act.absent for act in felt):
+    return attributes
+  neutral = acts.Act(lexicon.NEUTRAL, emotion=True, end_s=seconds)
+  how = (attributes["speaking"], attributes.get("manner", lexicon.PLAIN))
+  return lexicon.attributes_of([neutral, *told], seconds, *how)
 
 
 def terms_of(
@@ -235,7 +250,7 @@ def terms_of(
     guess: see `guessed`.
   """
   if seed is None:
-    return wording.terms(read(prompt, seconds, guess))
+    return wording.terms(_or_neutral(read(prompt, seconds, guess), seconds))
   return wording.terms(placed(prompt, seconds, seed, guess), timed=True)
 
 
