@@ -329,8 +329,11 @@ def _side_is(tracks: Tracks, act: Act) -> bool:
   return act.side == "one" or excess[act.side] == most
 
 
-def _direction_is(tracks: Tracks, act: Act) -> bool:
-  tops = {d: towards(tracks, act.name, d).max() for d in KINDS[act.name].directions}
+def _direction_is(tracks: Tracks, act: Act, also: Sequence[Act]) -> bool:
+  """Whether it goes there, and farther than to where no act of the kind is to go."""
+  asked = {other.direction for other in also if other.name == act.name}
+  ways = [d for d in KINDS[act.name].directions if d not in asked - {act.direction}]
+  tops = {d: towards(tracks, act.name, d).max() for d in ways}
   return max(tops, key=tops.get) == act.direction
 
 
@@ -366,8 +369,11 @@ def _hold_is(tracks: Tracks, act: Act) -> bool:
   return bool(above.sum() / tracks.fps <= LIMITS.brief_s)
 
 
-def done(tracks: Tracks, act: Act) -> dict[str, bool]:
+def done(tracks: Tracks, act: Act, also: Sequence[Act] = ()) -> dict[str, bool]:
   """Whether each aspect of an act that was said is so.
+
+  Args:
+    also: the other acts that the motion was to show.
 
   Returns:
     {"present" or "absent", and what else was said: "side", "direction", "count",
@@ -380,7 +386,7 @@ def done(tracks: Tracks, act: Act) -> dict[str, bool]:
   found = {"present": present}
   checks = {
     "side": (bool(act.side), _side_is),
-    "direction": (bool(act.direction), _direction_is),
+    "direction": (bool(act.direction), lambda t, a: _direction_is(t, a, also)),
     "count": (bool(act.count), lambda t, a: count(t, a) == a.count),
     "tempo": (bool(act.tempo), _tempo_is),
     "time": (act.when in ("start", "after", "end"), _time_is),
@@ -400,7 +406,7 @@ def in_order(tracks: Tracks, first: Act, second: Act) -> bool:
 
 def aspects(tracks: Tracks, acts: Sequence[Act]) -> list[tuple[str, bool]]:
   """(aspect, whether it is right) of all acts that a motion was to show."""
-  found = [pair for act in acts for pair in done(tracks, act).items()]
+  found = [pair for act in acts for pair in done(tracks, act, acts).items()]
   present = [act for act in acts if not act.absent and act.name != STILL]
   for first, second in itertools.pairwise(present):
     if second.when == "then":

@@ -44,6 +44,18 @@ def test_sides_and_directions():
   assert not measures.done(left, Act("turn", direction="right"))["direction"]
 
 
+def test_of_two_glances_each_has_its_direction():
+  look = lambda *times: 0.8 * bumps(times, 0.3)
+  shown = {"EyeLookOutLeft": look(1.0), "EyeLookInRight": look(1.0)}
+  shown |= {"EyeLookInLeft": look(3.0, 3.1), "EyeLookOutRight": look(3.0, 3.1)}
+  left = Act("gaze_shift", direction="left")
+  right = Act("gaze_shift", direction="right", when="then")
+  assert not measures.done(tracks(shown), left)["direction"]  # the other is larger
+  assert all(right for _, right in measures.aspects(tracks(shown), [left, right]))
+  up = Act("gaze_shift", direction="up")
+  assert not dict(measures.aspects(tracks(shown), [left, up]))["direction"]
+
+
 def test_times_tempos_and_absence():
   ramp = lambda start, length: np.clip((np.arange(T) / FPS - start) / length, 0, 1)
   slow, quick = (tracks({"JawOpen": ramp(2.0, s)}) for s in (1.0, 0.12))
