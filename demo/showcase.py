@@ -1,5 +1,6 @@
 """What the demo's report shows: sentences acted out, motions put into words."""
 
+import collections
 import json
 import pathlib
 
@@ -12,7 +13,9 @@ from tdmm_jax.face import motion_vector
 from tdmm_jax.face.fit import fit_landmarks, landmarks
 from tdmm_jax.face.motion import save_motion
 from tdmm_jax.generate import face as inference
-from tdmm_jax.language import lexicon
+from tdmm_jax.language import acts as acts_lib
+from tdmm_jax.language import lexicon, understanding
+from tdmm_jax.metrics import acts as measures
 from tdmm_jax.render import contact_sheet, scene, video
 from tdmm_jax.render.report import Card, Section
 
@@ -36,12 +39,21 @@ def _real_rows(real_data: str | None) -> list[dict]:
 
 
 def fit_real_clips(run: inference.Face, real_data: str | None) -> list[dict]:
-  """Fits the face model to each real clip's landmarks and describes the motion."""
+  """`fitted_clips` of the real clips, where there are any."""
   rows = _real_rows(real_data)
   if not rows:
     print("no real clips: set TDMM_REAL_DATA to a folder that has them")
     return []
-  folder = pathlib.Path(real_data) / REAL_CLIPS
+  return fitted_clips(run, rows, pathlib.Path(real_data) / REAL_CLIPS)
+
+
+def fitted_clips(run: inference.Face, rows: list[dict], folder) -> list[dict]:
+  """Fits the face model to each clip's landmarks and describes the motion.
+
+  Args:
+    rows: dicts of clip_id, prompt (what is known of it), and video and landmarks, files
+      of `folder`.
+  """
   fitted = []
   for row in tqdm.tqdm(rows, desc="fitting real clips", unit="clip"):
     tracked = landmarks.read_landmarks(folder / row["landmarks"])
@@ -68,7 +80,7 @@ def real_scores(fitted: list[dict], real_data: str | None) -> dict:
   }
 
 
-class _Studio:
+class Studio:
   """Renders clips of one face model into a folder, with a progress bar."""
 
   def __init__(self, face, run_dir: pathlib.Path, num_frames: int):
@@ -103,8 +115,28 @@ def _tags(attributes: dict) -> dict:
   }
 
 
-def _generated(run, studio, rows: list[dict], prefix: str) -> list[Card]:
-  """Acts prompts out, and lets the model describe its own motions: the loop."""
+def _seen(run, motion, prompt: str) -> list[str]:
+  """What was understood of a prompt, and what geometry sees of it."""
+  asked = acts_lib.acts_of(understanding.read(prompt, SECONDS))
+  found = measures.aspects(measures.tracks_of(run.codec.face, motion), asked)
+  missed = collections.Counter(aspect for aspect, right in found if not right)
+  understood = understanding.understand(prompt, SECONDS)
+  notes = [f"understood as: {understood.text or 'nothing'}"]
+  notes += [f"warned: {warning}" for warning in understood.warnings]
+  if found:
+    right = len(found) - missed.total()
+    lost = f"; not: {', '.join(missed)}" if missed else ""
+    notes.append(f"geometry sees {right} of {len(found)}{lost}")
+  return notes
+
+
+def acted_out(run, studio, rows: list[dict], prefix: str) -> list[Card]:
+  """Acts prompts out, and lets the model describe its own motions: the loop.
+
+  Args:
+    rows: dicts of clip_id and prompt.
+    prefix: of the files' names.
+  """
   prompts = [row["prompt"] for row in rows]
   codes = run.generate_codes(prompts, [SECONDS] * len(prompts))
   says = run.describe_codes(codes)
@@ -115,10 +147,10 @@ def _generated(run, studio, rows: list[dict], prefix: str) -> list[Card]:
     media = studio.save(name, row["prompt"], studio.draw(motion))
     asked, heard = lexicon.parse(row["prompt"]), lexicon.parse(text)
     kept = "kept" if asked["family"] == heard["family"] else "lost"
-    note = f"emotion family {kept} in the loop"
+    notes = [*_seen(run, motion, row["prompt"]), f"emotion family {kept} in the loop"]
     cards.append(
       Card(row["prompt"], **media, says=text, tokens=code.tolist(),
-           attributes=_tags(asked), notes=[note])
+           attributes=_tags(asked), notes=notes)
     )  # fmt: skip
   return cards
 
@@ -140,7 +172,7 @@ def _described(run, studio, clips: list[dict]) -> list[Card]:
   return cards
 
 
-def _real(studio, fitted: list[dict], folder: pathlib.Path) -> list[Card]:
+def real_clips(studio, fitted: list[dict], folder: pathlib.Path) -> list[Card]:
   """Real videos beside the fitted face, with the caption the model gives."""
   cards = []
   for clip in fitted:
@@ -174,13 +206,13 @@ def sections(
   num_generated = (len(prompts) + len(real_prompts)) * round(SECONDS * 25)
   num_shown = sum(2 * len(clip["vectors"]) for clip in test_clips)
   num_real = sum(clip["motion"].num_frames for clip in fitted)
-  studio = _Studio(run.codec.face, run_dir, num_generated + num_shown + num_real)
+  studio = Studio(run.codec.face, run_dir, num_generated + num_shown + num_real)
   result = [
     Section(
       "Sentences acted out",
       "Each motion is generated from its prompt alone; below it stands the caption "
       "that the same model gives its own motion.",
-      _generated(run, studio, prompts, "demo"),
+      acted_out(run, studio, prompts, "demo"),
     ),
     Section(
       "Motions put into words",
@@ -194,7 +226,7 @@ def sections(
       Section(
         "Real prompts acted out",
         "Prompts written for real video generators; nothing like them was trained on.",
-        _generated(run, studio, real_prompts, "prompt"),
+        acted_out(run, studio, real_prompts, "prompt"),
       )
     )
   if fitted:
@@ -204,7 +236,7 @@ def sections(
         "Real clips put into words",
         "Landmarks of real video clips, fitted with the face model, tokenised and "
         "described. The model was trained on simulated motion only.",
-        _real(studio, fitted, folder),
+        real_clips(studio, fitted, folder),
       )
     )
   studio.bar.close()
