@@ -16,6 +16,7 @@ from tdmm_jax.language import (
   instructions,
   lexicon,
   questions,
+  retelling,
   subjects,
   unanswerable,
 )
@@ -54,10 +55,13 @@ def sentences(
       tokens = sample.decode(*given, jax.random.key(0), shared_params=shared)
     else:
       tokens, _ = beam.decode(*given, num_beams=num_beams)
-    texts += [
+    said = [
       face.vocab.decode_text(row[len(first) :])
       for row, first in zip(np.asarray(tokens), told, strict=True)
     ]
+    if ask is tasks.m2l_encoder:
+      said = [t if r is None else retelling.retold(t, r) for t, r in zip(said, read)]
+    texts += said
   return texts[: len(codes)]
 
 

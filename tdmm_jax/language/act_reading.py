@@ -157,11 +157,18 @@ def _of_kind(name: str, shares_TR: np.ndarray) -> list[Act]:
   ways += [*kind.directions, *(acts_lib.SIDES if kind.sided else ())]
   channels = [cues.channel(name, way) for way in ways]
   shares_TW = shares_TR[:, channels]
-  gap_s = _BEATS_GAP_S if kind.counted and not kind.held else _GAP_S
-  found = []
+  runs: list[tuple[slice, str]] = []
   # Of one kind with several ways, their sum tells whether it is on.
-  for run in _runs(shares_TW.sum(1) > _ON, gap_s, _SHORTEST_S):
+  for run in _runs(shares_TW.sum(1) > _ON, _GAP_S, _SHORTEST_S):
     way = ways[int(shares_TW[run].mean(0).argmax())]
+    before, its_way = runs[-1] if runs else (slice(-(10**6), -(10**6)), "")
+    near = run.start - before.stop <= _BEATS_GAP_S * cues.FPS
+    if kind.counted and near and way == its_way:
+      runs[-1] = (slice(before.start, run.stop), way)
+    else:
+      runs.append((run, way))
+  found = []
+  for run, way in runs:
     act = Act(name, **_span(run))
     if way:
       act = act.replace(**{"direction" if way in kind.directions else "side": way})
@@ -174,7 +181,9 @@ def _of_kind(name: str, shares_TR: np.ndarray) -> list[Act]:
       act = act.replace(tempo=tempo)
     if mean[size] > _ON:
       act = act.replace(size=_SIZES[size])
-    beats = len(_runs(shares_TR[run, how["beat"]] > _ON, 0.0, 0.0))
+    # What comes several times may also be on several times.
+    beat_T = shares_TR[run, how["beat"]] > _ON
+    beats = max(len(_runs(row, 0.0, _SHORTEST_S)) for row in (beat_T & on_T, on_T))
     if kind.counted and (beats > 1 or name in placing.COUNTED):
       act = act.replace(count=min(max(beats, 1), 5))
     found.append(act)

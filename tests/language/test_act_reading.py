@@ -40,6 +40,8 @@ def read_back(attributes):
     "He looks sad, then angry, and glances up strongly.",
     "She blinks four times. She sings.",
     "A man keeps a neutral face.",
+    "She glances to the left, then glances to the right.",
+    "He raises his eyebrows three times.",
   ],
 )
 def test_what_is_fully_read_is_what_was_visible(text):

@@ -1,0 +1,105 @@
+"""Captions that say what was read: one that does not is told again, in plain words.
+
+A decoder that writes a caption is told the acts that the encoder reads in a motion, and
+still leaves some out, adds others, or takes one side for the other. How strong an
+emotion is, and which of its family, it knows best.
+"""
+
+from tdmm_jax.language import acts as acts_lib
+from tdmm_jax.language import lexicon, motion_words, wording
+from tdmm_jax.language.acts import KINDS, USUAL_SIZE, Act
+from tdmm_jax.language.emotion_words import LABELS, NEUTRAL
+
+_APART_S = 0.2  # acts that begin after another has ended by this follow it
+
+
+_ONE_SIDED = ("wink", "lopsided_smile")
+
+
+def _core(act: Act) -> tuple:
+  side = "" if act.side == "both" else act.side  # no motion tells the two apart
+  return act.name, side, act.direction, act.count
+
+
+def _families(acts) -> list[str]:
+  """Families in the order in which they are told, neutral ones only if alone."""
+  told = [LABELS[act.name].family for act in acts if act.emotion and not act.absent]
+  shown = list(dict.fromkeys(family for family in told if family != NEUTRAL))
+  return shown or [NEUTRAL]
+
+
+def agrees(said: dict, read: dict) -> bool:
+  """Whether attributes of a caption name the emotions, acts and voice that were read.
+
+  Sizes, tempos and times may differ.
+  """
+  mine, true = acts_lib.acts_of(said), acts_lib.acts_of(read)
+  cores = lambda acts: {_core(a) for a in acts if not (a.emotion or a.absent)}
+  return (
+    cores(mine) == cores(true)
+    and _families(mine) == _families(true)
+    and said["speaking"] == read["speaking"]
+  )
+
+
+def retold(caption: str, read: dict) -> str:
+  """The caption, or one in plain words that agrees with what was read.
+
+  Args:
+    caption: of a motion, by a model.
+    read: what its encoder reads in the motion (`act_reading.acts_read`).
+  """
+  said = lexicon.parse(caption)
+  if agrees(said, read):
+    return caption
+  felt = [a for a in acts_lib.acts_of(said) if a.emotion and not a.absent]
+  told = [act for act in acts_lib.acts_of(read) if act.emotion]
+  acts = [_felt(act, i, felt) for i, act in enumerate(_emotions(told))]
+  done = [act for act in acts_lib.acts_of(read) if not act.emotion]
+  done = list({_core(act): act for act in reversed(done)}.values())[::-1]
+  for i, act in enumerate(done):
+    follows = i and act.start_s >= done[i - 1].end_s + _APART_S
+    both = KINDS[act.name].sided and not act.side and act.name not in _ONE_SIDED
+    side = "both" if both else act.side
+    acts.append(act.replace(side=side, when="then" if follows else ""))
+  return _sentences(acts, read)
+
+
+def _emotions(told: list[Act]) -> list[Act]:
+  """Emotions one after the other; neutral only where there is nothing else."""
+  shown = {}
+  for act in told:
+    if act.name != NEUTRAL:
+      shown.setdefault(LABELS[act.name].family, act)
+  acts = list(shown.values())
+  return acts or [Act(NEUTRAL, emotion=True)]
+
+
+def _felt(act: Act, place: int, felt: list[Act]) -> Act:
+  """An emotion that was read, with label and strength as the caption has them."""
+  family = LABELS[act.name].family
+  twins = [a for a in felt if LABELS[a.name].family == family]
+  size = felt[min(place, len(felt) - 1)].size if felt else USUAL_SIZE
+  name, size = (twins[0].name, twins[0].size) if twins else (act.name, size)
+  if name == NEUTRAL:
+    size = USUAL_SIZE
+  return act.replace(name=name, size=size, when="then" if place else "")
+
+
+def _sentences(acts: list[Act], read: dict) -> str:
+  """ "The man looks very sad, then angry. He nods twice. He speaks softly." """
+  felt = [act for act in acts if act.emotion]
+  text = wording.sentence(felt, "the man", "his")
+  if felt[0].name == NEUTRAL:
+    text = "The man looks neutral."
+  done = [act for act in acts if not act.emotion]
+  if done:
+    text += " " + wording.sentence(done, "he", "his")
+  voice, manner = read["speaking"], read.get("manner", lexicon.PLAIN)
+  if voice != "silent":
+    plain = manner == lexicon.PLAIN
+    table, name = (
+      (motion_words.SPEAKING, voice) if plain else (motion_words.MANNERS, manner)
+    )
+    text += f" He {table[name][0][0]}."
+  return text

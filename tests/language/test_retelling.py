@@ -1,0 +1,55 @@
+"""Captions that agree with what was read, or are told again."""
+
+import numpy as np
+import pytest
+
+from data_prep import prompts
+from tdmm_jax.language import act_reading, lexicon, retelling
+
+
+def read(text):
+  return act_reading.visible(lexicon.parse(text))
+
+
+def test_what_agrees_is_kept():
+  caption = "With a marked frown she nods twice, then winks with her left eye slowly."
+  assert retelling.retold(caption, read(caption)) == caption
+
+
+@pytest.mark.parametrize(
+  "caption, truth, said",
+  [
+    (  # another side, another number
+      "A man looks very sad. He nods three times and winks with his right eye.",
+      "She looks sad, nods twice and winks with her left eye.",
+      "The man looks very sad. He nods twice. He winks with his left eye.",
+    ),
+    (  # another family: how strong it is stays
+      "He is extremely angry.",
+      "He looks disgusted.",
+      "The man looks extremely disgusted.",
+    ),
+    (  # a voice that is not heard, an act that is not there
+      "The man looks neutral, puffing out his cheeks and speaking.",
+      "The man keeps a neutral face.",
+      "The man looks neutral.",
+    ),
+    (
+      "The man holdmce.",
+      "She looks happy, then angry, and speaks softly.",
+      "The man looks happy, then looks angry. He speaks softly.",
+    ),
+  ],
+)
+def test_what_does_not_is_told_again(caption, truth, said):
+  assert retelling.retold(caption, read(truth)) == said
+
+
+def test_plain_words_say_all_that_can_be_read():
+  """On what the suite draws, every kind of act among it."""
+  plans = prompts.make_suite(400, seed=5)
+  rng = np.random.default_rng(0)
+  for plan in plans:
+    seen = act_reading.misread(act_reading.visible(plan.attributes), rng)
+    text = retelling.retold("The man.", seen)
+    assert retelling.agrees(lexicon.parse(text), seen), text
