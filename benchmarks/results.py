@@ -4,9 +4,10 @@
 
 docs/results/ holds a file for each row (configs/ablations.py names them),
 baselines.json (`python -m benchmarks.baselines`), and trainings.json: {row:
-{"hardware": "1 H100", "hours": 0.1}}. The release's scores go along with the
-checkpoint, tdmm_jax/release/scores.json. A row without a file is left out. What stands
-in docs/results.md outside the two marks is kept.
+{"hardware": "1 H100", "hours": 0.1}}. `release` is the checkpoint of version 0.1.0,
+which was scored by the rows' evaluator network; a later one has its scores beside it. A
+row without a file is left out. What stands in docs/results.md outside the two marks is
+kept.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from configs import ablations
 from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import baselines, tables
-from tdmm_jax.runs import checkpoints, locate
+from tdmm_jax.runs import checkpoints
 
 FOLDER, PAGE = pathlib.Path("docs/results"), pathlib.Path("docs/results.md")
 BEGIN = "<!-- Tables: written by `python -m benchmarks.results` -->"
@@ -68,8 +69,6 @@ def rows_of(folder: pathlib.Path) -> dict[str, dict]:
   """
   names = ["release", *ablations.ROWS]
   files = {name: folder / f"{name}.json" for name in names}
-  if folder.resolve() == FOLDER.resolve():  # they go along with the checkpoint
-    files["release"] = locate.RELEASE_DIR / "scores.json"
   found = {
     name: checkpoints.read_json(path) for name, path in files.items() if path.exists()
   }

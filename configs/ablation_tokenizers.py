@@ -30,7 +30,7 @@ def get_config(row: str = "params") -> ml_collections.ConfigDict:
 
 def _t2m_gpt(config):
   tokenizer_table.ROWS["t2m_gpt_params"](config)
-  config.model.emb_dim = config.model.code_dim = 256  # 4.7 million parameters
+  config.model.emb_dim = config.model.code_dim = 192  # 2.6 million parameters
 
 
 def _params(config):

@@ -4,8 +4,8 @@ Run: python -m data_prep.build --corpus demo --num 16000 --written 0.4 \\
        --out runs/small/records
      python -m tdmm_jax.train --config configs/release_tokenizer.py \\
        --workdir runs/release/tokenizer
-Data: 16,000 short clips of the demo's corpus, 18 hours. SIZE million parameters.
-Seen: TIME
+Data: 16,000 short clips of the demo's corpus, 18 hours. 3.1 million parameters.
+Seen: 2,200 updates in 24 minutes on two CPU cores.
 """
 
 import ml_collections

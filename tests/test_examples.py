@@ -38,7 +38,7 @@ SHOWN_IN = (
 )
 _SENTENCE = r"""["']([A-Za-z][^"'\n]*)["']"""
 _PATTERNS = (
-  rf"tdmm generate {_SENTENCE}",
+  rf"tdmm generate {_SENTENCE}(?! --rewrite)",  # what that says, another model writes
   rf"tdmm (?:edit|continue) \S+ {_SENTENCE}",
   rf"tdmm inbetween [^\"'\n]+ {_SENTENCE}",
   rf"\.(?:generate|stream|edit|extend|inbetween)\((?:[\w.]+, )*\\?{_SENTENCE}",

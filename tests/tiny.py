@@ -105,7 +105,7 @@ def train_on(config, workdir) -> dict:
 def users_environment() -> dict[str, str]:
   """The environment without conftest.py's switches: compiled as a user's programs."""
   env = {k: v for k, v in os.environ.items() if k != QUICK_JAX}
-  return env | {"XLA_FLAGS": env["XLA_FLAGS"].replace(QUICK_XLA, "")}
+  return env | {"XLA_FLAGS": env["XLA_FLAGS"].replace(QUICK_XLA, "").strip()}
 
 
 def first_motion(run_dir, split: str = "test"):

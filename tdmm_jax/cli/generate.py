@@ -47,6 +47,23 @@ def add_commands(add) -> None:
     help="refuse prompts with words that are not known, contradict or do not fit",
   )
   generate.add_argument(
+    "--rewrite",
+    action="store_true",
+    help="first have a language model put the prompt, in any language, into plain "
+    "words; sends it to an OpenAI-compatible endpoint and shows what was sent",
+  )
+  generate.add_argument(
+    "--rewrite_url",
+    metavar="URL",
+    help="the endpoint (default: OPENAI_BASE_URL, or OpenAI's); its key, if it wants "
+    "one, is OPENAI_API_KEY",
+  )
+  generate.add_argument(
+    "--rewrite_model",
+    metavar="NAME",
+    help="the endpoint's model (default: OPENAI_MODEL)",
+  )
+  generate.add_argument(
     "--face_model",
     metavar="FILE",
     help="write it for this face model: generic_model.pkl or flame2023.pkl (default: "
@@ -132,8 +149,37 @@ def _requests(args) -> list[tuple[str, str, float]]:
   return [(f"motion_{i}", args.prompt, args.seconds) for i in range(args.num)]
 
 
+def _rewritten(args, requests):
+  """The requests with prompts that an endpoint put into other words, if asked for.
+
+  Returns:
+    the requests; {prompt now: prompt before}.
+  """
+  if not args.rewrite:
+    if args.rewrite_url or args.rewrite_model:
+      raise UserError("--rewrite_url, --rewrite_model: give --rewrite too")
+    return requests, {}
+  if args.timeline:
+    raise UserError("--rewrite: not with --timeline; rewrite its prompts one by one")
+  from tdmm_jax.generate import rewriting
+
+  place = rewriting.endpoint_of(args.rewrite_url, args.rewrite_model)
+  prompts = list(dict.fromkeys(prompt for _, prompt, _ in requests))
+  if not args.quiet:
+    for prompt in prompts:
+      print(f"tdmm: sent to {place.url}: {prompt}", file=sys.stderr)
+  now = {one.sent: one for one in rewriting.rewrite(prompts, place)}
+  for one in now.values():
+    if one.prompt != one.sent and not args.quiet:
+      print(f"tdmm: rewritten as: {one.prompt}", file=sys.stderr)
+    for warning in one.warnings:
+      _LOG.warning(warning)
+  requests = [(name, now[p].prompt, seconds) for name, p, seconds in requests]
+  return requests, {one.prompt: one.sent for one in now.values()}
+
+
 def _generate(args) -> None:
-  requests = _requests(args)
+  requests, before = _rewritten(args, _requests(args))
   names, prompts, seconds = zip(*requests)
   said = dict(zip(prompts, seconds))
   if args.timeline:
@@ -144,7 +190,7 @@ def _generate(args) -> None:
   if args.strict:
     from tdmm_jax.language import understanding
 
-    for prompt, length in zip(prompts, seconds):
+    for prompt, length in said.items():
       understanding.refuse_doubtful(prompt, length)
   if args.face_model and args.prompts:
     raise UserError(
@@ -178,7 +224,9 @@ def _generate(args) -> None:
   _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
   told = {prompt: _say_understood(args, face, prompt, said[prompt]) for prompt in said}
   made = [
-    {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed} | told.get(p, {})
+    {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed}
+    | ({"sent": before[p]} if p in before else {})
+    | told.get(p, {})
     for f, p, s in zip(files, prompts, seconds)
   ]
   terminal.result(args, "\n".join(map(str, files)), motions=made)
@@ -203,18 +251,20 @@ def _edit(args) -> None:
   where = (start, stop, args.seed, args.motion)
   face = options.load(args)
   edited = face.edit(motion, args.prompt, *where, **options.sampling(args))
-  _say_understood(args, face, args.prompt, (stop - start) / motion.fps)
+  told = _say_understood(args, face, args.prompt, (stop - start) / motion.fps)
   edited.save(args.output)
-  terminal.wrote(args, prompt=args.prompt, frames=[start, stop])
+  terminal.wrote(args, prompt=args.prompt, frames=[start, stop], **told)
 
 
 def _continue(args) -> None:
   motion = options.read_motion(args)
   what = (args.seconds, args.prompt, args.seed, args.motion)
-  longer = options.load(args).extend(motion, *what, **options.sampling(args))
+  face = options.load(args)
+  longer = face.extend(motion, *what, **options.sampling(args))
+  told = _say_understood(args, face, args.prompt, args.seconds) if args.prompt else {}
   longer.save(args.output)
   length = longer.num_frames / longer.fps
-  terminal.wrote(args, prompt=args.prompt, seconds=length)
+  terminal.wrote(args, prompt=args.prompt, seconds=length, **told)
 
 
 def _inbetween(args) -> None:

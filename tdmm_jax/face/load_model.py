@@ -45,8 +45,10 @@ def load_for(motion: FaceMotion, spec: str | None) -> FaceModel:
   Raises:
     UserError: as `load_face_model`.
   """
-  shipped = motion.face_model in head_file.NAMES
-  return load_face_model(motion.face_model if shipped else spec or head_file.DEFAULT)
+  named = load_face_model(spec) if spec else None  # a file that is missing is told
+  if motion.face_model in head_file.NAMES:
+    return load_face_model(motion.face_model)
+  return named or load_face_model(head_file.DEFAULT)
 
 
 def own_model(motion: FaceMotion, spec: str | None, where: str) -> FaceModel:

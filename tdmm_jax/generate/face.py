@@ -260,8 +260,7 @@ class Face:
       UserError: a motion of another face model; see also `check_request`.
     """
     frames = self.check_request(prompt, seconds)
-    for motion, name in zip((first, second), where, strict=True):
-      self.codec.check(motion, name)
+    first, second = map(self.codec.adopt, (first, second), where)
     start = first.num_frames
     whole = editing.bridge(first, second, frames)
     return self.edit(whole, prompt, start, start + frames, seed, **sampling)

@@ -54,7 +54,7 @@ def of_prompts(
     inside: (frames of the whole that a prompt is for, which of them comes first), if
       it is for more, or for fewer, than its frames here.
   """
-  rows, told, unguided = [], [], []
+  rows, told, unguided, untold = [], [], [], []
   for row, (prompt, n, key) in enumerate(zip(prompts, frames, keys_B, strict=True)):
     seed = tuple(jax.random.key_data(key).tolist())
     total, first = inside or (n, 0)
@@ -64,9 +64,7 @@ def of_prompts(
     if face.vocab.read_acts:
       terms = understanding.terms_of(prompt, seconds, times, felt)
     rows.append(tasks.l2m_encoder(face.vocab, prompt, n, terms=terms))
-    # Away from a motion of no prompt "no smile" leads to a smile.
-    denies = prompt and face.vocab.read_acts and understanding.denies(prompt)
-    other = rows[-1] if denies else tasks.l2m_encoder(face.vocab, "", n)
+    other = tasks.l2m_encoder(face.vocab, "", n)
     after = ending(fixed[row]) if face.knows_endings and fixed is not None else ()
     if len(after):
       rows[-1] = tasks.with_ending(face.vocab, rows[-1], after)
@@ -75,9 +73,10 @@ def of_prompts(
     # Codes that are fixed here and there know better when something happens.
     known = prompt if whole or inside else ""
     told.append(tasks.prompt_cues(face.vocab, known, total, first, seed, felt))
+    untold.append(cues.unguided(told[-1]))
   if sampling.guidance != 1.0:
     rows += unguided
-    told += told  # words are what is guided by: cues say all there is to say of when
+    told += untold
   length = face.config.max_frames + tasks.NUM_MOTION_SPECIALS
   limits = constraints.exact_motion(
     face.vocab, frames, length, face.codec.num_phases, fixed

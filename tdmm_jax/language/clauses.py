@@ -397,8 +397,7 @@ def _possible(acts, duration_s: float, warnings) -> list[Act]:
     name = act.name.replace("_", " ")
     if act.when == "after" and act.start_s > duration_s - _SHORTEST_S:
       warnings.append(
-        f"'{name}' is to start after {act.start_s:g} s of {duration_s:g} s; it comes "
-        "last"
+        f"'{name}' is to start when the {duration_s:g} s are over; it comes last"
       )
     room = max(int((act.end_s - act.start_s) / _SHORTEST_S), 1)
     if act.count > room:

@@ -68,6 +68,18 @@ def of(attributes: dict, names=None, first_frame: int = 0) -> np.ndarray:
   return rows
 
 
+def unguided(rows: np.ndarray) -> np.ndarray:
+  """The cues of what a motion is guided away from: the opposite of what is denied.
+
+  Blinks that are denied stay so: of those of a whole clip there is no usual place.
+  """
+  rows = rows[[CHANNELS[int(channel)][2] for channel in rows[:, CHANNEL]]].copy()
+  for row in rows:
+    what, which, _ = CHANNELS[int(row[CHANNEL])]
+    row[CHANNEL] = _NUMBERS[what, which, what == "blink"]
+  return rows
+
+
 def packed(rows: np.ndarray, first: int, last: int) -> np.ndarray:
   """The cues of an example that has the places first .. last - 1 of a row."""
   moved = rows.copy()

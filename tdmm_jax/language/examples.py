@@ -43,7 +43,7 @@ EXAMPLES: dict[str, tuple[Sign, ...]] = {
   "He frowns.": (_SAD,),
   "He looks very sleepy.": (Sign("EyeBlink", 0.55),),
   # One emotion, and more.
-  "The man looks furious, shaking his head.": (_ANGRY, Sign("Yaw", 14.0)),
+  "The man looks furious, shaking his head.": (_ANGRY, Sign("Yaw", 11.0)),
   "She speaks calmly, tilting her head.": (_SPEAKS, Sign("Roll", 9.0)),
   "He looks sad, looking down.": (_SAD, Sign("Pitch", 10.0)),
   "A man talks, frowning.": (_SPEAKS, Sign("MouthFrown", 0.3)),

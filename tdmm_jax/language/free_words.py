@@ -89,6 +89,13 @@ def version() -> str:
   return _fitted().version
 
 
+@functools.cache
+def words() -> frozenset[str]:
+  """Those that occur in the written sentences that it was fitted to, in lower case."""
+  names = (name[1:] for name in _fitted().numbers if name[0] == "w")
+  return frozenset(name for name in names if " " not in name)
+
+
 def features(text: str, numbers: dict[str, int], idf_G) -> tuple[list[int], np.ndarray]:
   """The known grams of a text and their weights: 1 + log count, times idf, of unit norm
   in each of the two kinds."""

@@ -56,6 +56,7 @@ _PARTS = {
   "lids": ("lids",),
   "brows": ("brows",),
 }
+_OF_ONE_SIDE = ("wink", "lopsided_smile")
 _MOVES_EYES = ("turn", "look_up", "look_down", "look_away", "double_take")
 
 
@@ -90,6 +91,16 @@ def lateral(act: Act) -> str:
   if said in ("left", "right"):
     return said
   return ("left", "right")[round(1000 * (act.start_s + act.end_s)) % 2]
+
+
+def _with_way(act: Act) -> Act:
+  """A placed act whose side or direction is chosen, where it must have one."""
+  ways = KINDS[act.name].directions
+  if ways and not act.direction:
+    return act.replace(direction=lateral(act) if "left" in ways else ways[0])
+  if act.side == "one" or (act.name in _OF_ONE_SIDE and not act.side):
+    return act.replace(side=lateral(act))
+  return act
 
 
 def longest_rise_s(act: Act) -> float:
@@ -163,8 +174,9 @@ def placed(attributes: dict, duration_s: float, rng) -> dict:
     nexts = [spans[j][0] for j in _rivals(i, acts, spans) if spans[j][0] > start]
     end = min([end, *(at - _EDGE_S for at in nexts)])
     acts[i] = acts[i].replace(start_s=start, end_s=max(end, start + 0.2))
-    if acts[i].name in _USUAL_COUNT:  # whoever watches can count them
+    if acts[i].name in _USUAL_COUNT:  # whoever watches can count them ...
       acts[i] = acts[i].replace(count=count_of(acts[i]))
+    acts[i] = _with_way(acts[i])  # ... and sees where they go
   fresh = lexicon.attributes_of(
     acts, duration_s, attributes["speaking"], attributes.get("manner", lexicon.PLAIN)
   )

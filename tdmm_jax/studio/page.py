@@ -8,7 +8,7 @@ import pathlib
 import gradio as gr
 
 from tdmm_jax.errors import UserError
-from tdmm_jax.language import examples
+from tdmm_jax.language import examples, timeline
 from tdmm_jax.studio import actions as actions_lib
 from tdmm_jax.studio.actions import Actions
 
@@ -71,6 +71,15 @@ def _plain(function):
       ) from error
 
   return call
+
+
+def _tell(face, prompt: str, seconds: float) -> None:
+  """Shows what was understood of a prompt, and what is doubtful of it."""
+  told = face.understand(prompt, seconds)
+  if told.text:
+    gr.Info(html.escape(f"Understood as: {told.text}"))
+  for warning in told.warnings:
+    gr.Warning(html.escape(warning, quote=False))
 
 
 def _lines(texts) -> str:
@@ -225,11 +234,7 @@ def _generate_tab(face, actions: Actions, stage: _Stage, queue: dict):
     made = _plain(actions.generate)(
       *([prompt] * count, seconds, seed, variety, guidance), progress=progress
     )
-    told = face.understand(prompt, seconds)
-    if told.text:
-      gr.Info(f"Understood as: {told.text}")
-    for warning in told.warnings:
-      gr.Warning(warning)
+    _tell(face, prompt, seconds)
     return stage.show(made)
 
   inputs = [
@@ -263,6 +268,8 @@ def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
 
   def make_timeline(text, variety, guidance, seed, progress=gr.Progress()):
     made = _plain(actions.timeline)(text, seed, variety, guidance, progress=progress)
+    for part in timeline.parse(text):
+      _tell(face, part.prompt, part.stop_s - part.start_s)
     return stage.show(made)
 
   inputs = [text, *(knobs[k] for k in ("variety", "guidance", "seed"))]
@@ -316,6 +323,8 @@ def _compare_tab(face, actions: Actions, stage: _Stage, queue: dict):
     made = _plain(actions.generate)(
       prompts, seconds, seed, variety, guidance, progress=progress
     )
+    for prompt in prompts:
+      _tell(face, prompt, seconds)
     return stage.show(made)
 
   inputs = [

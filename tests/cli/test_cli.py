@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from tdmm_jax.cli import main
+from tdmm_jax.cli import main, options
 from tdmm_jax.face import motion
 from tdmm_jax.face.files import read
 from tdmm_jax.generate import batch
@@ -265,6 +265,6 @@ def test_ctrl_c_is_130(monkeypatch, capsys):
   def interrupt(args):
     raise KeyboardInterrupt
 
-  monkeypatch.setattr(main, "_load", interrupt)
+  monkeypatch.setattr(options, "load", interrupt)
   assert main.main(["generate", "A smile."]) == 130
   assert capsys.readouterr().err == "tdmm: interrupted; run it again\n"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tdmm_jax.language import acts, cues, lexicon, placing
+from tdmm_jax.language import acts, cues, lexicon, placing, understanding
 
 
 def placed(*told, seconds=4.0):
@@ -54,6 +54,36 @@ def test_what_is_absent_has_a_channel_of_its_own_and_no_count():
   names = [cues.CHANNELS[int(row[cues.CHANNEL])] for row in rows]
   assert ("blink", "", True) in names and ("happiness", "", True) in names
   assert not rows[:, cues.COUNT].any()
+
+
+def test_what_is_denied_is_guided_away_from_as_its_opposite():
+  nod = acts.Act("nod", start_s=1.0, end_s=2.6)
+  absent = [acts.Act("brow_raise", absent=True), acts.Act("smiling", True, absent=True)]
+  rows = cues.unguided(cues.of(placed(nod, *absent, acts.Act("blink", absent=True))))
+  names = {cues.CHANNELS[int(row[cues.CHANNEL])] for row in rows}
+  assert names == {
+    *(("brow_raise", "", False), ("happiness", "", False), ("blink", "", True))
+  }
+  assert not len(cues.unguided(cues.of(placed(nod))))
+
+
+@pytest.mark.parametrize(
+  ("prompt", "which"),
+  [
+    ("She winks.", {"left", "right"}),
+    ("He raises one eyebrow.", {"left", "right"}),
+    ("He raises his eyebrows.", {"", "both"}),
+    ("She tilts her head.", {"left", "right"}),
+    ("She winks with her left eye.", {"left"}),
+    ("He leans.", {"forward"}),
+  ],
+)
+def test_a_side_that_is_not_said_is_chosen_where_there_must_be_one(prompt, which):
+  found = set()
+  for seed in range(40):
+    (act,) = acts.acts_of(understanding.placed(prompt, 4.0, (seed,)))
+    found.add(act.side or act.direction)
+  assert found <= which and found & {"left", "right"} == which & {"left", "right"}
 
 
 def test_every_act_that_can_be_said_has_a_channel():

@@ -30,7 +30,16 @@ def test_it_is_told_in_the_usual_words_and_reads_back(prompt, understood):
   [
     ("raises his third eye", "left and a right side"),
     ("smiles without smiling", "asked for and denied"),
+    ("raises all four eyebrows", "a left and a right eyebrow"),
+    ("eyes closed with wide open eyes", "cannot be at once"),
+    ("turns her head left and right at the same time", "cannot be at once"),
+    ("he talks silently", "'silent' and 'speaking' are both asked for"),
+    ("she nods nine times", "'nine times' is read as 'eight times'"),
+    ("he waves his hand", "only the face and the head move"),
+    ("a woman smilling broadly", "'smilling' is not known; it is read as 'smiling'"),
+    ("ok", "stays neutral"),
     ("Der Mann l\u00e4chelt", "prompts are English"),
+    ("Le monsieur est content", "prompts are English"),
     ("blorfs krunk", "nearest known words"),
   ],
 )
@@ -42,7 +51,40 @@ def test_what_is_doubtful_is_said_and_can_be_refused(prompt, why):
 
 def test_a_count_that_does_not_fit_its_time_is_said():
   assert not understanding.understand("She nods four times.", 4.0).warnings
-  assert understanding.understand("She nods ten times.", 1.0).warnings
+  text, warnings = understanding.understand("She nods ten times.", 1.0)
+  assert text == "She nods twice." and "done 2 times" in warnings[0]
+  text, warnings = understanding.understand("After 5 s she smiles.", 2.0)
+  assert text == "She smiles at the end." and "comes last" in warnings[0]
+  chain = "She smiles, then frowns, then laughs."
+  assert not understanding.understand(chain, 4.0).warnings
+  assert "do not fit into 0.4 s" in understanding.understand(chain, 0.4).warnings[0]
+
+
+@pytest.mark.parametrize(
+  "prompt",
+  ["la mujer levanta las cejas y sonr\u00ede", "Hij is boos", "Die Frau ist traurig"],
+)
+def test_of_another_language_nothing_is_made_up(prompt):
+  assert understanding.terms_of(prompt) == ""
+
+
+def test_what_is_no_part_of_a_face_is_no_hint_at_an_emotion():
+  for prompt in ("She waves her hand.", "He sticks his tongue out at her."):
+    assert understanding.terms_of(prompt) == ""
+
+
+@pytest.mark.parametrize(
+  "prompt, text",
+  [
+    ("He talks while raising his eyebrows.", "He raises his eyebrows. He speaks."),
+    ("she whispers", "She speaks softly."),
+    ("She sings happily.", "She looks happy. She sings."),
+    ("She winks with both eyes.", "She winks with both eyes."),
+    ("Her smile fades.", "She smiles, then looks neutral."),
+  ],
+)
+def test_voice_and_the_return_to_rest_are_told(prompt, text):
+  assert understanding.understand(prompt) == (text, [])
 
 
 @pytest.mark.parametrize(

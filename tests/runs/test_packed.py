@@ -13,6 +13,7 @@ from tdmm_jax import files, pack_release
 from tdmm_jax.cli import main
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.errors import UserError
+from tdmm_jax.face import head_file
 from tdmm_jax.generate import face as inference
 from tdmm_jax.runs import checkpoints, locate, packed
 
@@ -172,9 +173,10 @@ SCORES = {
 
 
 def test_a_run_with_versions_of_before_is_refused_and_restamped(
-  tiny_run, release, tmp_path
+  tiny_run, release, tmp_path, monkeypatch
 ):
   """Packed and as trained; the weights stay, and so do their versions."""
+  monkeypatch.setitem(pack_release._OLD_HEADS, "a881e5b84f71", head_file.DEFAULT)
   for source in (release, tiny_run):
     run = tmp_path / source.name
     for part in ("tokenizer", "evaluator", "lm"):

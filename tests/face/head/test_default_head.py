@@ -315,10 +315,10 @@ def test_the_shipped_file_is_what_the_builder_makes(name, template):
   np.testing.assert_allclose(built.v_template, template, atol=1e-7)
   np.testing.assert_array_equal(built.faces, head.faces)
   assert built.regions.keys() == head.regions.keys()
-  for name, ids in head.regions.items():
-    np.testing.assert_array_equal(built.regions[name], ids)
-  for name in ("shapedirs", "eyelid_dirs", "lbs_weights", "joint_template"):
-    np.testing.assert_allclose(getattr(built, name), getattr(head, name), atol=1e-6)
+  for region, ids in head.regions.items():
+    np.testing.assert_array_equal(built.regions[region], ids)
+  for part in ("shapedirs", "eyelid_dirs", "lbs_weights", "joint_template"):
+    np.testing.assert_allclose(getattr(built, part), getattr(head, part), atol=1e-6)
   # Of the expression basis what the units do: its own directions may turn.
   unit_fields = np.asarray(built.exprdirs, np.float64) @ build.activation_matrix(name)
   matrix_EU = head_file.activation_matrix(name)
