@@ -171,6 +171,16 @@ _LOOSE = (
     rf"\blook(?:s|ing)? over {_WHOSE} (left|right) shoulder\b",
     r"turns her head to the \1",
   ),
+  (
+    rf"\blook(?:s|ing)? over to {_WHOSE} (left|right)\b",
+    r"turns her head to the \1",
+  ),
+  # Several people, as one: "they grin, then look away".
+  (
+    r"\b(they|then) (look|glance|turn|tilt|lean|nod|shake|blink|wink|raise|lower|close|"
+    r"open|roll|frown|smile|grin|laugh)\b",
+    r"\1 \2s",
+  ),
   (r"\blook(?:s|ing)? around\b", "looks to the left, then looks to the right"),
   # Eyes, brows, mouth.
   (

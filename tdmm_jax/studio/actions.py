@@ -17,7 +17,7 @@ from tdmm_jax.studio.shelf import Clip, Shelf, pack
 # Few choices, for each value of the temperature is a program of its own to compile.
 VARIETY = {"Likeliest": 0.0, "Calm": 0.7, "Natural": 1.0, "Lively": 1.3}
 # None: what the checkpoint was made for.
-GUIDANCE = {"Default": None, "Off": 1.0, "Close": 2.0, "Very close": 4.0}
+GUIDANCE = {"Default": None, "Off": 1.0, "Loose": 1.5, "Close": 4.0}
 MAX_PROMPT = 400  # characters; the run's own limit, in text pieces, is lower
 MAX_VARIANTS = 4
 MAX_SECONDS = 30.0  # of a timeline, and of what is uploaded

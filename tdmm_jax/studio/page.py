@@ -189,7 +189,7 @@ def _settings(face, variants: bool = False, seconds: bool = True) -> dict:
     list(actions_lib.GUIDANCE),
     value=GUIDANCE,
     label="Guidance",
-    info="How closely the words are followed; very close exaggerates.",
+    info="How closely the words are followed; close exaggerates.",
   )
   with gr.Row():
     found["seed"] = gr.Number(

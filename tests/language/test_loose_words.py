@@ -38,6 +38,11 @@ from tdmm_jax.language import lexicon, loose_words, understanding
     ("His jaw fell.", "surprise surprised; jaw drop"),
     ("right brow lifted", "brow raise right"),
     ("chin up", "pride proud; look up"),
+    ("She looks over to her right, surprised.", "turn right; surprise surprised"),
+    (
+      "They grin, then look away to the left.",
+      "happiness grinning; gaze shift left then",
+    ),
   ],
 )
 def test_they_are_read_as_its_own(prompt, terms):
