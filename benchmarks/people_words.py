@@ -334,10 +334,9 @@ def table(found: dict) -> str:
       f"clips {head['right_of_other_clips']:.1f})",
     ]
     for key, row in s.get("judged", {}).items():
-      shown = f", {row['shown']:.2f} where it is shown" if row["shown"] else ""
-      lines.append(
-        f"  {key}: {row['own']:.2f} (other prompts {row['others']:.2f}){shown}"
-      )
+      beside = {"of other prompts": row["others"], "where it is shown": row["shown"]}
+      said = "".join(f", {k} {v:.2f}" for k, v in beside.items() if v is not None)
+      lines.append(f"  {key}: {row['own']:.2f}{said}")
   if people := found["learnt"].get("people"):
     lines += ["", f"reader of people, unseen actor: {people['unseen_actor']:.2f}"]
   return "\n".join(lines)
