@@ -263,7 +263,8 @@ def measure(run, folder: pathlib.Path, work: pathlib.Path, num_simulated: int) -
   face = load_model.load_face_model(run.codec.face.name)
   clips = read_clips(folder)
   motions = fit(clips, face, work)
-  says = run.describe_codes(run.codec.encode(motions))
+  says = [run.describe(motion) for motion in motions]
+  shares = [run.emotions(motion) for motion in motions]
   units = read_units(clips, motions, face, folder, work, num_simulated)
   rows, tracks = [], list(map(head_track, motions))
   for i, (clip, made, text) in enumerate(zip(clips, motions, says, strict=True)):
@@ -278,6 +279,7 @@ def measure(run, folder: pathlib.Path, work: pathlib.Path, num_simulated: int) -
         "not_shown": NOT_SHOWN.get(clip["name"], ""),
         "says": text,
         "family": heard["family"],
+        "families": {k: round(x, 3) for k, x in list(shares[i].items())[:3]},
         "speaking": heard["speaking"],
         "head_said": [act.to_dict() for act in head_named(heard)],
         "head_deg": np.ptp(tracks[i].head_T3, axis=0).round(1).tolist(),
