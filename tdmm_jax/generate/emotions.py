@@ -20,8 +20,9 @@ from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.generate import inputs
 from tdmm_jax.language import coded_emotions, lexicon
 
-# The wording that emotions are compared in; captions of the default corpus begin so.
-_BEGINS = "He looks {},"
+# Two wordings of the default corpus' captions: emotions are compared in the first, and
+# a caption that is to say one begins with the second, which no other emotion follows.
+_COMPARED, _BEGINS = "He looks {},", "He keeps {} look"
 # The model is right in half of the tracked clips, and surer than that: half of its
 # probability is shared out evenly. How much more than the model the reading of action
 # units counts hardly matters from 1 to 3: of 160 simulated clips that are tracked, 0.61
@@ -66,16 +67,19 @@ def probabilities(face, motion: FaceMotion, codes) -> dict[str, float]:
 
 
 def beginning(face, codes, family: str) -> str:
-  """How a caption begins that says this family: "He looks very happy,".
+  """How a caption begins that says this family: "He keeps a marked happy look".
 
   The word is the family's plainest, the intensity what the model finds likeliest.
   """
-  label = next(x.name for x in lexicon.LABELS.values() if x.family == family)
+  label = next(x for x in lexicon.LABELS.values() if x.family == family)
+  words = [words[0] for words, *_ in lexicon.INTENSITIES.values()]
+  looks = [f"{word} {label.adjectives[0]}" for word in words]
   if family == lexicon.NEUTRAL:
-    return _begins(label, lexicon.DEFAULT_INTENSITY)
-  levels = tuple(lexicon.INTENSITIES)
-  heard = _likely(face, codes, [_begins(label, level) for level in levels])
-  return _begins(label, levels[int(np.argmax(heard))])
+    looks = [label.adjectives[0]]
+  texts = [
+    _BEGINS.format(f"{'an' if look[0] in 'aeiou' else 'a'} {look}") for look in looks
+  ]
+  return texts[int(np.argmax(_likely(face, codes, texts)))]
 
 
 def _seen(face, motion) -> dict[str, float]:
@@ -86,17 +90,16 @@ def _seen(face, motion) -> dict[str, float]:
   return coded_emotions.log_likelihoods(levels)
 
 
-def _begins(label: str, level: int) -> str:
-  word = lexicon.LABELS[label].adjectives[0]
-  if label != lexicon.NEUTRAL:
-    word = f"{lexicon.INTENSITIES[level][1][0]} {word}"
-  return _BEGINS.format(word)
-
-
 def _heard(face, codes) -> np.ndarray:
   """Log-probability of every label, of medium intensity; float64[N]."""
-  level = lexicon.DEFAULT_INTENSITY
-  return _likely(face, codes, [_begins(label, level) for label in lexicon.LABELS])
+  degree = lexicon.INTENSITIES[lexicon.DEFAULT_INTENSITY][1][0]
+  words = [
+    label.adjectives[0]
+    if name == lexicon.NEUTRAL
+    else f"{degree} {label.adjectives[0]}"
+    for name, label in lexicon.LABELS.items()
+  ]
+  return _likely(face, codes, [_COMPARED.format(word) for word in words])
 
 
 def _likely(face, codes, texts: Sequence[str]) -> np.ndarray:
