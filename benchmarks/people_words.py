@@ -1,10 +1,10 @@
 """What a run says of people: `python -m benchmarks.people --run`.
 
 Each clip is fitted as `tdmm fit` does: an actor's clips as one person's, their neutral
-clip as `--neutral`; all others alone. Of the caption counts what the lexicon reads in
-it. Beside the run stand two readers of the fitted face's action units, which see no
-tokens: one learnt from simulated clips that came through landmarks and the fit, one
-from other people's action units.
+clip as `--neutral`; all others alone, and described as `tdmm describe` does. Of the
+caption counts what the lexicon reads in it. Beside the run stand two readers of the
+fitted face's action units, which see no tokens: one learnt from simulated clips that
+came through landmarks and the fit, one from other people's action units.
 
 Shape letters: N clips, F features.
 """
