@@ -57,6 +57,8 @@ def _describe(args) -> None:
     from tdmm_jax.language import lexicon
 
     content["attributes"] = lexicon.parse(text)
+    families = face.emotions(motion, args.motion)
+    content["families"] = {name: round(x, 4) for name, x in families.items()}
   terminal.result(args, text, **content)
 
 

@@ -8,7 +8,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from tdmm_jax.decoding import sample
+from tdmm_jax.decoding import constraints, sample
 from tdmm_jax.models import t5_layouts
 from tdmm_jax.vocab import EOS_ID, PAD_ID
 
@@ -41,6 +41,7 @@ def decode(
   encoder_input_tokens_BM,
   low_BL,
   high_BL,
+  words: constraints.Words | None = None,
   *,
   num_beams: int = 4,
   alpha: float = 1.0,
@@ -54,6 +55,7 @@ def decode(
     model: models.t5.T5.
     encoder_input_tokens_BM: int32, one prompt a row, 0 = padding.
     low_BL, high_BL: int32, the allowed id range of each position.
+    words: the only ones that text may be written in; None: any.
     alpha: 0 compares plain log-probabilities and favours short text.
 
   Returns:
@@ -73,12 +75,11 @@ def decode(
     return scores_BW / length_penalty(lengths_BW, alpha)
 
   def body(carry):
-    index, token_BW, done_BW, scores_BW, lengths_BW, tokens_BWL, cache = carry
+    index, token_BW, done_BW, scores_BW, lengths_BW, tokens_BWL, word_BW, cache = carry
     fed_N = token_BW.reshape(-1)
     logits_NV, cache = apply(fed_N, cache, segments_NM, method="decode_step")
-    step_NV = sample.allow(
-      jax.nn.log_softmax(logits_NV), low_NL[:, index], high_NL[:, index]
-    )
+    limits = (low_NL[:, index], high_NL[:, index], words, word_BW.reshape(-1))
+    step_NV = sample.allow(jax.nn.log_softmax(logits_NV), *limits)
     vocab = step_NV.shape[-1]
     ids_V = jnp.arange(vocab)
     # A finished beam goes on as itself, once.
@@ -97,7 +98,10 @@ def decode(
     lengths_BW = grown_BW[rows_B1, parent_BW]
     tokens_BWL = tokens_BWL[rows_B1, parent_BW].at[..., index].set(token_BW)
     cache = _reorder(cache, (rows_B1 * num_beams + parent_BW).reshape(-1))
-    return index + 1, token_BW, done_BW, scores_BW, lengths_BW, tokens_BWL, cache
+    if words is not None:
+      word_BW = words.after(word_BW[rows_B1, parent_BW], token_BW)
+    beams = (token_BW, done_BW, scores_BW, lengths_BW, tokens_BWL, word_BW)
+    return index + 1, *beams, cache
 
   def cond(carry):
     return (carry[0] < length) & ~jnp.all(carry[2])
@@ -107,7 +111,7 @@ def decode(
   scores_BW = jnp.where(jnp.arange(num_beams) == 0, 0.0, _WORST) + zeros_BW
   tokens_BWL = jnp.zeros((batch, num_beams, length), jnp.int32)
   start = (jnp.zeros((), jnp.int32), zeros_BW, zeros_BW > 0, scores_BW, zeros_BW)
-  carry = jax.lax.while_loop(cond, body, (*start, tokens_BWL, cache))
+  carry = jax.lax.while_loop(cond, body, (*start, tokens_BWL, zeros_BW, cache))
   best_BW = compare(carry[3], carry[4])
   best_B = jnp.argmax(best_BW, axis=-1)
   rows_B = jnp.arange(batch)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from tdmm_jax import sharding
+from tdmm_jax.decoding import constraints
 from tdmm_jax.decoding import guidance as guidance_lib
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5_layouts
@@ -67,6 +68,7 @@ class State(NamedTuple):
   tokens_BL: jax.Array  # int32, 0 where not yet decoded
   seen_BV: jax.Array | None  # bool, ids that have occurred; for the penalty alone
   cache: Any
+  word_B: jax.Array  # int32, where each row is in a word; see constraints.Words
 
 
 def top_k_filter(logits_BV, top_k: int):
@@ -102,9 +104,12 @@ def _allowed(num_ids: int, low_B, high_B):
   return (ids_V >= low_B[:, None]) & (ids_V < high_B[:, None])
 
 
-def allow(logits_BV, low_B, high_B):
-  """-inf for ids outside [low, high)."""
-  return jnp.where(_allowed(logits_BV.shape[-1], low_B, high_B), logits_BV, _NEVER)
+def allow(logits_BV, low_B, high_B, words=None, place_B=None):
+  """-inf for ids outside [low, high), or of no word at these places; see `Words`."""
+  allowed_BV = _allowed(logits_BV.shape[-1], low_B, high_B)
+  if words is not None:
+    allowed_BV = words.within(place_B, allowed_BV)
+  return jnp.where(allowed_BV, logits_BV, _NEVER)
 
 
 def likeliest(logits_BV):
@@ -163,9 +168,8 @@ def start(
   seen_BV = None
   if sampling.repetition_penalty != 1.0:
     seen_BV = jnp.zeros((batch_size, model.vocab_size), bool).at[:, PAD_ID].set(True)
-  return State(
-    jnp.zeros((), jnp.int32), start_B, start_B > 0, tokens_BL, seen_BV, cache
-  )
+  index = jnp.zeros((), jnp.int32)
+  return State(index, start_B, start_B > 0, tokens_BL, seen_BV, cache, start_B)
 
 
 def _stages(length: int, num_rows: int) -> list[int]:
@@ -190,6 +194,7 @@ def advance(
   keys_B,
   state: State,
   stop,
+  words: constraints.Words | None = None,
   *,
   sampling: Sampling,
 ) -> State:
@@ -198,6 +203,7 @@ def advance(
   Args:
     keys_B: a PRNG key a row, so that a row does not depend on its neighbours.
     stop: int, at most L; not part of the program, so any value runs the same one.
+    words: what text may be written in; see `decode`.
   """
   model, params = t5_layouts.untied(model, params)
   segments_BM = (encoder_input_tokens_BM > 0).astype(jnp.int32)
@@ -212,6 +218,8 @@ def advance(
     fed_B = jnp.tile(state.token_B, guidance_lib.num_fed(sampling.guidance))
     logits_BV, cache = apply(fed_B, state.cache, segments_BM, method="decode_step")
     allowed_BV = _allowed(logits_BV.shape[-1], low_BL[:, index], high_BL[:, index])
+    if words is not None:
+      allowed_BV = words.within(state.word_B, allowed_BV)
     logits_BV = guidance_lib.combine(logits_BV, sampling.guidance, allowed_BV)
     if seen_BV is not None:
       logits_BV = penalize(logits_BV, seen_BV, sampling.repetition_penalty)
@@ -223,7 +231,8 @@ def advance(
       seen_BV = seen_BV.at[rows_B, token_B].set(True)
     tokens_BL = state.tokens_BL.at[:, index].set(token_B)
     done_B = state.done_B | (token_B == EOS_ID)
-    return State(index + 1, token_B, done_B, tokens_BL, seen_BV, cache)
+    word_B = state.word_B if words is None else words.after(state.word_B, token_B)
+    return State(index + 1, token_B, done_B, tokens_BL, seen_BV, cache, word_B)
 
   for end in _stages(low_BL.shape[1], segments_BM.shape[0]):
     cache = state.cache
@@ -250,6 +259,7 @@ def decode(
   sampling: Sampling = Sampling(),
   shared_params=None,
   cues_BNF=None,
+  words: constraints.Words | None = None,
 ):
   """Decodes autoregressively within a constraint (see constraints.py).
 
@@ -264,6 +274,7 @@ def decode(
       call.
     cues_BNF: float32, when acts are on (language/cues.py), for as many rows as there
       are encoder tokens; none by default.
+    words: the only ones that text may be written in; None: any.
 
   Returns:
     int32[B, L] tokens; everything after a row's first eos is padding.
@@ -279,28 +290,30 @@ def decode(
       cues_BNF = jnp.reshape(cues_BNF, (fed, batch_size, *cues_BNF.shape[1:]))
       inputs += (jnp.swapaxes(cues_BNF, 0, 1),)
     params = shared_params or sharding.on_every_device(params)
-    return _decode_shared(model, params, tokens_BGM, *inputs, sampling=sampling)
-  inputs = (encoder_input_tokens_BM, *inputs, cues_BNF)
+    return _decode_shared(model, params, words, tokens_BGM, *inputs, sampling=sampling)
+  inputs = (words, encoder_input_tokens_BM, *inputs, cues_BNF)
   return _decode(model, params, *inputs, sampling=sampling)
 
 
-def _decode(model, params, tokens_BM, low_BL, high_BL, keys_B, cues_BNF, *, sampling):
+def _decode(
+  model, params, words, tokens_BM, low_BL, high_BL, keys_B, cues_BNF, *, sampling
+):
   length = low_BL.shape[1]
   state = start(model, params, tokens_BM, cues_BNF, length=length, sampling=sampling)
   inputs = (model, params, tokens_BM, low_BL, high_BL, keys_B)
-  return advance(*inputs, state, length, sampling=sampling).tokens_BL
+  return advance(*inputs, state, length, words, sampling=sampling).tokens_BL
 
 
 @functools.partial(jax.jit, static_argnames=("model", "sampling"))
-def _decode_shared(model, params, tokens_BGM, *inputs, sampling):
+def _decode_shared(model, params, words, tokens_BGM, *inputs, sampling):
   """`_decode`, each device of this process with its rows: none waits for another."""
 
   def fed(x_BG):
     return jnp.swapaxes(x_BG, 0, 1).reshape(-1, *x_BG.shape[2:])
 
-  def mine(params, tokens_BGM, low_BL, high_BL, keys_B, cues_BGNF=None):
+  def mine(params, words, tokens_BGM, low_BL, high_BL, keys_B, cues_BGNF=None):
     cues_BNF = None if cues_BGNF is None else fed(cues_BGNF)
-    inputs = (fed(tokens_BGM), low_BL, high_BL, keys_B, cues_BNF)
+    inputs = (words, fed(tokens_BGM), low_BL, high_BL, keys_B, cues_BNF)
     return _decode(model, params, *inputs, sampling=sampling)
 
-  return sharding.share_rows(mine, (params,), (tokens_BGM, *inputs))
+  return sharding.share_rows(mine, (params, words), (tokens_BGM, *inputs))

@@ -1,16 +1,16 @@
 """Motion tokens to sentences, and to answers to questions."""
 
-import functools
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax.data import tasks
 from tdmm_jax.decoding import beam, constraints, sample
 from tdmm_jax.errors import UserError
-from tdmm_jax.generate import inputs
+from tdmm_jax.face import at_rest
+from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.generate import emotions, inputs, reading
 from tdmm_jax.language import (
   act_reading,
   instructions,
@@ -26,16 +26,30 @@ _MOST_TOLD = 64  # pieces of the acts that are read
 
 
 def sentences(
-  face, codes: Sequence[np.ndarray], question: str | None, num_beams: int
+  face,
+  codes: Sequence[np.ndarray],
+  question: str | None,
+  num_beams: int,
+  motions: Sequence[FaceMotion] | None = None,
 ) -> list[str]:
-  """What a run says, motion by motion; see `Face.describe_codes`."""
+  """What a run says, motion by motion; see `Face.describe_codes`.
+
+  A run that reads acts is told what it reads before it writes, and a caption that does
+  not say it is told again in plain words (language/retelling.py).
+
+  Args:
+    motions: what the codes were made of, where they are more than tokens.
+  """
   if not 1 <= num_beams <= MAX_BEAMS:
     raise UserError(
       f"num_beams {num_beams}: out of range; give 1 (greedy) to {MAX_BEAMS}"
     )
   if refusal := unanswerable.answer(question):
     return [refusal] * len(codes)
-  ask = tasks.qa_encoder if _answers(face, question) else tasks.m2l_encoder
+  answers = _answers(face, question)
+  ask, words = tasks.m2l_encoder, face.caption_words
+  if answers:
+    ask, words = tasks.qa_encoder, None
   encoders = [ask(face.vocab, c, question) for c in codes]
   longest = max(len(encoder) for encoder in encoders)
   texts = []
@@ -44,7 +58,7 @@ def sentences(
     if len(encoders) > 1:
       group = group + group[-1:] * (inputs.BATCH - len(group))
     tokens = inputs.padded(group, longest)
-    read = acts_read(face, tokens)
+    read = _read(face, tokens, (motions or [])[start : start + inputs.BATCH])
     told = [tasks.told_acts(face.vocab, row)[-_MOST_TOLD:] for row in read]
     limits = constraints.text_only(
       face.vocab, len(group), face.config.max_caption_pieces + _MOST_TOLD, told
@@ -52,55 +66,47 @@ def sentences(
     given = (face.model, face.params, tokens, *limits)
     if num_beams == 1:
       shared = face.shared_params if len(group) > 1 else None
-      tokens = sample.decode(*given, jax.random.key(0), shared_params=shared)
+      key = jax.random.key(0)
+      tokens = sample.decode(*given, key, shared_params=shared, words=words)
     else:
-      tokens, _ = beam.decode(*given, num_beams=num_beams)
-    said = [
-      face.vocab.decode_text(row[len(first) :])
-      for row, first in zip(np.asarray(tokens), told, strict=True)
-    ]
-    if ask is tasks.m2l_encoder:
-      said = [t if r is None else retelling.retold(t, r) for t, r in zip(said, read)]
-    texts += said
+      tokens, _ = beam.decode(*given, words, num_beams=num_beams)
+    for row, first, seen in zip(np.asarray(tokens), told, read, strict=True):
+      text = face.vocab.decode_text(row[len(first) :])
+      texts.append(text if answers or not seen else retelling.retold(text, seen))
   return texts[: len(codes)]
 
 
-def acts_read(face, tokens_BM: np.ndarray) -> list[dict | None]:
-  """The acts that a run's encoder reads in each motion, as visible attributes.
-
-  None of a run that was not asked for them in training.
-
-  Args:
-    tokens_BM: int32, of the encoder, 0 = padding.
-  """
-  if not tasks.tells_acts(face.config):
+def _read(face, tokens_BM, motions: Sequence[FaceMotion]) -> list[dict | None]:
+  """The acts that are read in each motion; None of a run that reads none."""
+  shares = reading.shares(face, tokens_BM)
+  if shares is None:
     return [None] * len(tokens_BM)
-  shares_BMR = np.asarray(_shares_read(face.model, face.params, tokens_BM))
-  found = []
-  for tokens_M, shares_MR in zip(tokens_BM, shares_BMR, strict=True):
-    frames = tokens_M >= face.vocab.motion_offset
-    frames &= tokens_M < face.vocab.motion_offset + face.vocab.num_codes
-    found.append(act_reading.acts_read(shares_MR[frames]))
-  return found
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _shares_read(model, params, tokens_BM):
-  """float32[B, M, READINGS], 0 .. 1: see models/cue_embedding.py."""
-  apply = functools.partial(model.apply, {"params": params})
-  segments_BM = (tokens_BM > 0).astype(jnp.int32)
-  return jax.nn.sigmoid(apply(tokens_BM, segments_BM, method="read_acts"))
+  read = [act_reading.acts_read(shares_TR) for shares_TR in shares]
+  for i, motion in enumerate(motions):
+    read[i] = emotions.agreed(face, motion, shares[i], read[i])
+  return read
 
 
 def about(
-  face, codes: Sequence[np.ndarray], question: str | None, num_beams: int, subject: str
+  face,
+  motions: Sequence[FaceMotion],
+  question: str | None,
+  num_beams: int,
+  subject: str,
+  where: str = "motion",
 ) -> list[str]:
   """`sentences` for people: about this subject, and of one mind.
 
   What is asked about an emotion is answered from the caption, so that the two agree.
+
+  Args:
+    motions: each no longer than the run reads at once.
+    where: what an error calls them.
   """
+  motions = [at_rest.before_camera(motion) for motion in motions]
+  codes = face.codec.encode(motions, where)
   kind = questions.about_emotion(question) if _answers(face, question) else None
-  texts = sentences(face, codes, None if kind else question, num_beams)
+  texts = sentences(face, codes, None if kind else question, num_beams, motions)
   if kind:
     texts = [questions.answer(kind, lexicon.parse(text)) for text in texts]
   return [subjects.addressed(text, subject) for text in texts]

@@ -23,11 +23,27 @@ from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints, sample, streaming
 from tdmm_jax.errors import UserError
 from tdmm_jax.export import save  # noqa: F401 (gives motions their `save`)
-from tdmm_jax.face import motion_vector
+from tdmm_jax.face import at_rest, motion_vector
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.generate import batch, blinks, describe, editing, inputs, joins, windows
+from tdmm_jax.generate import (
+  batch,
+  blinks,
+  describe,
+  editing,
+  emotions,
+  inputs,
+  joins,
+  reading,
+  windows,
+)
 from tdmm_jax.generate import takes as takes_lib
-from tdmm_jax.language import subjects, timeline, unanswerable, understanding
+from tdmm_jax.language import (
+  caption_words,
+  subjects,
+  timeline,
+  unanswerable,
+  understanding,
+)
 from tdmm_jax.models import t5, t5_layouts
 from tdmm_jax.runs import checkpoints, locate
 
@@ -43,6 +59,7 @@ class Face:
     codec: the tokenizer, with the face model (`codec.face`).
     config, vocab, model, params: the language model.
     text_encoder: the version of its pretrained text encoder; None without one.
+    heard_simulation: whether it was trained on simulated clips, and their captions.
     version: changes when anything that a motion depends on does.
   """
 
@@ -71,6 +88,7 @@ class Face:
       )
     self.vocab = vocab_lib.load(workdir)
     self.text_encoder = stored["versions"].get("text_encoder")
+    self.heard_simulation = "simulator" in stored["versions"]
     restored = checkpoints.restore_model(workdir)
     self.model, self.params = t5_layouts.unscanned(
       t5.build_t5(self.config, self.vocab),
@@ -85,7 +103,7 @@ class Face:
     face = cls.__new__(cls)
     face.name = face.version = "training"
     face.config, face.codec, face.vocab = config, codec, vocab
-    face.text_encoder = None
+    face.text_encoder, face.heard_simulation = None, False
     face.model, face.params = t5_layouts.unscanned(model, params)
     return face
 
@@ -93,6 +111,13 @@ class Face:
   def shared_params(self):
     """`params` for sample.decode, which takes them under this name."""
     return sample.shared(self.params)
+
+  @functools.cached_property
+  def caption_words(self) -> constraints.Words | None:
+    """The words it writes captions in; None where its captions are not known."""
+    if not self.heard_simulation or self.vocab.bos_id:
+      return None
+    return constraints.words_of(self.vocab, caption_words.load())
 
   @property
   def max_seconds(self) -> float:
@@ -330,9 +355,30 @@ class Face:
     """
     motion = self.codec.adopt(motion, where)
     parts = windows.parts(motion, self.config.max_frames, stops)
-    codes = self.codec.encode(parts, where)
-    texts = describe.about(self, codes, question, num_beams, subject)
+    texts = describe.about(self, parts, question, num_beams, subject, where)
     return " · ".join(texts if unanswerable.answer(question) is None else texts[:1])
+
+  def emotions(self, motion: FaceMotion, where: str = "motion") -> dict[str, float]:
+    """How probable each family of emotions is, the likeliest first.
+
+    Of a motion that a camera saw (its `camera` is known), the action units have their
+    say; see generate/emotions.py. Parts of a motion longer than `max_seconds` count by
+    their lengths. Empty of a run that reads no acts (config.model.act_reading).
+
+    Raises:
+      UserError: see `describe`.
+    """
+    motion = at_rest.before_camera(self.codec.adopt(motion, where))
+    parts = windows.parts(motion, self.config.max_frames)
+    codes = self.codec.encode(parts, where)
+    rows = [tasks.m2l_encoder(self.vocab, c) for c in codes]
+    read = reading.shares(self, inputs.padded(rows)) or []
+    total: dict[str, float] = {}
+    for part, shares_TR in zip(parts, read):
+      share = part.num_frames / motion.num_frames
+      for name, value in emotions.probabilities(self, part, shares_TR).items():
+        total[name] = total.get(name, 0.0) + share * value
+    return dict(sorted(total.items(), key=lambda item: -item[1]))
 
   def encode(self, motion: FaceMotion) -> np.ndarray:
     """Returns the motion's tokens int32[T], one a frame, in 0 .. codec.num_codes - 1.

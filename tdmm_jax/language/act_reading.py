@@ -117,6 +117,23 @@ def acts_read(shares_TR: np.ndarray) -> dict:
   return lexicon.attributes_of(sorted(told, key=first), duration_s, voice, manner)
 
 
+def families(shares_TR: np.ndarray) -> dict[str, float]:
+  """Family -> its share of what is read of emotions in a motion; they sum to 1."""
+  found = {f: float(shares_TR[:, cues.channel(f)].mean()) for f in _OF_FAMILY}
+  whole = max(sum(found.values()), 1e-9)
+  return {family: share / whole for family, share in found.items()}
+
+
+def with_family(read: dict, family: str) -> dict:
+  """What was read, with this emotion alone, if it is not among those read."""
+  told = acts_lib.acts_of(read)
+  if family in {LABELS[act.name].family for act in told if act.emotion}:
+    return read
+  end_s = max(segment["end_s"] for segment in read["segments"])
+  felt = Act(_OF_FAMILY[family], emotion=True, end_s=end_s)
+  return _attributes([felt, *(act for act in told if not act.emotion)], read)
+
+
 def _runs(on_T: np.ndarray, gap_s: float, shortest_s: float) -> list[slice]:
   """Where something is on, gaps closed, short ones left out."""
   runs: list[slice] = []

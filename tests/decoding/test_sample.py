@@ -10,7 +10,7 @@ import pytest
 import tiny
 from flax import linen as nn
 
-from tdmm_jax.decoding import constraints, sample, streaming
+from tdmm_jax.decoding import beam, constraints, sample, streaming
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5_layouts
 from tdmm_jax.models.t5 import T5
@@ -361,3 +361,49 @@ assert pointers == {big.unsafe_buffer_pointer()}
 
 def test_devices_that_share_rows_make_the_same_tokens():
   tiny.run_python(SHARED.replace("tests/", f"{tiny.REPO}/tests/"), devices=2)
+
+
+class Spelling(Ids):
+  """Pieces that letters are: a word begins with _, which is a piece of its own."""
+
+  LETTERS = "..._abcdefghijklmnopqrst,.;:!?"  # ids 3 to 29
+
+  def encode_text(self, text):
+    spelt = " ".join(text.split()).replace(" ", "_")
+    return [self.LETTERS.index(letter, 3) for letter in f"_{spelt}"]
+
+
+@pytest.mark.parametrize("num_beams", [0, 3])
+def test_text_has_no_words_but_those_given(num_beams):
+  """Sampled and searched for, whatever the model likes; and the last one may be cut."""
+  this, length = Spelling(), 24
+  wanted = {"hold", "holds", "a", "nod"}
+  words = constraints.words_of(this, sorted(wanted))
+  limits = constraints.text_only(this, 3, length)
+  given = (MODEL, parameters(), prompts(3), *limits)
+  seen = set()
+  for seed in range(1 if num_beams else 8):
+    if num_beams:
+      tokens, _ = beam.decode(*given, words, num_beams=num_beams, alpha=3.0)
+    else:
+      tokens = sample.decode(*given, jax.random.key(seed), HOT, words=words)
+    for row in np.asarray(tokens):
+      ended = row[row > 0]
+      assert ended[-1] == EOS_ID
+      text = "".join(this.LETTERS[i] for i in ended[:-1])
+      said = [word.rstrip(",.;:!?") for word in text.split("_")[1:]]
+      if len(ended) == length and said and said[-1] not in wanted:
+        assert any(word.startswith(said.pop()) for word in wanted)
+      assert set(said) <= wanted, text
+      seen |= set(said)
+  assert num_beams or len(seen) > 1
+
+
+def test_text_begins_as_it_is_told():
+  this = Spelling()
+  begins = this.encode_text("nod hold")
+  limits = constraints.text_only(this, 2, 16, begins)
+  words = constraints.words_of(this, ["a", "nod"])  # which "hold" is none of
+  given = (MODEL, parameters(), prompts(2), *limits, jax.random.key(0), HOT)
+  for row in np.asarray(sample.decode(*given, words=words)):
+    np.testing.assert_array_equal(row[: len(begins)], begins)
