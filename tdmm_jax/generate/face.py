@@ -26,6 +26,7 @@ from tdmm_jax.export import save  # noqa: F401 (gives motions their `save`)
 from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.generate import batch, blinks, describe, editing, inputs, joins, windows
+from tdmm_jax.generate import keys as keys_lib
 from tdmm_jax.generate import takes as takes_lib
 from tdmm_jax.language import subjects, timeline, unanswerable, understanding
 from tdmm_jax.models import t5, t5_layouts
@@ -120,6 +121,7 @@ class Face:
     top_k: int = 0,
     repetition_penalty: float = 1.0,
     takes: int = 1,
+    keys: Sequence[keys_lib.Key | tuple[float, FaceMotion | str]] = (),
   ) -> FaceMotion:
     """Generates a motion that acts the prompt out, seconds · 25 frames long.
 
@@ -135,11 +137,14 @@ class Face:
       repetition_penalty: above 1, tokens that have already occurred become less likely.
       takes: so many are made, and the one that does most of what the prompt says, by
         geometry, is kept (`generate.takes`).
+      keys: poses that it meets: (seconds, pose), where a pose is one frame of a motion,
+        "neutral" or a few words, "eyes closed" (`generate.keys`).
 
     Raises:
-      UserError: see `check_request`.
+      UserError: see `check_request`; of keys, see `generate.keys.posed`.
     """
     takes_lib.check(takes)
+    posed = keys_lib.posed(self, keys, self.check_request(prompt, seconds))
     motions = self.generate_many(
       [prompt] * takes,
       [seconds] * takes,
@@ -150,7 +155,8 @@ class Face:
       top_k=top_k,
       repetition_penalty=repetition_penalty,
     )
-    return takes_lib.best(self.codec.face, motions, prompt)
+    led = [keys_lib.lead(motion, posed, self.codec.std_P) for motion in motions]
+    return takes_lib.best(self.codec.face, led, prompt)
 
   def timeline_codes(
     self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
@@ -160,20 +166,27 @@ class Face:
     return self._fill(windows.free(spans[-1].stop), spans, seed, sampling)
 
   def timeline(
-    self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
+    self,
+    segments: str | Sequence[timeline.Segment],
+    seed: int = 0,
+    keys: Sequence[keys_lib.Key | tuple[float, FaceMotion | str]] = (),
+    **sampling,
   ) -> FaceMotion:
     """Generates one seamless motion that acts out several prompts, each in its time.
 
     Args:
       segments: such as "0-3: a slight smile; 3-7: surprise, nodding".
+      keys: as in `generate`.
       sampling: temperature, top_p, guidance, top_k, repetition_penalty of `generate`.
 
     Raises:
-      UserError: the timeline has gaps or overlaps, or runs backwards.
+      UserError: the timeline has gaps or overlaps, or runs backwards; of keys, see
+        `generate.keys.posed`.
     """
     spans = windows.spans_of(segments, self.check_request)
+    posed = keys_lib.posed(self, keys, spans[-1].stop)
     codes = self._fill(windows.free(spans[-1].stop), spans, seed, sampling)
-    return self.decode(codes, spans, seed)
+    return keys_lib.lead(self.decode(codes, spans, seed), posed, self.codec.std_P)
 
   def stream(
     self, prompt: str, seconds: float | None = 4.0, seed: int = 0, **sampling
