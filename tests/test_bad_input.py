@@ -356,6 +356,25 @@ ROWS = {
     [*GENERATE.split(), "A smile.", "--key", "1:neutral", "--key", "1.01:neutral"],
     ["--key 1.01: a second key at frame 25", "move one"],
   ),
+  "edit nothing": (
+    ["edit", "{files}/good.npz", "A smile.", "--run", "{run}", "-o", "{files}/out"],
+    ["--frames: say which", "--keep"],
+  ),
+  **{
+    f"keep {' and '.join(parts)}": (
+      ["edit", "{files}/good.npz", "A smile.", "--run", "{run}", "-o", "{files}/out"]
+      + [word for part in parts for word in ("--keep", part)],
+      said,
+    )
+    for parts, said in (
+      (["mouth"], ["--keep 'mouth': no such part; choose head, face, lips, upper"]),
+      (["head", "face"], ["--keep head, face: nothing would be new", "fewer"]),
+    )
+  },
+  "keep of another face": (
+    ["edit", "{files}/flame.npz", "A smile.", "--keep", "lips", "--run", "{run}"],
+    ["flame.npz: its coefficients belong to 'flame2020'", "tdmm retarget"],
+  ),
   "keys of many prompts": (
     [*GENERATE.split(), "--prompts", "{files}/good.jsonl", "--key", "1:neutral"],
     ["--key: for one PROMPT or --timeline"],

@@ -84,11 +84,28 @@ def add_commands(add) -> None:
   options.add_run(generate)
   options.add_json(generate)
 
-  edit = add("edit", _edit, "Make some frames of a motion anew; copy the others.")
+  edit = add(
+    "edit",
+    _edit,
+    "Make some frames of a motion anew, or some parts of the face; copy the others.",
+  )
   options.add_motion(edit, help="npz, or SMIRK's pickle")
   edit.add_argument("prompt", metavar="PROMPT", help="what the face does there")
   edit.add_argument(
-    "--frames", required=True, metavar="A-B", help="frames A to B - 1, as 40-80"
+    "--frames",
+    metavar="A-B",
+    help="frames A to B - 1, as 40-80; with --keep all of them by default",
+  )
+  edit.add_argument(
+    "--keep",
+    action="append",
+    default=[],
+    metavar="PART",
+    help="head, face, lips or upper: a part that stays as it is in the new frames, "
+    "too; repeat it for two. head: "
+    "its turns are copied, the face is new. face: the other way round. lips: jaw and "
+    "lips stay, for dubbing, and brows, lids, gaze and head are new. upper: lids and "
+    "gaze are copied and brows stay, mouth and head are new",
   )
   options.add_sampling(edit)
   edit.add_argument("-o", "--output", default="edited.npz", help="default: edited.npz")
@@ -276,16 +293,21 @@ def _carrier(face, spec: str | None):
 
 
 def _edit(args) -> None:
-  from tdmm_jax.generate import editing
+  from tdmm_jax.generate import editing, keeping
 
-  start, stop = editing.parse_frames(args.frames)
+  if not (args.frames or args.keep):
+    raise UserError("--frames: say which frames are new, as 40-80, or what to --keep")
+  keeping.checked(args.keep)
+  frames = editing.parse_frames(args.frames) if args.frames else None
   motion = options.read_motion(args)
-  where = (start, stop, args.seed, args.motion)
+  start, stop = frames or (0, motion.num_frames)
+  where = (start, stop, args.seed, args.motion, args.keep)
   face = options.load(args)
   edited = face.edit(motion, args.prompt, *where, **options.sampling(args))
   told = _say_understood(args, face, args.prompt, (stop - start) / motion.fps)
   edited.save(args.output)
-  terminal.wrote(args, prompt=args.prompt, frames=[start, stop], **told)
+  kept = {"keep": args.keep} if args.keep else {}
+  terminal.wrote(args, prompt=args.prompt, frames=[start, stop], **kept, **told)
 
 
 def _continue(args) -> None:

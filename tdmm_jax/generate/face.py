@@ -25,7 +25,16 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.export import save  # noqa: F401 (gives motions their `save`)
 from tdmm_jax.face import motion_vector
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.generate import batch, blinks, describe, editing, inputs, joins, windows
+from tdmm_jax.generate import (
+  batch,
+  blinks,
+  describe,
+  editing,
+  inputs,
+  joins,
+  keeping,
+  windows,
+)
 from tdmm_jax.generate import keys as keys_lib
 from tdmm_jax.generate import takes as takes_lib
 from tdmm_jax.language import subjects, timeline, unanswerable, understanding
@@ -217,10 +226,11 @@ class Face:
     self,
     motion: FaceMotion,
     prompt: str,
-    start: int,
-    stop: int,
+    start: int = 0,
+    stop: int | None = None,
     seed: int = 0,
     where: str = "motion",
+    keep: str | Sequence[str] = (),
     **sampling,
   ) -> FaceMotion:
     """Makes frames start .. stop - 1 of a motion anew and copies all others.
@@ -230,12 +240,19 @@ class Face:
 
     Args:
       prompt: what the face does in these frames.
+      stop: by default the motion's end.
       where: what an error calls the motion.
+      keep: parts that stay the motion's own in the new frames, too (generate.keeping):
+        "head" and "face" are copied bit for bit; of "lips" the jaw is, of "upper" lids
+        and gaze are, and the skin there stays within a fraction of a millimetre.
       sampling: as in `timeline`.
 
     Raises:
-      UserError: the frames are outside the motion; see also `check_request`.
+      UserError: the frames are outside the motion, or there is no such part; see also
+        `check_request`.
     """
+    parts = keeping.checked(keep)
+    stop = motion.num_frames if stop is None else stop
     editing.check_frames(motion, start, stop)
     self.check_request(prompt, (stop - start) / tasks.FPS)
     motion = self.codec.adopt(motion, where)
@@ -243,7 +260,8 @@ class Face:
     codes[start:stop] = constraints.FREE
     known = (motion.num_frames, prompt, self.knows_endings)
     spans = [windows.between(start, stop, *known)]
-    return self._splice(motion, codes, spans, seed, sampling)
+    made = self._splice(motion, codes, spans, seed, sampling)
+    return keeping.kept(self.codec.face, motion, made, parts)
 
   def inbetween(
     self,

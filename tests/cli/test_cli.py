@@ -170,6 +170,21 @@ def test_keys_are_met_and_understood(tiny_run, tmp_path, capsys):
       np.testing.assert_array_equal(made.expression[0], struck)
 
 
+def test_parts_are_kept(tiny_run, tmp_path, capsys):
+  clip = tiny.first_motion(tiny_run)
+  motion.save_motion(tmp_path / "take.npz", clip)
+  new = tmp_path / "new.npz"
+  command = ("edit", tmp_path / "take.npz", "She frowns.", "--run", tiny_run, "-o", new)
+  code, out, _ = run(capsys, *command, "--keep", "head", "--keep", "lips", "--json")
+  answer = json.loads(out)
+  assert code == 0 and answer["keep"] == ["head", "lips"]
+  assert answer["frames"] == [0, clip.num_frames]
+  made = read.load_motion(new)
+  np.testing.assert_array_equal(made.head_pose, clip.head_pose)
+  np.testing.assert_array_equal(made.jaw_pose, clip.jaw_pose)
+  assert not np.array_equal(made.eye_pose, clip.eye_pose)
+
+
 def test_describe_by_beam_search(tiny_run, tmp_path, capsys):
   path = tmp_path / "motion.npz"
   motion.save_motion(path, tiny.first_motion(tiny_run))
