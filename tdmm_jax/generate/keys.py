@@ -8,7 +8,7 @@ smiles the wrong way round on its way to a pose.
 Units: frames. Shape letters: T frames, P motion vector, D width of a track.
 """
 
-import pathlib
+import os
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -47,11 +47,14 @@ class Key(NamedTuple):
   pose: FaceMotion | str
 
 
-def parse(text: str) -> Key:
+def parse(text: str, files: bool = True) -> Key:
   """The key of "2.0:pose.npz@17", "0:neutral" or "3.5:eyes closed".
 
+  Args:
+    files: whether files of this machine may be read.
+
   Raises:
-    UserError: no time, no pose, or a file that has no such frame.
+    UserError: no time, no pose, or a file that has no such frame or may not be read.
   """
   time, mark, pose = (part.strip() for part in text.partition(":"))
   seconds = _number(time)
@@ -61,13 +64,16 @@ def parse(text: str) -> Key:
       'or 3.5:"eyes closed"'
     )
   file, at, frame = pose.rpartition("@")
+  is_file = at or re.fullmatch(r"\S*(/\S*|\.\w{2,5})", pose)
+  if is_file and not files:
+    raise UserError(f"key {text!r}: no files are read here; say the pose in words")
   if at:
     if not frame.strip().isdecimal():
       raise UserError(
         f"key {text!r}: {frame!r} is no frame of {file}; write it like {file}@17"
       )
     return Key(seconds, read.load_frame(file, int(frame)))
-  if pathlib.Path(pose).exists() or re.fullmatch(r"\S*(/\S*|\.\w{2,5})", pose):
+  if is_file or (files and os.path.isfile(pose)):
     raise UserError(f"key {text!r}: which frame of the file? write it like {pose}@17")
   return Key(seconds, pose)
 
