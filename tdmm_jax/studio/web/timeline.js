@@ -4,7 +4,7 @@
 // "0-3: a slight smile", and into the second box "2: eyes closed".
 const query = new URLSearchParams(location.search);
 const longest = Number(query.get("longest")), total = Number(query.get("total"));
-const SHORTEST = 0.4, STEP = 0.2, FRAME = 0.04, HUES = [222, 190, 150, 285, 22, 48];
+const SHORTEST = 0.4, STEP = 0.2, FRAME = 0.04, POSE = "eyes closed", HUES = [222, 190, 150, 285, 22, 48];
 const $ = (id) => document.getElementById(id);
 const round = (seconds) => Math.round(seconds * 100) / 100;
 
@@ -186,7 +186,7 @@ function start() {
     let at = round(Math.round((before + (parts[chosen]?.seconds ?? 0) / 2) / FRAME) * FRAME);
     while (taken(at)) at = round(at + 10 * FRAME);
     if (at > used()) return;
-    chosenKey = { at, words: "eyes closed" };
+    chosenKey = { at, words: POSE };
     keys.push(chosenKey);
     draw();
     writeKeys();
