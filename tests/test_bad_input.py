@@ -65,6 +65,7 @@ def files(tmp_path_factory, tiny_run):
     "keyless.jsonl": '{"prompt": "She smiles."}\n',
     "seconds.jsonl": '{"clip_id": "a", "prompt": "She smiles.", "seconds": "long"}\n',
     "escape.jsonl": '{"clip_id": "../a", "prompt": "She smiles."}\n',
+    "good.jsonl": good,
     "none.jsonl": "\n",
   }.items():
     (folder / name).write_text(lines)
@@ -337,6 +338,46 @@ ROWS = {
   "choice misspelt": (
     ["render", "{files}/good.npz", "-o", "a.mp4", "--view", "fornt"],
     ["did you mean front?"],
+  ),
+  **{
+    f"key: {name}": ([*GENERATE.split(), "A smile.", "--key", text], said)
+    for name, text, said in (
+      ("no time", "neutral", ["--key 'neutral'", "2.0:pose.npz@17"]),
+      ("outside the clip", "5:neutral", ["--key 5: outside", "4 s", "0 to 4"]),
+      ("unknown words", "1:qwer asdf", ["--key 1:", "lexicon", "eyes closed"]),
+      ("which frame", "1:{files}/good.npz", ["which frame", "good.npz@17"]),
+      ("no such frame", "1:{files}/good.npz@12", ["no frame 12", "0 to 11"]),
+      ("no such file", "1:{files}/none.npz@1", ["none.npz: no such file"]),
+      ("another face", "1:{files}/flame.npz@1", ["--key 1: its", "tdmm retarget"]),
+      ("a broken file", "1:{files}/cut.npz@1", ["cut.npz: is damaged"]),
+    )
+  },
+  "two keys at one time": (
+    [*GENERATE.split(), "A smile.", "--key", "1:neutral", "--key", "1.01:neutral"],
+    ["--key 1.01: a second key at frame 25", "move one"],
+  ),
+  "edit nothing": (
+    ["edit", "{files}/good.npz", "A smile.", "--run", "{run}", "-o", "{files}/out"],
+    ["--frames: say which", "--keep"],
+  ),
+  **{
+    f"keep {' and '.join(parts)}": (
+      ["edit", "{files}/good.npz", "A smile.", "--run", "{run}", "-o", "{files}/out"]
+      + [word for part in parts for word in ("--keep", part)],
+      said,
+    )
+    for parts, said in (
+      (["mouth"], ["--keep 'mouth': no such part; choose head, face, lips, upper"]),
+      (["head", "face"], ["--keep head, face: nothing would be new", "fewer"]),
+    )
+  },
+  "keep of another face": (
+    ["edit", "{files}/flame.npz", "A smile.", "--keep", "lips", "--run", "{run}"],
+    ["flame.npz: its coefficients belong to 'flame2020'", "tdmm retarget"],
+  ),
+  "keys of many prompts": (
+    [*GENERATE.split(), "--prompts", "{files}/good.jsonl", "--key", "1:neutral"],
+    ["--key: for one PROMPT or --timeline"],
   ),
   "quiet and verbose": (["generate", "A smile.", "-q", "-v"], ["not allowed with"]),
   "no such shell": (["completion", "bsh"], ["did you mean bash?"]),

@@ -42,6 +42,16 @@ def add_commands(add) -> None:
     help=f'prompts in their times, s: "{examples.TIMELINE}"',
   )
   generate.add_argument(
+    "--key",
+    metavar="TIME:POSE",
+    action="append",
+    default=[],
+    help="a pose to be met at a time, s; as often as you like: 0:neutral, "
+    "2.0:pose.npz@17 (frame 17 of a motion, or a row of ARKit weights, take.csv@17), "
+    '3.5:"eyes closed" (a few words). A pose is of the whole face, head and eyes; '
+    "the motion is led to it and back within 0.4 s to each side, a second if it is far",
+  )
+  generate.add_argument(
     "--strict",
     action="store_true",
     help="refuse prompts with words that are not known, contradict or do not fit",
@@ -74,11 +84,28 @@ def add_commands(add) -> None:
   options.add_run(generate)
   options.add_json(generate)
 
-  edit = add("edit", _edit, "Make some frames of a motion anew; copy the others.")
+  edit = add(
+    "edit",
+    _edit,
+    "Make some frames of a motion anew, or some parts of the face; copy the others.",
+  )
   options.add_motion(edit, help="npz, or SMIRK's pickle")
   edit.add_argument("prompt", metavar="PROMPT", help="what the face does there")
   edit.add_argument(
-    "--frames", required=True, metavar="A-B", help="frames A to B - 1, as 40-80"
+    "--frames",
+    metavar="A-B",
+    help="frames A to B - 1, as 40-80; with --keep all of them by default",
+  )
+  edit.add_argument(
+    "--keep",
+    action="append",
+    default=[],
+    metavar="PART",
+    help="head, face, lips or upper: a part that stays as it is in the new frames, "
+    "too; repeat it for two. head: "
+    "its turns are copied, the face is new. face: the other way round. lips: jaw and "
+    "lips stay, for dubbing, and brows, lids, gaze and head are new. upper: lids and "
+    "gaze are copied and brows stay, mouth and head are new",
   )
   options.add_sampling(edit)
   edit.add_argument("-o", "--output", default="edited.npz", help="default: edited.npz")
@@ -135,6 +162,8 @@ def _requests(args) -> list[tuple[str, str, float]]:
   takes_lib.check(args.takes)
   if args.takes > 1 and (args.prompts or args.timeline):
     raise UserError("--takes: for one PROMPT; not with --prompts or --timeline")
+  if args.key and args.prompts:
+    raise UserError("--key: for one PROMPT or --timeline; not with --prompts")
   if not 1 <= args.num <= MAX_NUM:
     raise UserError(
       f"--num {args.num}: out of range; ask for 1 to {MAX_NUM}, or name more prompts "
@@ -196,8 +225,15 @@ def _generate(args) -> None:
     raise UserError(
       "--face_model: not with --prompts; carry the files over with tdmm retarget"
     )
+  from tdmm_jax.generate import keys as keys_lib
+
+  keys = [keys_lib.parse(text) for text in args.key]
   face, sampling = options.load(args), options.sampling(args)
   on_model = _carrier(face, args.face_model)
+  if keys:
+    length = segments[-1].stop_s if args.timeline else args.seconds
+    keys = _posed(args, face, keys, length)
+  finish = lambda motion: on_model(keys_lib.lead(motion, keys, face.codec.std_P))
   start = time.perf_counter()
   files = [pathlib.Path(args.out) / f"{name}.npz" for name in names]
   from tdmm_jax.generate import batch
@@ -209,27 +245,40 @@ def _generate(args) -> None:
   elif args.timeline:
     prompts, seconds = [args.timeline] * args.num, [segments[-1].stop_s] * args.num
     for seed, file in enumerate(files, start=args.seed):
-      on_model(face.timeline(segments, seed, **sampling)).save(file)
+      finish(face.timeline(segments, seed, **sampling)).save(file)
   elif args.takes > 1:
     for seed, (file, prompt) in enumerate(zip(files, prompts), start=args.seed):
-      motion = face.generate(prompt, args.seconds, seed, takes=args.takes, **sampling)
-      on_model(motion).save(file)
+      how = {"takes": args.takes, "keys": keys, **sampling}
+      on_model(face.generate(prompt, args.seconds, seed, **how)).save(file)
   else:
     frames = [face.check_request(p, s) for p, s in zip(prompts, seconds, strict=True)]
     settings = face.sampling(**sampling)
     for codes in batch.draw(face, prompts, frames, args.seed, settings):
       motions = face.motions_of(codes, prompts, args.seed)
       for number, motion in zip(codes, motions, strict=True):
-        on_model(motion).save(files[number])
+        finish(motion).save(files[number])
   _LOG.info("made %d motions in %.1f s", len(files), time.perf_counter() - start)
   told = {prompt: _say_understood(args, face, prompt, said[prompt]) for prompt in said}
   made = [
     {"file": str(f), "prompt": p, "seconds": s, "seed": args.seed}
     | ({"sent": before[p]} if p in before else {})
+    | ({"keys": args.key} if args.key else {})
     | told.get(p, {})
     for f, p, s in zip(files, prompts, seconds)
   ]
   terminal.result(args, "\n".join(map(str, files)), motions=made)
+
+
+def _posed(args, face, keys, seconds: float) -> list:
+  """The keys with their poses; tells what was understood of those in words."""
+  from tdmm_jax.generate import keys as keys_lib
+
+  posed = keys_lib.posed(face, keys, face.check_request("keys", seconds))
+  for key in keys:
+    if isinstance(key.pose, str) and key.pose != keys_lib.NEUTRAL and not args.quiet:
+      text = face.understand(key.pose, keys_lib.SECONDS).text
+      print(f"tdmm: key {key.seconds:g} understood as: {text}", file=sys.stderr)
+  return posed
 
 
 def _carrier(face, spec: str | None):
@@ -244,16 +293,21 @@ def _carrier(face, spec: str | None):
 
 
 def _edit(args) -> None:
-  from tdmm_jax.generate import editing
+  from tdmm_jax.generate import editing, keeping
 
-  start, stop = editing.parse_frames(args.frames)
+  if not (args.frames or args.keep):
+    raise UserError("--frames: say which frames are new, as 40-80, or what to --keep")
+  keeping.checked(args.keep)
+  frames = editing.parse_frames(args.frames) if args.frames else None
   motion = options.read_motion(args)
-  where = (start, stop, args.seed, args.motion)
+  start, stop = frames or (0, motion.num_frames)
+  where = (start, stop, args.seed, args.motion, args.keep)
   face = options.load(args)
   edited = face.edit(motion, args.prompt, *where, **options.sampling(args))
   told = _say_understood(args, face, args.prompt, (stop - start) / motion.fps)
   edited.save(args.output)
-  terminal.wrote(args, prompt=args.prompt, frames=[start, stop], **told)
+  kept = {"keep": args.keep} if args.keep else {}
+  terminal.wrote(args, prompt=args.prompt, frames=[start, stop], **kept, **told)
 
 
 def _continue(args) -> None:

@@ -33,9 +33,11 @@ from tdmm_jax.generate import (
   emotions,
   inputs,
   joins,
+  keeping,
   reading,
   windows,
 )
+from tdmm_jax.generate import keys as keys_lib
 from tdmm_jax.generate import takes as takes_lib
 from tdmm_jax.language import (
   caption_words,
@@ -145,6 +147,7 @@ class Face:
     top_k: int = 0,
     repetition_penalty: float = 1.0,
     takes: int = 1,
+    keys: Sequence[keys_lib.Key | tuple[float, FaceMotion | str]] = (),
   ) -> FaceMotion:
     """Generates a motion that acts the prompt out, seconds · 25 frames long.
 
@@ -160,11 +163,14 @@ class Face:
       repetition_penalty: above 1, tokens that have already occurred become less likely.
       takes: so many are made, and the one that does most of what the prompt says, by
         geometry, is kept (`generate.takes`).
+      keys: poses that it meets: (seconds, pose), where a pose is one frame of a motion,
+        "neutral" or a few words, "eyes closed" (`generate.keys`).
 
     Raises:
-      UserError: see `check_request`.
+      UserError: see `check_request`; of keys, see `generate.keys.posed`.
     """
     takes_lib.check(takes)
+    posed = keys_lib.posed(self, keys, self.check_request(prompt, seconds))
     motions = self.generate_many(
       [prompt] * takes,
       [seconds] * takes,
@@ -175,7 +181,8 @@ class Face:
       top_k=top_k,
       repetition_penalty=repetition_penalty,
     )
-    return takes_lib.best(self.codec.face, motions, prompt)
+    led = [keys_lib.lead(motion, posed, self.codec.std_P) for motion in motions]
+    return takes_lib.best(self.codec.face, led, prompt)
 
   def timeline_codes(
     self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
@@ -185,20 +192,27 @@ class Face:
     return self._fill(windows.free(spans[-1].stop), spans, seed, sampling)
 
   def timeline(
-    self, segments: str | Sequence[timeline.Segment], seed: int = 0, **sampling
+    self,
+    segments: str | Sequence[timeline.Segment],
+    seed: int = 0,
+    keys: Sequence[keys_lib.Key | tuple[float, FaceMotion | str]] = (),
+    **sampling,
   ) -> FaceMotion:
     """Generates one seamless motion that acts out several prompts, each in its time.
 
     Args:
       segments: such as "0-3: a slight smile; 3-7: surprise, nodding".
+      keys: as in `generate`.
       sampling: temperature, top_p, guidance, top_k, repetition_penalty of `generate`.
 
     Raises:
-      UserError: the timeline has gaps or overlaps, or runs backwards.
+      UserError: the timeline has gaps or overlaps, or runs backwards; of keys, see
+        `generate.keys.posed`.
     """
     spans = windows.spans_of(segments, self.check_request)
+    posed = keys_lib.posed(self, keys, spans[-1].stop)
     codes = self._fill(windows.free(spans[-1].stop), spans, seed, sampling)
-    return self.decode(codes, spans, seed)
+    return keys_lib.lead(self.decode(codes, spans, seed), posed, self.codec.std_P)
 
   def stream(
     self, prompt: str, seconds: float | None = 4.0, seed: int = 0, **sampling
@@ -229,10 +243,11 @@ class Face:
     self,
     motion: FaceMotion,
     prompt: str,
-    start: int,
-    stop: int,
+    start: int = 0,
+    stop: int | None = None,
     seed: int = 0,
     where: str = "motion",
+    keep: str | Sequence[str] = (),
     **sampling,
   ) -> FaceMotion:
     """Makes frames start .. stop - 1 of a motion anew and copies all others.
@@ -242,12 +257,19 @@ class Face:
 
     Args:
       prompt: what the face does in these frames.
+      stop: by default the motion's end.
       where: what an error calls the motion.
+      keep: parts that stay the motion's own in the new frames, too (generate.keeping):
+        "head" and "face" are copied bit for bit; of "lips" the jaw is, of "upper" lids
+        and gaze are, and the skin there stays within a fraction of a millimetre.
       sampling: as in `timeline`.
 
     Raises:
-      UserError: the frames are outside the motion; see also `check_request`.
+      UserError: the frames are outside the motion, or there is no such part; see also
+        `check_request`.
     """
+    parts = keeping.checked(keep)
+    stop = motion.num_frames if stop is None else stop
     editing.check_frames(motion, start, stop)
     self.check_request(prompt, (stop - start) / tasks.FPS)
     motion = self.codec.adopt(motion, where)
@@ -255,7 +277,8 @@ class Face:
     codes[start:stop] = constraints.FREE
     known = (motion.num_frames, prompt, self.knows_endings)
     spans = [windows.between(start, stop, *known)]
-    return self._splice(motion, codes, spans, seed, sampling)
+    made = self._splice(motion, codes, spans, seed, sampling)
+    return keeping.kept(self.codec.face, motion, made, parts)
 
   def inbetween(
     self,

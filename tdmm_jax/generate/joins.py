@@ -27,7 +27,7 @@ SMEAR = 5  # frames to each side of a change of codes that the decoder blurs
 _SHORTEST, _LONGEST, _SPEED_LENGTH = 8.0, 50.0, 5.0
 
 
-class _Track(NamedTuple):
+class Track(NamedTuple):
   """A part of the motion vector that a join moves as one.
 
   Attributes:
@@ -43,15 +43,15 @@ class _Track(NamedTuple):
   jumps: bool
 
 
-def _tracks(width: int) -> list[_Track]:
+def tracks_of(width: int) -> list[Track]:
   e = width - motion_vector.NUM_POSE
   return [
-    _Track(slice(0, e), False, 0.25, False),  # expression
-    _Track(slice(e, e + 3), True, 0.4, False),  # jaw
-    _Track(slice(e + 3, e + 5), False, 0.5, True),  # lids
-    _Track(slice(e + 5, e + 8), True, 0.25, True),  # left eye
-    _Track(slice(e + 8, e + 11), True, 0.25, True),  # right eye
-    _Track(slice(e + 11, e + 14), True, 0.25, False),  # head
+    Track(slice(0, e), False, 0.25, False),  # expression
+    Track(slice(e, e + 3), True, 0.4, False),  # jaw
+    Track(slice(e + 3, e + 5), False, 0.5, True),  # lids
+    Track(slice(e + 5, e + 8), True, 0.25, True),  # left eye
+    Track(slice(e + 8, e + 11), True, 0.25, True),  # right eye
+    Track(slice(e + 11, e + 14), True, 0.25, False),  # head
   ]
 
 
@@ -92,7 +92,7 @@ def limits(std_P, motions: Sequence[np.ndarray] = ()) -> list[float]:
     motions: float[T, P] each; what moves fast in these may do so at a join, too.
   """
   found = []
-  for track in _tracks(len(std_P)):
+  for track in tracks_of(len(std_P)):
     tracks = [motion[:, track.part] for motion in motions if len(motion) > 1]
     usual = 1e-6  # where all stand still
     if tracks:
@@ -118,7 +118,7 @@ def lean(
   kept_KP, drawn_TP = (np.asarray(x, np.float64) for x in (kept_KP, drawn_TP))
   now = len(kept_KP) - 1
   found = []
-  for track, limit in zip(_tracks(drawn_TP.shape[1]), most, strict=True):
+  for track, limit in zip(tracks_of(drawn_TP.shape[1]), most, strict=True):
     kept, drawn = kept_KP[:, track.part], drawn_TP[:, track.part]
     near = drawn[now : now + 1 + smear]
     skip = 0.0
@@ -129,7 +129,7 @@ def lean(
     rate = 1.0 - min(skip, 1.0)
     speed_D = _speed(kept, track) - rate * _speed(drawn[: now + 1], track)
     shown = _at(drawn, np.array([now + skip]), track)
-    lack_D = _minus(kept[now:], shown, track)[0]
+    lack_D = minus(kept[now:], shown, track)[0]
     length = 1.5 * float(np.linalg.norm(lack_D)) / limit  # the cubic's fastest is 1.5
     length = float(np.clip(length, min(_SHORTEST, room), min(_LONGEST, room)))
     found.append(_Lean(float(skip), lack_D, speed_D, length))
@@ -158,7 +158,7 @@ def between(kept_TP, drawn_TP, start: int, stop: int, std_P) -> np.ndarray:
     drawn = drawn_TP[start : after.stop][::-1]
     ends.append((lean(kept_TP[after][::-1], drawn, most, SMEAR, room), True))
   made_NP = np.empty((len(times_N), drawn_TP.shape[1]))
-  for i, track in enumerate(_tracks(drawn_TP.shape[1])):
+  for i, track in enumerate(tracks_of(drawn_TP.shape[1])):
     at_N, offsets = times_N, []
     for leans, backwards in ends:
       own_N = room - times_N if backwards else times_N
@@ -167,7 +167,7 @@ def between(kept_TP, drawn_TP, start: int, stop: int, std_P) -> np.ndarray:
       offsets.append(leans[i].offset(own_N))
     x = _at(drawn_TP[:, track.part], start - 1 + at_N, track)
     for offset in offsets:
-      x = _plus(offset, x, track)
+      x = plus(offset, x, track)
     made_NP[:, track.part] = x
   lids_N2 = motion_vector.split(made_NP)["eyelids"]
   np.clip(lids_N2, 0.0, 1.0, out=lids_N2)
@@ -239,9 +239,9 @@ class Takeover:
     if self._time >= self._length:
       return np.asarray(frame_P, np.float32)
     made_P, times_1 = np.array(frame_P, np.float32), np.array([self._time])
-    for track, one in zip(_tracks(len(made_P)), self._leans, strict=True):
+    for track, one in zip(tracks_of(len(made_P)), self._leans, strict=True):
       drawn_1D = made_P[None, track.part]
-      made_P[track.part] = _plus(one.offset(times_1), drawn_1D, track)[0]
+      made_P[track.part] = plus(one.offset(times_1), drawn_1D, track)[0]
     lids_2 = motion_vector.split(made_P)["eyelids"]
     np.clip(lids_2, 0.0, 1.0, out=lids_2)
     return made_P
@@ -277,42 +277,42 @@ class _Held:
       made_NP = np.empty_like(made_NP)
       # Time t is row t + shift.
       shift = first - times_N[0]
-      for track, one in zip(_tracks(made_NP.shape[1]), leans, strict=True):
+      for track, one in zip(tracks_of(made_NP.shape[1]), leans, strict=True):
         shown = _at(self.drawn[:, track.part], one.warp(times_N) + shift, track)
-        made_NP[:, track.part] = _plus(one.offset(times_N), shown, track)
+        made_NP[:, track.part] = plus(one.offset(times_N), shown, track)
     self.kept = np.concatenate([self.kept, made_NP])[-MOST_KEPT:]
     self.drawn = self.drawn[first + ready - self.done - len(self.kept) :]
     self.done = ready
     return made_NP
 
 
-def _at(track_TD, rows_N, track: _Track) -> np.ndarray:
+def _at(track_TD, rows_N, track: Track) -> np.ndarray:
   """float64[N, D]: a track at any rows, between its frames too; held at its ends."""
   rows_N = np.clip(rows_N, 0.0, len(track_TD) - 1)
   low_N = np.floor(rows_N).astype(int)
   high_N = np.minimum(low_N + 1, len(track_TD) - 1)
   below_ND = track_TD[low_N].astype(np.float64)
-  step_ND = _minus(track_TD[high_N], below_ND, track)
-  return _plus((rows_N - low_N)[:, None] * step_ND, below_ND, track)
+  step_ND = minus(track_TD[high_N], below_ND, track)
+  return plus((rows_N - low_N)[:, None] * step_ND, below_ND, track)
 
 
-def _minus(a_ND, b_ND, track: _Track) -> np.ndarray:
+def minus(a_ND, b_ND, track: Track) -> np.ndarray:
   if not track.turning:
     return np.asarray(a_ND, np.float64) - b_ND
   return (Rotation.from_rotvec(a_ND) * Rotation.from_rotvec(b_ND).inv()).as_rotvec()
 
 
-def _speed(track_KD, track: _Track) -> np.ndarray:
+def _speed(track_KD, track: Track) -> np.ndarray:
   """float64[D], a frame, on average; 0 of a single frame."""
-  return _minus(track_KD[-1:], track_KD[:1], track)[0] / max(len(track_KD) - 1, 1)
+  return minus(track_KD[-1:], track_KD[:1], track)[0] / max(len(track_KD) - 1, 1)
 
 
-def _sizes(track_TD, track: _Track) -> np.ndarray:
+def _sizes(track_TD, track: Track) -> np.ndarray:
   """float64[T - 1]: of its steps."""
-  return np.linalg.norm(_minus(track_TD[1:], track_TD[:-1], track), axis=-1)
+  return np.linalg.norm(minus(track_TD[1:], track_TD[:-1], track), axis=-1)
 
 
-def _plus(offset_ND, x_ND, track: _Track) -> np.ndarray:
+def plus(offset_ND, x_ND, track: Track) -> np.ndarray:
   if not track.turning:
     return offset_ND + x_ND
   return (Rotation.from_rotvec(offset_ND) * Rotation.from_rotvec(x_ND)).as_rotvec()

@@ -9,6 +9,7 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face.files import read as io
 from tdmm_jax.face.fit import sources
+from tdmm_jax.generate import keys as keys_lib
 from tdmm_jax.generate import windows
 from tdmm_jax.language import subjects, timeline
 from tdmm_jax.render import scene, video
@@ -20,6 +21,7 @@ VARIETY = {"Likeliest": 0.0, "Calm": 0.7, "Natural": 1.0, "Lively": 1.3}
 GUIDANCE = {"Default": None, "Off": 1.0, "Loose": 1.5, "Close": 4.0}
 MAX_PROMPT = 400  # characters; the run's own limit, in text pieces, is lower
 MAX_VARIANTS = 4
+MAX_KEYS = 16  # of a timeline: each pose in words is a motion of its own to make
 MAX_SECONDS = 30.0  # of a timeline, and of what is uploaded
 MAX_UNPACKED = 100 << 20  # bytes of an uploaded archive, unpacked
 MOTION_TYPES = (".npz", ".pkl", ".npy", ".glb", ".csv")
@@ -78,8 +80,10 @@ class Actions:
         "for one prompt, longer with a timeline"
       )
 
-  def timeline(self, text, seed, variety, guidance, say: Say) -> list[Clip]:
-    """One motion without seams, of several prompts."""
+  def timeline(
+    self, text, seed, variety, guidance, say: Say, keys: str = ""
+  ) -> list[Clip]:
+    """One motion without seams, of several prompts; `keys`: see `keys_of`."""
     segments = timeline.parse(text)
     if segments[-1].stop_s > MAX_SECONDS:
       raise UserError(
@@ -88,6 +92,9 @@ class Actions:
       )
     for segment in segments:
       self._check_seconds(segment.stop_s - segment.start_s)
+    spans, placed = windows.spans_of(segments, self.face.check_request), keys_of(keys)
+    say(0.02, "Striking the poses")
+    posed = keys_lib.posed(self.face, placed, spans[-1].stop)
     say(0.05, "Writing motion tokens")
     codes = self.face.timeline_codes(
       segments,
@@ -96,8 +103,10 @@ class Actions:
       guidance=_choice(GUIDANCE, "guidance", guidance),
     )
     say(0.6, "Moving the face")
-    spans = windows.spans_of(segments, self.face.check_request)
     motion = self.face.decode(codes, spans, _seed(seed))
+    if posed:
+      motion = keys_lib.lead(motion, posed, self.face.codec.std_P)
+      codes = self.face.encode(motion)
     say(0.7, "Reading the motion back")
     stops, who = [span.stop for span in spans], subjects.of(segments[0].prompt)
     caption = self.face.describe(motion, stops=stops, subject=who)
@@ -186,6 +195,18 @@ class Actions:
     everything = pack(clips, clips[0].folder / "everything.zip")
     files = [str(path) for clip in clips for path in clip.files()]
     return str(film), [str(everything), *files]
+
+
+def keys_of(text: str) -> list[keys_lib.Key]:
+  """The keys of "2: eyes closed; 3.5: neutral", or of one a line; poses in words only.
+
+  Raises:
+    UserError: no time, no pose, or more keys than a page may ask for.
+  """
+  rows = [row for row in re.split(r"[;\n]", text or "") if row.strip()]
+  if len(rows) > MAX_KEYS:
+    raise UserError(f"keys: {len(rows)}, the limit is {MAX_KEYS}; remove some")
+  return [keys_lib.parse(row, files=False) for row in rows]
 
 
 def _check_length(name: str, seconds: float) -> None:

@@ -247,10 +247,13 @@ def _generate_tab(face, actions: Actions, stage: _Stage, queue: dict):
 
 def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
   limits = f"longest={face.max_seconds:g}&total={actions_lib.MAX_SECONDS:g}"
-  gr.Markdown("Drag an edge for another length, a part for another place.")
+  gr.Markdown(
+    "Drag an edge for another length, a part for another place. A key, above the "
+    "parts, is a pose that the face meets there; drag it to another time."
+  )
   gr.HTML(
     '<iframe title="A timeline to drag" '
-    f'src="/studio/timeline.html?box=timeline&{limits}"></iframe>',
+    f'src="/studio/timeline.html?box=timeline&keys=keys&{limits}"></iframe>',
     elem_id="drag",
     padding=False,
   )
@@ -263,16 +266,25 @@ def _timeline_tab(face, actions: Actions, stage: _Stage, queue: dict):
     max_length=2000,
     elem_id="timeline",
   )
+  keys = gr.Textbox(
+    label="Keys",
+    info="One line for each: a time in seconds, a colon, a pose in words, as "
+    '"2: eyes closed", or "neutral". The whole face meets it.',
+    lines=2,
+    max_length=2000,
+    elem_id="keys",
+  )
   button = gr.Button("Make the timeline", variant="primary", elem_id="make_timeline")
   knobs = _settings(face, seconds=False)
 
-  def make_timeline(text, variety, guidance, seed, progress=gr.Progress()):
-    made = _plain(actions.timeline)(text, seed, variety, guidance, progress=progress)
+  def make_timeline(text, variety, guidance, seed, keys, progress=gr.Progress()):
+    what = (text, seed, variety, guidance)
+    made = _plain(actions.timeline)(*what, keys=keys, progress=progress)
     for part in timeline.parse(text):
       _tell(face, part.prompt, part.stop_s - part.start_s)
     return stage.show(made)
 
-  inputs = [text, *(knobs[k] for k in ("variety", "guidance", "seed"))]
+  inputs = [text, *(knobs[k] for k in ("variety", "guidance", "seed")), keys]
   button.click(make_timeline, inputs, stage.outputs, api_name="timeline", **queue)
 
 

@@ -150,6 +150,41 @@ def test_timeline_edit_and_continue(tiny_run, tmp_path, capsys):
   np.testing.assert_array_equal(jaw[70:], after.jaw_pose)
 
 
+def test_keys_are_met_and_understood(tiny_run, tmp_path, capsys):
+  motion.save_motion(tmp_path / "pose.npz", tiny.first_motion(tiny_run))
+  pose = read.load_motion(tmp_path / "pose.npz")
+  command = ("generate", "She smiles.", "--seconds", 1.2, "--run", tiny_run)
+  keys = ("--key", f"1.0:{tmp_path}/pose.npz@7", "--key", "0:angry")
+  struck = None  # the same words are the same pose
+  for more in ((), ("--takes", 2), ("--num", 2)):
+    out_dir = tmp_path / "".join(map(str, more))
+    code, out, err = run(
+      capsys, *command, *keys, *more, "--out", out_dir, "--json", "--guidance", 1
+    )
+    assert code == 0 and "key 0 understood as: She looks angry." in err
+    for row in json.loads(out)["motions"]:
+      assert row["keys"] == list(keys[1::2])
+      made = read.load_motion(row["file"])
+      np.testing.assert_array_equal(made.expression[25], pose.expression[7])
+      struck = made.expression[0] if struck is None else struck
+      np.testing.assert_array_equal(made.expression[0], struck)
+
+
+def test_parts_are_kept(tiny_run, tmp_path, capsys):
+  clip = tiny.first_motion(tiny_run)
+  motion.save_motion(tmp_path / "take.npz", clip)
+  new = tmp_path / "new.npz"
+  command = ("edit", tmp_path / "take.npz", "She frowns.", "--run", tiny_run, "-o", new)
+  code, out, _ = run(capsys, *command, "--keep", "head", "--keep", "lips", "--json")
+  answer = json.loads(out)
+  assert code == 0 and answer["keep"] == ["head", "lips"]
+  assert answer["frames"] == [0, clip.num_frames]
+  made = read.load_motion(new)
+  np.testing.assert_array_equal(made.head_pose, clip.head_pose)
+  np.testing.assert_array_equal(made.jaw_pose, clip.jaw_pose)
+  assert not np.array_equal(made.eye_pose, clip.eye_pose)
+
+
 def test_describe_by_beam_search(tiny_run, tmp_path, capsys):
   path = tmp_path / "motion.npz"
   motion.save_motion(path, tiny.first_motion(tiny_run))

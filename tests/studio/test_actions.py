@@ -179,6 +179,32 @@ def test_requests_out_of_bounds_are_refused(actions, ask, said):
     actions.generate([prompt], *others, "Default", silent)
 
 
+def test_a_timeline_meets_its_keys(actions):
+  text, placed = "0-1: She smiles.; 1-1.6: He frowns.", "0: neutral\n 1.2: angry ;"
+  clip = actions.timeline(text, 3, "Natural", "Default", silent, keys=placed)[0]
+  made = actions.face.timeline(text, 3, keys=[(0, "neutral"), (1.2, "angry")])
+  np.testing.assert_array_equal(clip.motion.expression, made.expression)
+  assert not clip.motion.expression[0].any()
+  np.testing.assert_array_equal(clip.tokens, actions.face.encode(made))
+
+
+@pytest.mark.parametrize(
+  "keys, said",
+  [
+    ("angry", "not a time and a pose"),
+    ("3: angry", "key 3: outside the clip"),
+    ("0.2: neutral; 0.2: angry", "a second key at frame 5"),
+    ("1: /etc/passwd@3", "no files are read here"),
+    ("1: pose.npz@3", "no files are read here"),
+    ("1: pose.npz", "no files are read here"),
+    ("1: neutral;" * 17, "17, the limit is 16"),
+  ],
+)
+def test_keys_that_cannot_be_met_are_refused(actions, keys, said):
+  with pytest.raises(UserError, match=said):
+    actions.timeline("0-1.6: A smile.", 0, "Natural", "Default", silent, keys=keys)
+
+
 def test_timelines_out_of_bounds_are_refused(actions):
   with pytest.raises(UserError, match="makes up to 30 s"):
     actions.timeline("0-40: She smiles.", 0, "Natural", "Default", silent)

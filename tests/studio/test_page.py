@@ -107,7 +107,7 @@ def test_the_timeline_is_dragged_and_writes_its_text(page):
   page.page.get_by_role("tab", name="Timeline").click()
   strip = page.page.frame_locator("#drag iframe")
   strip.locator("body[data-ready=true]").wait_for()
-  assert page.text("#timeline").startswith("0-2: She smiles slightly.\n2-5: ")
+  assert page.text("#timeline").startswith("0-2: She looks slightly happy.\n2-5: ")
   edge = strip.locator(".part i").first.bounding_box()
   x, y = edge["x"] + 5, edge["y"] + 20
   page.page.mouse.move(x, y)
@@ -123,9 +123,35 @@ def test_the_timeline_is_dragged_and_writes_its_text(page):
   page.page.mouse.up()
   after = strip.locator(".part").all_inner_texts()
   assert after != before and sorted(after) == sorted(before)
-  assert not page.text("#timeline").splitlines()[0].endswith("She smiles slightly.")
+  first = page.text("#timeline").splitlines()[0]
+  assert not first.endswith("She looks slightly happy.")
   strip.locator("#words").fill("He nods; twice")
   assert ": He nods, twice" in page.text("#timeline")
+
+
+def test_keys_are_added_dragged_named_and_removed(page):
+  page.page.get_by_role("tab", name="Timeline").click()
+  strip = page.page.frame_locator("#drag iframe")
+  strip.locator("body[data-ready=true]").wait_for()
+  parts = page.text("#timeline")
+  strip.locator("#addkey").click()
+  strip.locator("#addkey").click()
+  assert page.text("#keys") == "1: eyes closed\n1.4: eyes closed"
+  assert strip.locator(".key.chosen").count() == 1
+  strip.locator("#words").fill("neutral")
+  mark = strip.locator(".key").last.bounding_box()
+  x, y = mark["x"] + mark["width"] / 2, mark["y"] + mark["height"] / 2
+  page.page.mouse.move(x, y)
+  page.page.mouse.down()
+  page.page.mouse.move(x + 60, y, steps=6)
+  page.page.mouse.up()
+  time, pose = page.text("#keys").splitlines()[1].split(": ")
+  assert pose == "neutral" and 1.5 < float(time) < 5
+  strip.locator("#drop").click()
+  assert page.text("#keys") == "1: eyes closed" and strip.locator(".key").count() == 1
+  strip.locator(".part").first.click(position={"x": 5, "y": 30})
+  assert strip.locator(".key.chosen").count() == 0
+  assert page.text("#timeline") == parts
 
 
 def test_a_broken_upload_shows_its_message_and_a_good_one_is_described(page, tmp_path):

@@ -98,10 +98,7 @@ def load_motion(
   """
   path = os.fspath(path)
   turns = None if head_pose is None else layouts.read_head_pose(head_pose)
-  if os.path.isdir(path):
-    found = _from_folder(path, fps, turns, blink_scale)
-  else:
-    found = _from_file(path, fps, layout, turns, blink_scale)
+  found = _as_stored(path, fps, layout, turns, blink_scale)
   length_s = found.num_frames / found.fps
   if length_s > longest_s:
     wrong = ", or give its frame rate, fps" if longest_s >= MAX_SECONDS else ""
@@ -109,6 +106,41 @@ def load_motion(
       f"{path}: {length_s:.0f} s long, at {found.fps:g} frames a second; up to "
       f"{longest_s:g} s are read: cut it{wrong}"
     )
+  return motion.resample(found, 25.0)
+
+
+def load_frame(path, frame: int) -> FaceMotion:
+  """One frame of a motion file of any known layout, a pose.
+
+  Args:
+    path: as in `load_motion`.
+    frame: its number, as the file counts, whatever its rate: a table's rows from 0.
+
+  Returns:
+    FaceMotion of one frame.
+
+  Raises:
+    UserError: as `load_motion`, or the file has no such frame.
+  """
+  path = os.fspath(path)
+  found = _as_stored(path, None, by_row=True)
+  if not 0 <= frame < found.num_frames:
+    raise UserError(
+      f"{path}: no frame {frame}; it has {found.num_frames}, choose 0 to "
+      f"{found.num_frames - 1}"
+    )
+  return motion.trim(found, frame, frame + 1).replace(fps=25.0)
+
+
+def _as_stored(
+  path, fps, layout=None, turns=None, blink_scale=None, by_row=False
+) -> FaceMotion:
+  """What a file or folder holds, at its own rate; a table's rows `by_row`, whatever
+  their clock says."""
+  if os.path.isdir(path):
+    found = _from_folder(path, fps, turns, blink_scale)
+  else:
+    found = _from_file(path, fps, layout, turns, blink_scale, by_row)
   for name in ("jaw_pose", "neck_pose", "head_pose", "eye_pose"):
     largest = np.abs(getattr(found, name)).max()
     if largest > _MAX_TURN_RAD:
@@ -116,10 +148,10 @@ def load_motion(
         f"{path}: '{name}' turns by {largest:.4g} rad, which are likely degrees; "
         "convert it to radians"
       )
-  return motion.resample(found, 25.0)
+  return found
 
 
-def _from_file(path, fps, layout, turns, blink_scale) -> FaceMotion:
+def _from_file(path, fps, layout, turns, blink_scale, by_row) -> FaceMotion:
   head = _first_bytes(path)
   if head.startswith(b"PK"):
     return _from_zip(path, fps, turns, blink_scale)
@@ -135,11 +167,12 @@ def _from_file(path, fps, layout, turns, blink_scale) -> FaceMotion:
   from tdmm_jax.face import arkit
   from tdmm_jax.face.files import arkit_csv
 
+  row_fps = timing.DEFAULT_FPS if by_row else fps
   text = (arkit_csv.decode(head[: len(head) // 2 * 2]) or "").lower()
   if "blendshapecount" in text or "eyeblinkleft" in text:
-    return arkit.to_motion(arkit_csv.read_csv(path, fps))
+    return arkit.to_motion(arkit_csv.read_csv(path, row_fps))
   if text.lstrip()[:1] in ("{", "["):
-    return arkit.to_motion(arkit_csv.read_json(path, fps))
+    return arkit.to_motion(arkit_csv.read_json(path, row_fps))
   return _from_pickle(path, fps, turns)
 
 
