@@ -23,6 +23,7 @@ import sys
 import numpy as np
 
 from data_prep import (
+  build_bucket,
   build_motions,
   build_shards,
   label_distributions,
@@ -32,7 +33,7 @@ from data_prep import (
   simulate,
   written_sentences,
 )
-from tdmm_jax import errors
+from tdmm_jax import errors, files
 from tdmm_jax.errors import UserError
 from tdmm_jax.language import lexicon
 
@@ -235,15 +236,15 @@ def verify(out_dir) -> dict:
   Raises:
     UserError: names the first file that is missing or not what SHA256SUMS says.
   """
-  listing = os.path.join(os.fspath(out_dir), build_shards.SUMS_FILE)
-  try:
-    with open(listing, encoding="utf-8") as file:
-      sums = [line.rstrip("\n").split("  ", 1) for line in file]
-  except OSError as error:
-    raise UserError(f"{listing}: {error.strerror}; finish the build first") from error
+  folder = files.as_path(out_dir)
+  listing = folder / build_shards.SUMS_FILE
+  with files.reached(listing):
+    if not listing.exists():
+      raise UserError(f"{listing}: missing; finish the build first")
+    sums = [line.split("  ", 1) for line in listing.read_text().splitlines()]
   for digest, name in sums:
-    path = os.path.join(os.fspath(out_dir), name)
-    if not os.path.exists(path):
+    path = folder / name
+    if not path.exists():
       raise UserError(f"{path}: this shard is missing; build the records again")
     if records.file_digest(path) != digest:
       raise UserError(f"{path}: damaged (not its SHA-256); build the records again")
@@ -263,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
   )
   sizes = ", ".join(f"{name}: {c.num_clips} clips" for name, c in CORPORA.items())
   add = parser.add_argument
-  add("--out", required=True, help="directory of the records")
+  add("--out", required=True, help="directory of the records; gs://BUCKET/PATH, too")
   add("--corpus", choices=CORPORA, default="demo", help=sizes)
   add(
     "--labels",
@@ -309,12 +310,18 @@ def _parser() -> argparse.ArgumentParser:
 def _build(args, beam_options: list[str]) -> dict:
   if args.verify:
     return verify(args.out)
+  if files.is_remote(args.out) and not args.beam:
+    make = lambda folder: _build(argparse.Namespace(**vars(args) | {"out": folder}), [])
+    return build_bucket.build(args.out, make)
   corpus = CORPORA[args.corpus]
   shard_clips = args.shard_clips or corpus.shard_clips
   run = build_shards.build
-  if "://" in args.out and (args.motions or not args.beam):
-    raise UserError(f"--out: {args.out} is for a simulated corpus with --beam only")
   if args.beam:
+    if files.is_remote(args.out) and args.motions:
+      raise UserError(
+        f"--out: with --beam, {args.out} is for a simulated corpus only; leave --beam "
+        "out, and the motions are read here and their records copied there"
+      )
     from data_prep import build_beam  # the only part that needs Beam installed
 
     run = build_beam.runner(beam_options)

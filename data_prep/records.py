@@ -171,7 +171,7 @@ def corpus_digest(record_digests) -> str:
 
 def file_digest(path) -> str:
   """SHA-256 of a file."""
-  with open(path, "rb") as file:
+  with files.as_path(path).open("rb") as file:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 

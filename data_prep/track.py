@@ -27,7 +27,6 @@ import functools
 import json
 import os
 import pathlib
-import re
 import sys
 import time
 from typing import Any
@@ -117,12 +116,7 @@ def shard_of(rows, shard: str | None) -> list[dict[str, Any]]:
   Raises:
     UserError: another form.
   """
-  if shard is None:
-    return rows
-  match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard)
-  if not match or not 0 <= int(match[1]) <= int(match[2]) or match[2] == "0":
-    raise UserError(f"shard {shard}: not one of several; give I/N, such as 0/8")
-  index, count = int(match[1]) % int(match[2]), int(match[2])
+  index, count = workers.share(shard)
   return rows[index::count]
 
 

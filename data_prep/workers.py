@@ -7,16 +7,37 @@ import hashlib
 import multiprocessing
 import os
 import pathlib
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from tdmm_jax.errors import UserError
+
 DIED = "the process that worked on it died (out of memory?)"
 # One process a core is what makes them fast; each with threads of its own is slower.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _XLA = "--xla_cpu_multi_thread_eigen=false"
+
+
+def share(shard: str | None) -> tuple[int, int]:
+  """(number from 0, of how many) of one of several machines.
+
+  Args:
+    shard: "I/N", the I-th of N; counted from 0 or from 1, for N is 0 as well. None: one
+      machine does it all.
+
+  Raises:
+    UserError: another form.
+  """
+  if shard is None:
+    return 0, 1
+  match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", shard)
+  if not match or not 0 <= int(match[1]) <= int(match[2]) or match[2] == "0":
+    raise UserError(f"shard {shard}: not one of several; give I/N, such as 0/8")
+  return int(match[1]) % int(match[2]), int(match[2])
 
 
 def each(

@@ -10,10 +10,9 @@ FROM python:3.11.13-slim-bookworm
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1
 
 WORKDIR /app
-COPY requirements.txt ./
-# libtpu comes with jax[tpu], at the version that requirements.txt pins jax to.
-RUN jax="$(sed -n 's/^jax==\([^ ]*\).*/\1/p' requirements.txt)" && \
-    pip install -r requirements.txt "jax[tpu]==${jax}"
+# requirements-tpu.txt: libtpu, and the client of gs://.
+COPY requirements.txt requirements-tpu.txt ./
+RUN pip install -r requirements.txt -r requirements-tpu.txt
 COPY LICENSE README.md pyproject.toml ./
 COPY tdmm_jax tdmm_jax
 COPY data_prep data_prep

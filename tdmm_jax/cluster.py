@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from tdmm_jax.errors import UserError
@@ -79,6 +80,13 @@ def barrier(name: str) -> None:
   """Waits until every process is here."""
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices(name)
+
+
+def agreed(value: bool) -> bool:
+  """What process 0 says, on every process."""
+  if jax.process_count() == 1:
+    return value
+  return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))
 
 
 class StopRequest:

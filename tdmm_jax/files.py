@@ -70,13 +70,38 @@ def is_remote(path: str | os.PathLike) -> bool:
   return "://" in str(path)
 
 
+def as_path(name: str | os.PathLike) -> pathlib.Path:
+  """The path of a local file or folder, or of one in a bucket."""
+  if not is_remote(name):
+    return pathlib.Path(name)
+  from etils import epath  # slow to import
+
+  return epath.Path(name)
+
+
+def is_folder(path: str | os.PathLike) -> bool:
+  """Whether there is such a folder; in a bucket, whether anything is below the name.
+
+  Raises:
+    UserError: see `reached`.
+  """
+  path = as_path(path)
+  if not is_remote(path):
+    return path.is_dir()
+  with reached(path):
+    return path.exists()  # gcsfs' is_dir takes a refusal for a no
+
+
 @contextlib.contextmanager
 def reached(path: str | os.PathLike) -> Iterator[None]:
-  """Turns what the clients of buckets raise into one line.
+  """Turns what the clients of buckets raise into one line; for local paths, nothing.
 
   Raises:
     UserError: there is no such bucket, no permission, no client, no network ...
   """
+  if not is_remote(path):
+    yield
+    return
   try:
     yield
   except (UserError, MemoryError):
@@ -100,10 +125,8 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
     UserError: see `then_rename` and `reached`.
   """
   if is_remote(path):  # an object in a bucket is whole or not there
-    from etils import epath  # slow to import
-
     with reached(path):
-      epath.Path(path).write_bytes(data)
+      as_path(path).write_bytes(data)
     return
   with then_rename(path) as temporary:
     temporary.write_bytes(data)

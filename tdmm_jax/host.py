@@ -30,13 +30,17 @@ def one_device_a_core(most: int = 8) -> None:
   os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={count}")
 
 
-def keep_compiled() -> None:
+def keep_compiled(workdir=None) -> None:
   """Lets JAX keep compiled programs on disk, so that a second use does not compile.
 
   They are kept in $XDG_CACHE_HOME/tdmm-jax (~/.cache by default), at most
   `_CACHE_BYTES`, apart for each kind of processor. TDMM_COMPILATION_CACHE=off switches
   this off; a cache that JAX already has (JAX_COMPILATION_CACHE_DIR) stays. Call it
   before the first program is compiled.
+
+  Args:
+    workdir: of a training; one in a bucket keeps its own, in `compiled`, for a machine
+      that comes in place of this one. Those are never deleted.
   """
   if os.environ.get("TDMM_COMPILATION_CACHE", "on").lower() in ("off", "0", "no"):
     return
@@ -46,6 +50,9 @@ def keep_compiled() -> None:
     "jax_persistent_cache_min_compile_time_secs": 0.05,
     "jax_persistent_cache_min_entry_size_bytes": -1,
   }
+  if workdir is not None and files.is_remote(workdir):
+    folder = f"{str(workdir).rstrip('/')}/compiled/{_processor()}"
+    settings = {"jax_compilation_cache_dir": folder}  # what takes a second and more
   if "jax" not in sys.modules:  # it reads them when it is imported
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
       os.environ |= {name.upper(): str(value) for name, value in settings.items()}

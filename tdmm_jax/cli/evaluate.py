@@ -96,7 +96,7 @@ def _score_run(args) -> tuple[dict, str]:
     key = os.environ.get("OPENAI_API_KEY")
     judge = endpoint.Endpoint(args.judge_url, args.judge_model, key)
   face = options.load(args)
-  directory = pathlib.Path(face.name)
+  directory = files.as_path(face.name)
   records = args.records or directory / "records"
   settings = evaluate.Options(
     split=args.split,

@@ -1,9 +1,9 @@
 """Options that several commands have, and what they stand for."""
 
 import logging
-import pathlib
 import time
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import locate
 
@@ -30,7 +30,7 @@ def load(args):
 
   start = time.perf_counter()
   face = tdmm_jax.load(args.run)
-  title = locate.title(pathlib.Path(face.name))
+  title = locate.title(files.as_path(face.name))
   _LOG.info("loaded %s in %.1f s", title, time.perf_counter() - start)
   return face
 

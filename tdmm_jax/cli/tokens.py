@@ -5,6 +5,7 @@ They need a run's tokenizer and no language model.
 
 import pathlib
 
+from tdmm_jax import files
 from tdmm_jax.cli import options, terminal
 from tdmm_jax.errors import UserError
 from tdmm_jax.runs import locate
@@ -46,7 +47,7 @@ def _codec(args):
   from tdmm_jax.codec import motion_codec
 
   directory = locate.find(args.run)
-  if not directory.is_dir():
+  if not files.is_folder(directory):
     raise UserError(
       f"{directory}: no such run directory; make one with `make train`, or name "
       "another --run"
@@ -87,7 +88,7 @@ def _codebook(args) -> None:
 
   run_dir, codec = _codec(args)
   default = run_dir / "records"
-  directory = args.records or (default if default.is_dir() else None)
+  directory = args.records or (default if files.is_folder(default) else None)
   codes = None
   if directory is not None:
     stored = records.versions(directory)

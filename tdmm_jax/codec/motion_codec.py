@@ -202,13 +202,20 @@ class MotionCodec:
     ]
 
 
+# TPUs round the operands of a float32 product to bfloat16 if they are not told
+# otherwise: another code would be nearest than on a CPU or GPU.
+PRECISION = "highest"
+
+
 def _encode(model, variables, subset, vectors_BTP, mask_BT):
-  geometry_BTG = face_lib.vector_geometry(subset, vectors_BTP)
-  return model.apply(variables, geometry_BTG, vectors_BTP, mask_BT, method="encode")
+  with jax.default_matmul_precision(PRECISION):
+    geometry_BTG = face_lib.vector_geometry(subset, vectors_BTP)
+    return model.apply(variables, geometry_BTG, vectors_BTP, mask_BT, method="encode")
 
 
 def _decode(model, variables, codes_BT, mask_BT):
-  return model.apply(variables, codes_BT, mask_BT, method="decode")
+  with jax.default_matmul_precision(PRECISION):
+    return model.apply(variables, codes_BT, mask_BT, method="decode")
 
 
 def load(workdir, face_model: str | None = None) -> MotionCodec:

@@ -6,6 +6,7 @@ Shape letters: T frames, W window, P motion vector. The only home of grain.
 import sys
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import grain
 import numpy as np
@@ -17,6 +18,10 @@ from tdmm_jax.vocab import Vocab
 
 _ATTEMPTS = 8  # draws of a chunk
 _TRIAL_CLIPS, _MOST_TRIALS = 4_096, 16  # what tells how many rows a chunk needs
+# A batch of many rows is dealt out to lanes of about so many, each with chunks of its
+# own, so that a host draws the chunks of its own lanes alone.
+_LANE_ROWS, _LANES_FROM = 64, 512
+_CHUNK_CLIPS, _CHUNK_CLIPS_OF_LANES = 2_048, 512
 
 
 class _HostRows:
@@ -112,13 +117,34 @@ def tokenizer_iterator(
   return Batches(dataset.random_map(crop), batch_size, rows)
 
 
+def num_lanes(batch_size: int) -> int:
+  """How many lanes a batch has: a function of its size alone, on any number of hosts.
+
+  1 for batches below `_LANES_FROM` rows.
+  """
+  if batch_size < _LANES_FROM:
+    return 1
+  most = batch_size // _LANE_ROWS
+  return next(lanes for lanes in range(most, 0, -1) if batch_size % lanes == 0)
+
+
+class _Chunk(NamedTuple):
+  number: int
+  examples: list[dict]
+  rows: list[list[int]]  # of examples
+
+
 class PackedTasks:
   """Random access to packed rows of a mixture of tasks, epoch after epoch.
 
   Row N is a pure function of (seed, N), and finding it is arithmetic: an epoch has
   `chunks_per_epoch` chunks, and each chunk `rows_per_chunk` rows. A chunk's examples
   are drawn and packed when one of its rows is asked for, and kept until another chunk
-  is; so resuming at any step draws one chunk.
+  of its lane is; so resuming at any step draws one chunk.
+
+  A large batch has several lanes, neighbouring rows each; lane I of J reads the chunks
+  I, I + J, I + 2 J ..., each from its first row to its last. A host that holds the rows
+  of a few lanes draws those lanes' chunks, and no others.
 
   Each epoch deals all clips out to its chunks: clips of about the same length go to
   different chunks, so that chunks are equally large. `rows_per_chunk` is what a few
@@ -142,18 +168,29 @@ class PackedTasks:
     num_rows: int,
     seed: int,
     mixture: tasks.Mixture,
-    chunk_clips: int = 2_048,
+    chunk_clips: int | None = None,
     num_cues: int = 0,
+    batch_size: int = 1,
   ):
-    """`clips`: see `tasks.Mixture.draw`; `chunk_clips`: the most of a chunk;
-    `num_cues`: the most of a row, see `packing.pack_row`."""
+    """Draws a few chunks for a trial.
+
+    Args:
+      clips: see `tasks.Mixture.draw`.
+      chunk_clips: the most of a chunk; by default what suits the number of lanes.
+      num_cues: the most of a row, see `packing.pack_row`.
+      batch_size: rows that are read together, from a multiple of it on.
+    """
     self._vocab, self._clips = vocab, clips
+    self._lanes = num_lanes(batch_size)
+    self._lane_rows = batch_size // self._lanes
+    if chunk_clips is None:
+      chunk_clips = _CHUNK_CLIPS if self._lanes == 1 else _CHUNK_CLIPS_OF_LANES
     self._lengths, self._num_cues = (encoder_length, decoder_length), num_cues
     self._num_rows, self._seed, self._mixture = num_rows, seed, mixture
     self.chunks_per_epoch = max(-(-len(clips) // chunk_clips), 1)
     self._by_length = np.argsort([len(clip["codes"]) for clip in clips], kind="stable")
     self.num_draws = 0
-    self._chunk, self._rows, self._examples = -1, [], []
+    self._chunks: dict[int, _Chunk] = {}  # lane -> the one that was read last
     self._lock = threading.Lock()
     trials = max(_TRIAL_CLIPS // max(len(self._picked(0)), 1), 2)
     needed = max(
@@ -166,12 +203,20 @@ class PackedTasks:
     return self._num_rows
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-    chunk, row = divmod(index, self.rows_per_chunk)
+    lane, chunk, row = self._place(index)
     with self._lock:
-      if chunk != self._chunk:
-        self._load(chunk)
-      examples = [self._examples[i] for i in self._rows[row]]
+      if lane not in self._chunks or self._chunks[lane].number != chunk:
+        self._chunks[lane] = self._load(chunk)
+      _, examples, rows = self._chunks[lane]
+    examples = [examples[i] for i in rows[row]]
     return packing.pack_row(examples, *self._lengths, self._num_cues)
+
+  def _place(self, index: int) -> tuple[int, int, int]:
+    """The lane of a row, its chunk, and which of the chunk's rows it is."""
+    batch, row = divmod(index, self._lanes * self._lane_rows)
+    lane, row = divmod(row, self._lane_rows)
+    chunk, row = divmod(batch * self._lane_rows + row, self.rows_per_chunk)
+    return lane, lane + self._lanes * chunk, row
 
   def _picked(self, chunk: int) -> np.ndarray:
     """The chunk's clips, int[C], in random order."""
@@ -192,21 +237,20 @@ class PackedTasks:
     order = rng.permutation(len(examples))
     return examples, packing.plan_rows(lengths, *self._lengths, order)
 
-  def _load(self, chunk: int) -> None:
+  def _load(self, chunk: int) -> _Chunk:
     for attempt in range(_ATTEMPTS):
       self.num_draws += 1
-      self._examples, rows = self._drawn(chunk, attempt)
+      examples, rows = self._drawn(chunk, attempt)
       if len(rows) <= self.rows_per_chunk:
         break
     rows, left_out = packing.with_num_rows(rows, self.rows_per_chunk)
     if left_out:
       logging.warning(
         "packing: %d of %d examples of chunk %d are left out of this epoch",
-        *(len(left_out), len(self._examples), chunk),
+        *(len(left_out), len(examples), chunk),
       )
     order = np.random.default_rng((self._seed, chunk)).permutation(len(rows))
-    self._rows = [rows[i] for i in order]
-    self._chunk = chunk
+    return _Chunk(chunk, examples, [rows[i] for i in order])
 
 
 def lm_iterator(packed: PackedTasks, batch_size: int, rows=None) -> Batches:

@@ -4,11 +4,10 @@ TFDS' decoder walks the tree of features for every record. Here it is walked onc
 a record costs one protobuf parse and a view of its bytes for each array.
 """
 
-import contextlib
 import functools
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -140,9 +139,32 @@ def open_split(records_dir, split: str) -> RecordSource:
     UserError: no records there, records of another format, no such split, a shard that
       is missing or damaged, a bucket that cannot be read, no room for its copy.
   """
+  instructions, features = _described(records_dir, split)
+  _fetch(records_dir, instructions)
+  return RecordSource(instructions, features)
+
+
+def open_shards(
+  records_dir, split: str, first: int = 0, step: int = 1
+) -> Iterator[RecordSource]:
+  """The same for every `step`-th file of a split, one after another.
+
+  Files of a bucket are copied when it is their turn, and no others.
+
+  Raises:
+    UserError: see `open_split`.
+  """
+  instructions, features = _described(records_dir, split)
+  for instruction in instructions[first::step]:
+    _fetch(records_dir, [instruction])
+    yield RecordSource([instruction], features)
+
+
+def _described(records_dir, split: str):
+  """TFDS' instructions of how to read a split, one for each file, and its features."""
   remote = files.is_remote(records_dir)
   directory = epath.Path(records_dir)
-  with files.reached(directory) if remote else contextlib.nullcontext():
+  with files.reached(directory):
     built = (directory / "dataset_info.json").exists()
     begun = not built and (directory / "build.json").exists()
   if not built:
@@ -174,15 +196,18 @@ def open_split(records_dir, split: str) -> RecordSource:
     )
   if split not in info.splits:
     raise UserError(f"{directory}: no split {split!r}; it has {[*info.splits]}")
-  instructions = info.splits[split].file_instructions
+  return info.splits[split].file_instructions, features
+
+
+def _fetch(records_dir, instructions) -> None:
+  """Copies the files where they are in a bucket; checks that they are whole."""
   paths = [pathlib.Path(instruction.filename) for instruction in instructions]
-  if remote:
+  if files.is_remote(records_dir):
     local_copy.fetch(records_dir, [path.name for path in paths])
   for path in paths:
     if not path.exists():
       raise UserError(f"{path}: this shard is missing; build the records again")
-    _check_whole(path, directory / path.name)
-  return RecordSource(instructions, features)
+    _check_whole(path, epath.Path(records_dir) / path.name)
 
 
 def _check_whole(path: pathlib.Path, name) -> None:

@@ -17,27 +17,21 @@ import jax.numpy as jnp
 PLAUSIBLE = 0.05  # of the likeliest token's probability
 
 
-def num_fed(guidance: float) -> int:
-  """How many rows the model is fed for a row of output: with and without prompt."""
-  return 1 if guidance == 1.0 else 2
-
-
-def combine(logits_BV, guidance: float, allowed_BV):
+def combine(logits_BV, guidance, allowed_BV, sharpens: bool):
   """Log-probabilities without prompt + guidance · (with - without); -inf: implausible.
 
   Args:
-    logits_BV: float32[2B, V], the rows with a prompt, then the same without; [B, V]
-      where guidance is 1.
+    logits_BV: float32[2B, V], the rows with a prompt, then the same without.
+    guidance: float or float32[], the scale.
     allowed_BV: bool[B, V], the ids that may follow; at least one in each row.
+    sharpens: whether the scale is above 1.
 
   Returns:
     float32[B, V]; at least one id that may follow is above -inf.
   """
-  if num_fed(guidance) == 1:
-    return logits_BV
   with_BV, without_BV = jnp.split(jax.nn.log_softmax(logits_BV), 2)
   combined_BV = without_BV + guidance * (with_BV - without_BV)
-  if guidance < 1.0:
+  if not sharpens:
     return combined_BV
   likeliest_B1 = jnp.where(allowed_BV, with_BV, -jnp.inf).max(-1, keepdims=True)
   plausible_BV = with_BV >= likeliest_B1 + math.log(PLAUSIBLE)

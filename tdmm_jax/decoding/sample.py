@@ -26,9 +26,33 @@ _STAGES, _MANY_ROWS = 4, 8  # see `_stages`
 _COLDEST = 1e-6  # below it sampling is greedy in float32, and 1 / temperature overflows
 
 
+class Kind(NamedTuple):
+  """What of a Sampling is part of the program; other values need not be compiled."""
+
+  greedy: bool
+  top_k: int
+  has_top_p: bool
+  guided: bool
+  sharpens: bool  # guidance above 1
+  has_penalty: bool
+
+  @property
+  def num_fed(self) -> int:
+    """Rows that the model is fed for a row of output: with, and without prompt."""
+    return 2 if self.guided else 1
+
+
+_VALUES = ("temperature", "top_p", "guidance", "repetition_penalty")
+
+
+@jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-  """How the next token is chosen; each value is a program of its own to compile.
+  """How the next token is chosen.
+
+  To JAX it is a tree of four numbers, which programs take as they take arrays, and of a
+  `kind`, for each of which there is a program: so another temperature, top_p, guidance
+  or penalty compiles nothing.
 
   Attributes:
     temperature: 0 is greedy.
@@ -58,6 +82,26 @@ class Sampling:
         value = getattr(self, name)
         raise UserError(f"{name} {value:g}: out of range; give {values}")
 
+  @functools.cached_property
+  def kind(self) -> Kind:
+    return Kind(
+      self.temperature < _COLDEST,
+      self.top_k,
+      self.top_p < 1.0,
+      self.guidance != 1.0,
+      self.guidance > 1.0,
+      self.repetition_penalty != 1.0,
+    )
+
+  def tree_flatten(self):
+    return tuple(getattr(self, name) for name in _VALUES), self.kind
+
+  @classmethod
+  def tree_unflatten(cls, kind: Kind, values):
+    new = object.__new__(cls)  # traced values cannot be checked, nor need they be
+    vars(new).update(zip(_VALUES, values), top_k=kind.top_k, kind=kind)
+    return new
+
 
 class State(NamedTuple):
   """A loop that stands before position `index`."""
@@ -79,7 +123,7 @@ def top_k_filter(logits_BV, top_k: int):
   return jnp.where(logits_BV >= least_B1, logits_BV, _NEVER)
 
 
-def top_p_filter(logits_BV, top_p: float):
+def top_p_filter(logits_BV, top_p):
   """Keeps the smallest set of ids whose probability reaches top_p.
 
   Source: Holtzman et al. 2020, arXiv:1904.09751.
@@ -92,9 +136,9 @@ def top_p_filter(logits_BV, top_p: float):
   return jnp.where(logits_BV >= cutoff_BV.min(-1, keepdims=True), logits_BV, _NEVER)
 
 
-def penalize(logits_BV, seen_BV, penalty: float):
+def penalize(logits_BV, seen_BV, penalty):
   """Seen ids' logits, divided by the penalty where positive, else times it."""
-  lower_BV = jnp.where(logits_BV > 0, logits_BV / penalty, logits_BV * penalty)
+  lower_BV = jnp.where(logits_BV > 0, logits_BV * (1 / penalty), logits_BV * penalty)
   return jnp.where(seen_BV, lower_BV, logits_BV)
 
 
@@ -123,11 +167,11 @@ def likeliest(logits_BV):
 
 
 def _next_token(logits_BV, keys_B, sampling: Sampling):
-  if sampling.temperature < _COLDEST:
+  if sampling.kind.greedy:
     return likeliest(logits_BV)
-  logits_BV = logits_BV / sampling.temperature
-  logits_BV = top_k_filter(logits_BV, sampling.top_k)
-  if sampling.top_p < 1.0:
+  logits_BV = logits_BV * (1 / sampling.temperature)
+  logits_BV = top_k_filter(logits_BV, sampling.kind.top_k)
+  if sampling.kind.has_top_p:
     logits_BV = top_p_filter(logits_BV, sampling.top_p)
   # A draw from the distribution, as `jax.random.categorical` makes it.
   noise_BV = jax.vmap(lambda key: jax.random.gumbel(key, logits_BV.shape[1:]))(keys_B)
@@ -142,7 +186,7 @@ def row_keys(rng, batch_size: int):
   return jax.vmap(lambda row: jax.random.fold_in(rng, row))(jnp.arange(batch_size))
 
 
-@functools.partial(jax.jit, static_argnames=("model", "length", "sampling"))
+@functools.partial(jax.jit, static_argnames=("model", "length"))
 def start(
   model,
   params,
@@ -160,13 +204,11 @@ def start(
   apply = functools.partial(model.apply, {"params": params})
   encoded_BMD = apply(encoder_input_tokens_BM, segments_BM, method="encode")
   cache = apply(encoded_BMD, length, cues_BNF, method="init_cache")
-  batch_size = encoder_input_tokens_BM.shape[0] // (
-    1 if sampling.guidance == 1.0 else 2
-  )
+  batch_size = encoder_input_tokens_BM.shape[0] // sampling.kind.num_fed
   start_B = jnp.zeros((batch_size,), jnp.int32)  # the decoder starts with 0
   tokens_BL = jnp.zeros((batch_size, length), jnp.int32)
   seen_BV = None
-  if sampling.repetition_penalty != 1.0:
+  if sampling.kind.has_penalty:
     seen_BV = jnp.zeros((batch_size, model.vocab_size), bool).at[:, PAD_ID].set(True)
   index = jnp.zeros((), jnp.int32)
   return State(index, start_B, start_B > 0, tokens_BL, seen_BV, cache, start_B)
@@ -182,9 +224,7 @@ def _stages(length: int, num_rows: int) -> list[int]:
   return sorted({-(-length * n // num_stages) for n in range(1, num_stages + 1)})
 
 
-@functools.partial(
-  jax.jit, static_argnames=("model", "sampling"), donate_argnames="state"
-)
+@functools.partial(jax.jit, static_argnames="model", donate_argnames="state")
 def advance(
   model,
   params,
@@ -208,19 +248,22 @@ def advance(
   model, params = t5_layouts.untied(model, params)
   segments_BM = (encoder_input_tokens_BM > 0).astype(jnp.int32)
   apply = functools.partial(model.apply, {"params": params})
-  rows_B = jnp.arange(low_BL.shape[0])
+  rows_B, kind = jnp.arange(low_BL.shape[0]), sampling.kind
 
   def unfinished(end, state):
     return (state.index < jnp.minimum(stop, end)) & ~jnp.all(state.done_B)
 
   def body(state):
     index, seen_BV = state.index, state.seen_BV
-    fed_B = jnp.tile(state.token_B, guidance_lib.num_fed(sampling.guidance))
+    fed_B = jnp.tile(state.token_B, kind.num_fed)
     logits_BV, cache = apply(fed_B, state.cache, segments_BM, method="decode_step")
     allowed_BV = _allowed(logits_BV.shape[-1], low_BL[:, index], high_BL[:, index])
     if words is not None:
       allowed_BV = words.within(state.word_B, allowed_BV)
-    logits_BV = guidance_lib.combine(logits_BV, sampling.guidance, allowed_BV)
+    if kind.guided:
+      logits_BV = guidance_lib.combine(
+        logits_BV, sampling.guidance, allowed_BV, kind.sharpens
+      )
     if seen_BV is not None:
       logits_BV = penalize(logits_BV, seen_BV, sampling.repetition_penalty)
     logits_BV = jnp.where(allowed_BV, logits_BV, _NEVER)
@@ -283,7 +326,7 @@ def decode(
   inputs = (low_BL, high_BL, row_keys(rng, batch_size))
   if sharding.can_share_rows(batch_size, params):
     # The rows of a request, with and without its prompt, stay together.
-    fed = guidance_lib.num_fed(sampling.guidance)
+    fed = sampling.kind.num_fed
     tokens_BGM = jnp.reshape(encoder_input_tokens_BM, (fed, batch_size, -1))
     tokens_BGM = jnp.swapaxes(tokens_BGM, 0, 1)
     if cues_BNF is not None:
@@ -304,16 +347,18 @@ def _decode(
   return advance(*inputs, state, length, words, sampling=sampling).tokens_BL
 
 
-@functools.partial(jax.jit, static_argnames=("model", "sampling"))
+@functools.partial(jax.jit, static_argnames="model")
 def _decode_shared(model, params, words, tokens_BGM, *inputs, sampling):
   """`_decode`, each device of this process with its rows: none waits for another."""
 
   def fed(x_BG):
     return jnp.swapaxes(x_BG, 0, 1).reshape(-1, *x_BG.shape[2:])
 
-  def mine(params, words, tokens_BGM, low_BL, high_BL, keys_B, cues_BGNF=None):
+  def mine(
+    params, words, sampling, tokens_BGM, low_BL, high_BL, keys_B, cues_BGNF=None
+  ):
     cues_BNF = None if cues_BGNF is None else fed(cues_BGNF)
     inputs = (words, fed(tokens_BGM), low_BL, high_BL, keys_B, cues_BNF)
     return _decode(model, params, *inputs, sampling=sampling)
 
-  return sharding.share_rows(mine, (params, words), (tokens_BGM, *inputs))
+  return sharding.share_rows(mine, (params, words, sampling), (tokens_BGM, *inputs))

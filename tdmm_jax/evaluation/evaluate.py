@@ -6,11 +6,11 @@ same options give the same numbers.
 
 import dataclasses
 import logging
-import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
+from tdmm_jax import files
 from tdmm_jax.data import records
 from tdmm_jax.errors import UserError
 from tdmm_jax.evaluation import (
@@ -62,7 +62,7 @@ class Options:
 
 def network_of(run_dir) -> tuple[evaluator.Evaluator | None, str]:
   """The run's evaluator network, or None and the reason."""
-  folder = pathlib.Path(run_dir) / locate.EVALUATOR
+  folder = files.as_path(run_dir) / locate.EVALUATOR
   if checkpoints.has_checkpoint(folder):
     return evaluator.load(folder), ""
   return None, f"no evaluator network in {folder}; train one (configs/evaluator.py)"

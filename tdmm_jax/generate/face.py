@@ -10,13 +10,13 @@ motion.save("smile.mp4")
 
 import functools
 import json
-import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import jax
 import ml_collections
 import numpy as np
 
+from tdmm_jax import files
 from tdmm_jax import vocab as vocab_lib
 from tdmm_jax.codec import motion_codec
 from tdmm_jax.data import tasks
@@ -66,8 +66,8 @@ class Face:
   """
 
   def __init__(self, run_dir):
-    run_dir = pathlib.Path(run_dir)
-    if not run_dir.is_dir():
+    run_dir = files.as_path(run_dir)
+    if not files.is_folder(run_dir):
       raise UserError(f"{run_dir}: no such run directory; make one with `make train`")
     self.name = str(run_dir)
     workdir = run_dir / locate.LANGUAGE_MODEL

@@ -218,13 +218,15 @@ def has_checkpoint(workdir) -> bool:
   """Whether something trained is there, saved by training or packed.
 
   Raises:
-    UserError: packed, but a file of it is damaged or missing.
+    UserError: packed, but a file of it is damaged or missing; or its bucket cannot be
+      reached.
   """
-  if packed.is_packed(workdir):
-    packed.verify(workdir)
-    return True
-  folder = epath.Path(workdir) / FOLDER
-  return folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir())
+  with files.reached(workdir):
+    if packed.is_packed(workdir):
+      packed.verify(workdir)
+      return True
+    folder = epath.Path(workdir) / FOLDER
+    return folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir())
 
 
 def restore_model(workdir) -> dict:

@@ -7,6 +7,7 @@ evaluator/, where the network is trained that some metrics are measured with.
 import json
 import pathlib
 
+from tdmm_jax import files
 from tdmm_jax.errors import UserError
 
 # Folders of a run.
@@ -20,8 +21,8 @@ def find(name=None) -> pathlib.Path:
   """The directory of a run.
 
   Args:
-    name: "release", the checkpoint that comes with the package, or a directory; by
-      default the release if there is one, else runs/train.
+    name: "release", the checkpoint that comes with the package, or a directory, here or
+      in a bucket; by default the release if there is one, else runs/train.
 
   Raises:
     UserError: there is no such run.
@@ -42,7 +43,7 @@ def find(name=None) -> pathlib.Path:
         f"`make train` and load {str(TRAIN_DIR)!r}, or name a run directory"
       )
     return RELEASE_DIR
-  return pathlib.Path(name)
+  return files.as_path(name)
 
 
 def _carries_release() -> bool:

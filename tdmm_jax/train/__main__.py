@@ -50,6 +50,7 @@ def main(argv) -> int:
   try:
     if _CLUSTER.value:
       cluster.join(_CLUSTER.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    host.keep_compiled(_WORKDIR.value)
     training.train(_CONFIG.value, _WORKDIR.value, make_media=_showcase)
   except cluster.Preempted as error:
     print(f"train: {error}", file=sys.stderr)

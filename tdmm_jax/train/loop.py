@@ -10,6 +10,7 @@ import time
 
 import jax
 import tqdm
+from absl import logging
 from clu import parameter_overview
 from jax.experimental import multihost_utils
 
@@ -18,6 +19,7 @@ from tdmm_jax.runs import checkpoints
 from tdmm_jax.train import metric_logging, optim, speed, train_step
 
 _HEARTBEAT_SECONDS = 30.0
+_MOST_SHOWN_BYTES = 4 * 2**30  # of a model; one device holds all of it for pictures
 
 
 class Loop:
@@ -51,6 +53,7 @@ class Loop:
     fresh = checkpoints.Loop(0, jax.random.key_data(rng_loop), [], {})
     self._rng, self._scores = (loop or fresh).rng, (loop or fresh).scores
     self._pending = list((loop or fresh).pending)  # metrics that are not logged yet
+    self._due: int | None = None  # the step up to which they are to be logged
     self._evaluation_due = (loop or fresh).evaluation_due
     objective.train_iter.seek((loop or fresh).next_batch)
     rng_loop = jax.random.wrap_key_data(self._rng)
@@ -72,6 +75,7 @@ class Loop:
     self._logger, self._hooks = None, []
     if cluster.is_primary():
       self._open_logs(first_start=loop is None)
+    self._shows = cluster.agreed(self._can_show())
 
   def _open_logs(self, first_start: bool) -> None:
     config, workdir = self._config, self._workdir
@@ -144,15 +148,25 @@ class Loop:
       work = "compile" if step == start else "productive"
       with watchdog.phase("training", done), timeline.phase(work):
         self._state, metrics = self._step_fn(self._state, batch)
-        self._pending.append(metrics)  # read after the next steps are dispatched
+        self._log(bar)  # the steps before, while the devices are at this one
+        self._pending.append(metrics)
         last, stopping = done == config.total_steps, stop.reached(done)
-        self._log(done, last, stopping, bar)
-      if done % config.eval_every == 0 or last:
+        evaluates = done % config.eval_every == 0 or last
+        saves = done % config.save_every == 0 or last or stopping
+        if done % config.log_every == 0 or last:
+          self._due = done
+        if evaluates or saves:
+          self._log(bar)
+        if saves:  # training could never resume from a checkpoint that holds NaN
+          self._pending = _finite(self._pending, done)
+        for hook in self._hooks:
+          hook(done)
+      if evaluates:
         self._evaluation_due = stopping and not last  # there is no time for it now
         if not self._evaluation_due:
           with watchdog.phase("evaluating", done):
             self._evaluate(done)
-      if done % config.save_every == 0 or last or stopping:
+      if saves:
         with watchdog.phase("saving", done), self._speed.excluded():
           with timeline.phase("checkpoint"):
             self._save(done, force=last or stopping)
@@ -163,22 +177,18 @@ class Loop:
     bar.close()
     return self._scores
 
-  def _log(self, done: int, last: bool, stopping: bool, bar) -> None:
-    config = self._config
-    logging = done % config.log_every == 0 or last
-    # Also before a save: training could never resume from a checkpoint that holds NaN.
-    if logging or done % config.save_every == 0 or stopping:
-      self._pending = _finite(self._pending, done)
-    if logging:
-      scalars = train_step.merge(self._pending)
-      self._pending = []
-      scalars["learning_rate"] = float(self._learning_rate(done - 1))
-      scalars |= self._speed.look(done)
-      bar.set_postfix(loss=f"{scalars['total_loss']:.3f}")
-      if self._logger is not None:
-        self._logger.write(done, "train", scalars)
-    for hook in self._hooks:
-      hook(done)
+  def _log(self, bar) -> None:
+    """Logs what is due: waits for that step, and for none after it."""
+    done, self._due = self._due, None
+    if done is None:
+      return
+    scalars = train_step.merge(_finite(self._pending, done))
+    self._pending = []
+    scalars["learning_rate"] = float(self._learning_rate(done - 1))
+    scalars |= self._speed.look(done)
+    bar.set_postfix(loss=f"{scalars['total_loss']:.3f}")
+    if self._logger is not None:
+      self._logger.write(done, "train", scalars)
 
   def _evaluate(self, done: int) -> None:
     with self._speed.excluded(), self._timeline.phase("evaluation"):
@@ -195,19 +205,35 @@ class Loop:
       self._show(done)
       self._evaluation_due = False
 
-  def _show(self, done: int) -> None:
-    """Pictures of faces; only where there is a TensorBoard to see them in."""
-    config = self._config
-    if not (config.tensorboard and config.eval_media and self._make_media):
-      return
+  def _can_show(self) -> bool:
+    """Whether there is a TensorBoard to see pictures in, here, and room to make them.
+
+    The TensorBoard is process 0's.
+    """
+    if not (self._config.eval_media and self._make_media and self._logger):
+      return False
     model = (self._state.params, self._state.collections)
-    if jax.process_count() > 1:
-      model = multihost_utils.process_allgather(model, tiled=True)
-    if self._logger is None or not self._logger.has_tensorboard:
+    size = sum(array.nbytes for array in jax.tree.leaves(model))
+    if self._logger.has_tensorboard and size > _MOST_SHOWN_BYTES:
+      logging.warning(
+        "TensorBoard shows no faces: a model of %.1f GiB is too large for one device "
+        "to make them beside its training (%.0f GiB at most)",
+        *(size / 2**30, _MOST_SHOWN_BYTES / 2**30),
+      )
+      return False
+    return self._logger.has_tensorboard
+
+  def _show(self, done: int) -> None:
+    """Pictures of faces, where they can be shown."""
+    if not self._shows:
+      return
+    # One array after another, so that a device never holds more than one of them whole.
+    model = jax.tree.map(_on_host, (self._state.params, self._state.collections))
+    if self._logger is None:
       return
     # A thread of its own has no mesh: this process's first device makes the pictures.
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-      thread.submit(self._show_here, done, *jax.device_get(model)).result()
+      thread.submit(self._show_here, done, *model).result()
 
   def _show_here(self, done: int, params, collections) -> None:
     if self._media is None:
@@ -239,6 +265,14 @@ class Loop:
     """Writes what is not written yet of the metrics."""
     if self._logger is not None:
       self._logger.close()
+
+
+def _on_host(array: jax.Array):
+  """An array in numpy, on process 0; nothing on the others, which all take part."""
+  if jax.process_count() == 1:
+    return jax.device_get(array)
+  whole = multihost_utils.process_allgather(array, tiled=True)
+  return whole if cluster.is_primary() else ()
 
 
 def _indented(config) -> str:

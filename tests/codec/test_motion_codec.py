@@ -170,3 +170,18 @@ def test_pieces_of_a_long_motion_give_the_tokens_of_the_whole(length, monkeypatc
   sizes = [last - first for first, last, _ in codec._pieces(100_000)]
   assert max(sizes) <= 48  # however long the motion
   assert all(first % 3 == 0 for first, _, _ in codec._pieces(100_000))
+
+
+def test_codes_are_decided_at_full_precision_on_every_device(tiny_run):
+  """What a TPU is told of each product; a CPU has but one precision."""
+  codec = motion_codec.load(tiny_run / "tokenizer")
+  vectors = np.zeros((1, 64, len(codec.std_P)), np.float32)
+  ones, codes = np.ones((1, 64), np.float32), np.zeros((1, 64), np.int32)
+  for program in (
+    codec._encode.lower(codec.variables, codec.subset, vectors, ones),
+    codec._decode.lower(codec.variables, codes, ones),
+  ):
+    products = [
+      line for line in program.as_text().splitlines() if "dot_general" in line
+    ]
+    assert products and all("HIGHEST" in line for line in products)

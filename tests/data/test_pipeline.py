@@ -29,11 +29,12 @@ def make_clips(count=23):
   ]
 
 
-def make_rows(vocab, seed=0, chunk_clips=2_048, num_rows=400, **changes):
+def make_rows(vocab, seed=0, chunk_clips=2_048, num_rows=400, batch_size=1, **changes):
   settings = {"rates": {"l2m": 1.0, "m2l": 1.0}, "text_weight": 0.25} | changes
   mixture = tasks.Mixture(**settings)
   return pipeline.PackedTasks(
-    vocab, make_clips(), 192, 96, num_rows, seed, mixture, chunk_clips
+    *(vocab, make_clips(), 192, 96, num_rows, seed, mixture, chunk_clips),
+    batch_size=batch_size,
   )
 
 
@@ -108,6 +109,66 @@ def test_seeking_far_draws_one_chunk(vocab):
   equal(row, {key: value[0] for key, value in far.items()})
 
 
+@pytest.fixture
+def many_lanes(monkeypatch):
+  """Batches of 8 have four lanes of two rows."""
+  monkeypatch.setattr(pipeline, "_LANE_ROWS", 2)
+  monkeypatch.setattr(pipeline, "_LANES_FROM", 8)
+
+
+def in_lanes(vocab, rows=None, num_rows=10**6):
+  packed = make_rows(vocab, chunk_clips=6, num_rows=num_rows, batch_size=8)
+  return packed, pipeline.lm_iterator(packed, 8, rows)
+
+
+def test_lanes_are_a_function_of_the_batch_alone():
+  sizes = (1, 64, 500, 512, 1_000, 2_048, 4_093)
+  lanes = [pipeline.num_lanes(size) for size in sizes]
+  assert lanes == [1, 1, 1, 8, 10, 32, 1]
+
+
+def test_lanes_read_every_row_of_every_chunk_once(vocab, many_lanes):
+  packed, _ = in_lanes(vocab)
+  assert packed._lanes == 4
+  places = [packed._place(index) for index in range(8 * 3 * packed.rows_per_chunk)]
+  rows = [(chunk, row) for _, chunk, row in places]
+  assert len(set(rows)) == len(rows) and {row for _, row in rows} == {
+    *range(packed.rows_per_chunk)
+  }
+  # Two rows of each lane in a batch: as many batches as half of six chunks' rows.
+  assert {chunk for chunk, _ in rows} == set(range(4 * 6))
+  assert all(chunk % 4 == lane for lane, chunk, _ in places)
+  whole = make_rows(vocab, chunk_clips=6)
+  for index in (0, 5, 8 * packed.rows_per_chunk + 3):
+    _, chunk, row = packed._place(index)
+    equal(packed[index], whole[chunk * packed.rows_per_chunk + row])
+
+
+def test_a_host_draws_the_chunks_of_its_lanes_alone(vocab, many_lanes):
+  _, batches = in_lanes(vocab)
+  hosts = [in_lanes(vocab, rows) for rows in ([0, 1], [2, 3], [4, 5, 6, 7])]
+  drawn = {number: set() for number in range(3)}
+  for number, (packed, _) in enumerate(hosts):
+    load = packed._load
+    packed._load = lambda chunk, number=number, load=load: (
+      drawn[number].add(chunk % 4) or load(chunk)
+    )
+  for _ in range(9):
+    batch = next(batches)
+    for (_, host), rows in zip(hosts, (slice(0, 2), slice(2, 4), slice(4, 8))):
+      equal(next(host), {key: value[rows] for key, value in batch.items()})
+  assert drawn == {0: {0}, 1: {1}, 2: {2, 3}}
+
+
+def test_seeking_far_in_lanes_draws_a_chunk_a_lane(vocab, many_lanes):
+  packed, _ = in_lanes(vocab)
+  row = packed[90_000 * 8 + 5]
+  assert packed.num_draws == 1
+  _, batches = in_lanes(vocab)
+  batches.seek(90_000)
+  equal(row, {key: value[5] for key, value in next(batches).items()})
+
+
 def test_a_chunk_that_never_fits_leaves_rows_out_and_says_so(vocab, monkeypatch):
   said = []
   monkeypatch.setattr(pipeline.logging, "warning", lambda *args: said.append(args))
@@ -145,7 +206,7 @@ def test_dropped_prompts_are_their_share(vocab):
   def prompted(share):
     rows = make_rows(vocab, prompt_dropout=share)
     rows[0]
-    examples = [e for e in rows._examples if e["encoder_tokens"][0] == task]
+    examples = [e for e in rows._chunks[0].examples if e["encoder_tokens"][0] == task]
     return np.mean([any(text in said(e) for text in TEXTS) for e in examples])
 
   task = vocab.task_id("l2m")

@@ -49,8 +49,3 @@ def test_beam_builds_the_same_corpus_and_resumes(tmp_path, monkeypatch):
   steps = report["graph"]["steps"]
   assert report["graph"]["same"] and {"Shards", "Spread", "Write"} <= set(steps)
   assert report["graph"]["bytes"] < 200_000, "the corpus does not travel in the graph"
-
-
-def test_remote_directories_need_beam(capsys):
-  assert build.main(["--out", "gs://bucket/records"]) == 2
-  assert "with --beam only" in capsys.readouterr().err

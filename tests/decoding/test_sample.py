@@ -264,6 +264,35 @@ def test_top_k_1_is_greedy_and_a_huge_penalty_never_repeats():
   assert len(set(run(repetition_penalty=1e6)[0, 1:10])) == 9
 
 
+def test_another_value_compiles_nothing(monkeypatch):
+  traced, next_token = [], sample._next_token
+  monkeypatch.setattr(
+    sample, "_next_token", lambda *args: traced.append(1) or next_token(*args)
+  )
+  low, high = constraints.exact_motion(Ids(), [3, 8, 6, 2, 9], LENGTH)
+  run = lambda *values: np.asarray(
+    sample.decode(
+      MODEL,
+      parameters(),
+      np.concatenate([prompts(5), prompts(5)]),
+      low,
+      high,
+      jax.random.key(0),
+      sample.Sampling(**dict(zip(sample._VALUES, values))),
+    )
+  )
+  first = run(0.8, 0.7, 2.0, 1.2)
+  programs = len(traced)
+  assert programs > 0
+  for values in ((0.9, 0.6, 3.0, 1.1), (5.0, 0.99, 1.5, 1.01), (0.8, 0.7, 2.0, 1.2)):
+    last = run(*values)
+  assert len(traced) == programs
+  np.testing.assert_array_equal(first, last)
+  assert (run(5.0, 0.99, 2.0, 1.2) != first).any()
+  run(0.0, 0.7, 2.0, 1.2)  # greedy is another program
+  assert len(traced) > programs
+
+
 @pytest.mark.parametrize("repeats", [1, 2])  # many rows: the cache grows in stages
 def test_pieces_of_a_loop_are_the_whole_and_rows_draw_for_themselves(repeats):
   low, high = constraints.exact_motion(Ids(), FRAMES * repeats, LENGTH)

@@ -85,7 +85,7 @@ def language_model(
     )
   model = t5.build_t5(config, vocab)
 
-  def packed(split, num_rows):
+  def packed(split, num_rows, batch_size=1):
     return pipeline.PackedTasks(
       vocab,
       clips[split],
@@ -95,6 +95,7 @@ def language_model(
       config.seed,
       mixtures[split],
       num_cues=config.model.motion_cues,
+      batch_size=batch_size,
     )
 
   text_rows, motion_rows = embedding_init.row_features(vocab, codec)
@@ -131,8 +132,9 @@ def language_model(
       config, model, vocab, content_weight_V, params, collections, batch, rng
     )
 
-  num_rows = config.total_steps * config.batch_size
-  train_iter = pipeline.lm_iterator(packed("train", num_rows), config.batch_size, rows)
+  size = config.batch_size
+  train = packed("train", config.total_steps * size, size)
+  train_iter = pipeline.lm_iterator(train, size, rows)
   valid = packed("valid", config.eval_batches * config.batch_size)
   eval_batches = objective.eval_batches(config, [valid[i] for i in range(len(valid))])
   sizes = (vocab.table_size, config.encoder_length, config.decoder_length)

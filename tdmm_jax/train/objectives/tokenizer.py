@@ -55,7 +55,8 @@ def tokenizer(
   start = sharding.unbox(jax.jit(init)(jax.random.key(config.seed)))
   linear = {}
   if config.model.network == "temporal":
-    linear = _linear_codec(model, subset, start, seen)
+    with jax.default_matmul_precision(motion_codec.PRECISION):  # sums of squares
+      linear = _linear_codec(model, subset, start, seen)
   init_fn = lambda rng: _replace_params(init(rng), linear)
 
   def loss_fn(params, collections, batch, rng):
