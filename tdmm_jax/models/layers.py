@@ -295,8 +295,10 @@ class RelativePositionBias(nn.Module):
 
 @jax.custom_vjp
 def _scores(query_BHLK, key_BHMK):
-  """float[B, H, L, M]: each query by each key."""
-  return jnp.einsum("...LK,...MK->...LM", query_BHLK, key_BHMK)
+  """float32[B, H, L, M]: each query by each key, whatever type these have."""
+  return jnp.einsum(
+    "...LK,...MK->...LM", query_BHLK, key_BHMK, preferred_element_type=jnp.float32
+  )
 
 
 @jax.custom_vjp
@@ -315,19 +317,29 @@ def _gradient_of_memory(query_BHLK, scores_BHLM):
   return jnp.swapaxes(jax.lax.optimization_barrier(product_BHKM), -1, -2)
 
 
+def _scores_gradients(saved, gradient_BHLM):
+  query_BHLK, key_BHMK = saved
+  gradient_BHLM = gradient_BHLM.astype(query_BHLK.dtype)
+  return (
+    _weighted(gradient_BHLM, key_BHMK),
+    _gradient_of_memory(query_BHLK, gradient_BHLM),
+  )
+
+
+def _weighted_gradients(saved, gradient_BHLK):
+  weights_BHLM, value_BHMK = saved
+  return (
+    _scores(gradient_BHLK, value_BHMK).astype(weights_BHLM.dtype),
+    _gradient_of_memory(gradient_BHLK, weights_BHLM),
+  )
+
+
 _scores.defvjp(
-  lambda query, key: (_scores(query, key), (query, key)),
-  lambda saved, gradient: (
-    _weighted(gradient, saved[1]),
-    _gradient_of_memory(saved[0], gradient),
-  ),
+  lambda query, key: (_scores(query, key), (query, key)), _scores_gradients
 )
 _weighted.defvjp(
   lambda weights, value: (_weighted(weights, value), (weights, value)),
-  lambda saved, gradient: (
-    _scores(gradient, saved[1]),
-    _gradient_of_memory(gradient, saved[0]),
-  ),
+  _weighted_gradients,
 )
 
 
@@ -395,7 +407,7 @@ class MultiHeadAttention(nn.Module):
     else:
       rows = key_BHMK.shape[:-2]  # B, H, or the product of them: a decoding cache's
       query = query_BHLK.reshape(*rows, *query_BHLK.shape[2:])
-      logits_BHLM = _scores(query, key_BHMK).astype(jnp.float32)
+      logits_BHLM = _scores(query, key_BHMK)
       logits_BHLM = logits_BHLM.reshape(*query_BHLK.shape[:3], -1)
       for bias_BHLM in biases:
         logits_BHLM = logits_BHLM + bias_BHLM

@@ -154,7 +154,9 @@ class Attention(nn.Module):
     # The queries that share a head of keys lie one after the other.
     rows = key_BGMK.shape[:-2]
     query = query_BHLK.reshape(*rows, -1, width)
-    scores = jnp.einsum("...LK,...MK->...LM", query, key_BGMK).astype(jnp.float32)
+    scores = jnp.einsum(
+      "...LK,...MK->...LM", query, key_BGMK, preferred_element_type=jnp.float32
+    )
     scores_BHLM = scores.reshape(batch, heads, length, -1)
     scores_BHLM *= self.sizes.query_scalar**-0.5
     scores_BHLM = soft_cap(scores_BHLM, self.sizes.scores_cap) + bias_B1LM

@@ -431,7 +431,7 @@ def test_text_has_no_words_but_those_given(num_beams):
 def test_text_begins_as_it_is_told():
   this = Spelling()
   begins = this.encode_text("nod hold")
-  limits = constraints.text_only(this, 2, 16, begins)
+  limits = constraints.text_only(this, 2, 16, [begins, begins])
   words = constraints.words_of(this, ["a", "nod"])  # which "hold" is none of
   given = (MODEL, parameters(), prompts(2), *limits, jax.random.key(0), HOT)
   for row in np.asarray(sample.decode(*given, words=words)):

@@ -147,3 +147,26 @@ def test_relative_position_buckets_by_hand():
   np.testing.assert_array_equal(both, [0, 1, 7, 8, 15, 17, 31])
   back = layers.relative_position_bucket(np.array([0, 5, -1, -15, -16, -500]), False)
   np.testing.assert_array_equal(back, [0, 0, 1, 15, 16, 31])
+
+
+def test_scores_of_bfloat16_are_summed_in_float32():
+  """As on a TPU, whose products would else be rounded before the softmax."""
+  rng = np.random.default_rng(0)
+  query, key = (
+    jnp.asarray(rng.normal(size=(2, 3, 5, 64)), jnp.bfloat16) for _ in range(2)
+  )
+  scores = layers._scores(query, key)
+  wide = [np.asarray(x, np.float64) for x in (query, key)]
+  exact = np.einsum("...LK,...MK->...LM", *wide)
+  assert scores.dtype == jnp.float32
+  np.testing.assert_allclose(scores, exact, rtol=1e-4, atol=1e-4)
+
+  def loss(query, key, value):
+    weights = jax.nn.softmax(layers._scores(query, key)).astype(query.dtype)
+    return layers._weighted(weights, value).astype(jnp.float32).sum()
+
+  gradients = jax.grad(loss, (0, 1, 2))(query, key, key)
+  wide = jax.grad(loss, (0, 1, 2))(*(x.astype(jnp.float32) for x in (query, key, key)))
+  for narrow, exact in zip(gradients, wide):
+    assert narrow.dtype == jnp.bfloat16
+    np.testing.assert_allclose(narrow.astype(jnp.float32), exact, atol=0.05)
