@@ -92,7 +92,7 @@ def test_a_run_without_questions_takes_them_as_instructions(loaded_run, asked, w
 
 
 def test_answers_about_an_emotion_agree_with_the_caption(loaded_run, monkeypatch):
-  def sentences(face, codes, question, num_beams):
+  def sentences(face, codes, question, num_beams, motions):
     return ["A man looks extremely sad."] if question is None else ["happy."]
 
   monkeypatch.setattr(describe, "sentences", sentences)
