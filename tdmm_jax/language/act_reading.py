@@ -20,7 +20,9 @@ _OF_FAMILY: dict[str, str] = {}  # a label that stands for its whole family
 for _name, _label in LABELS.items():
   _OF_FAMILY.setdefault(_label.family, _name)
 _OF_FAMILY["neutral"] = NEUTRAL
-_ON = 0.5
+# Where an act is on; F1 on valid clips is about the same from 0.3 up. Where an emotion
+# is on, and what is said of how an act is done.
+_ON, _LIKELY = 0.4, 0.5
 _FAINT = 0.1  # an emotion below, all over a clip, is none
 _SMOOTH = 3  # frames
 _GAP_S, _SHORTEST_S = 0.2, 0.14  # within an act; of one
@@ -154,7 +156,7 @@ def _emotions(shares_TR: np.ndarray) -> list[Act]:
   found, duration_s = [], len(shares_TR) / cues.FPS
   for family, label in _OF_FAMILY.items():
     share_T = shares_TR[:, cues.channel(family)]
-    runs = _runs(share_T > _ON, 2 * _GAP_S, _EMOTIONS_SHORTEST_S)
+    runs = _runs(share_T > _LIKELY, 2 * _GAP_S, _EMOTIONS_SHORTEST_S)
     found += [Act(label, emotion=True, **_span(run)) for run in runs]
   if not found:
     means = {f: shares_TR[:, cues.channel(f)].mean() for f in _OF_FAMILY}
@@ -194,9 +196,9 @@ def _of_kind(name: str, shares_TR: np.ndarray) -> list[Act]:
     mean = {what: shares_TR[run, i][on_T].mean() for what, i in how.items()}
     tempo = max(("slow", "quick"), key=mean.get)
     size = max(_SIZES, key=mean.get)
-    if mean[tempo] > _ON:
+    if mean[tempo] > _LIKELY:
       act = act.replace(tempo=tempo)
-    if mean[size] > _ON:
+    if mean[size] > _LIKELY:
       act = act.replace(size=_SIZES[size])
     # What comes several times may also be on several times.
     beat_T = shares_TR[run, how["beat"]] > _ON
