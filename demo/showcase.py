@@ -60,9 +60,8 @@ def fitted_clips(run: inference.Face, rows: list[dict], folder) -> list[dict]:
     motion, diagnostics = fit_landmarks.fit_landmarks(run.codec.face, **tracked)
     fitted.append(row | {"motion": motion, "tracked": tracked, "fit": diagnostics})
   codes = run.codec.encode([clip["motion"] for clip in fitted])
-  says = run.describe_codes(codes)
-  for clip, code, text in zip(fitted, codes, says, strict=True):
-    clip |= {"codes": code, "says": text}
+  for clip, code in zip(fitted, codes, strict=True):
+    clip |= {"codes": code, "says": run.describe(clip["motion"])}
   return fitted
 
 
