@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from tdmm_jax.face import facs, head_file
+from tdmm_jax.face import facs, head_file, mouth_beats
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import act_reading, coded_emotions
 
@@ -51,16 +51,21 @@ def probabilities(face, motion: FaceMotion, shares_TR) -> dict[str, float]:
 
 
 def agreed(face, motion: FaceMotion, shares_TR, read: dict) -> dict:
-  """What is read of a motion, with the emotion that coders would see in it.
+  """What is read of a motion, with the emotion that coders would see in it, and speech
+  where the mouth moves as in talk.
 
   Args:
-    read: `act_reading.acts_read` of the shares; comes back as it is where its emotions
-      are those of coders, or no coder is asked.
+    read: `act_reading.acts_read` of the shares; comes back as it is where no coder is
+      asked.
   """
   if not read_by_coders(face, motion):
     return read
   family = next(iter(probabilities(face, motion, shares_TR)))
-  return act_reading.with_family(read, family)
+  read = act_reading.with_family(read, family)
+  if read["speaking"] != "silent":
+    return read
+  beat = mouth_beats.syllable_beat(motion, face.codec.face)
+  return read | {"speaking": "speaking"} if beat > mouth_beats.TALKS else read
 
 
 def _seen(face, motion) -> dict[str, float]:

@@ -62,7 +62,7 @@ def retold(caption: str, read: dict) -> str:
     both = KINDS[act.name].sided and not act.side and act.name not in _ONE_SIDED
     side = "both" if both else act.side
     acts.append(act.replace(side=side, when="then" if follows else ""))
-  return _sentences(acts, read)
+  return _sentence(acts, read)
 
 
 def _emotions(told: list[Act]) -> list[Act]:
@@ -86,20 +86,22 @@ def _felt(act: Act, place: int, felt: list[Act]) -> Act:
   return act.replace(name=name, size=size, when="then" if place else "")
 
 
-def _sentences(acts: list[Act], read: dict) -> str:
-  """ "The man looks very sad, then angry. He nods twice. He speaks softly." """
+def _sentence(acts: list[Act], read: dict) -> str:
+  """ "The man looks very sad, nodding twice, then winking and speaking softly." """
   felt = [act for act in acts if act.emotion]
-  text = wording.sentence(felt, "the man", "his")
+  text = wording.sentence(felt, "the man", "his").rstrip(".")
   if felt[0].name == NEUTRAL:
-    text = "The man looks neutral."
-  done = [act for act in acts if not act.emotion]
-  if done:
-    text += " " + wording.sentence(done, "he", "his")
-  voice, manner = read["speaking"], read.get("manner", lexicon.PLAIN)
-  if voice != "silent":
+    text = "The man looks neutral"
+  parts = []
+  for act in acts:
+    if not act.emotion:
+      said = wording.phrase(act, wording.PARTICIPLE).replace("~", "his")
+      parts.append(f"then {said}" if act.when == "then" else said)
+  if (voice := read["speaking"]) != "silent":
+    manner = read.get("manner", lexicon.PLAIN)
     plain = manner == lexicon.PLAIN
-    table, name = (
-      (motion_words.SPEAKING, voice) if plain else (motion_words.MANNERS, manner)
-    )
-    text += f" He {table[name][0][0]}."
-  return text
+    forms = motion_words.SPEAKING[voice] if plain else motion_words.MANNERS[manner]
+    parts.append(forms[1][0])
+  if len(parts) > 1 and not parts[-1].startswith("then "):
+    parts[-2:] = [" and ".join(parts[-2:])]
+  return ", ".join([text, *parts]) + "."
