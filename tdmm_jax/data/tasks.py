@@ -354,6 +354,7 @@ class Mixture:
       the model learns to lead into what comes after.
     encoder_length: of a row; an ending that finds no room in it is not told.
     tells_acts: whether who writes about a motion is told the acts that are read in it.
+    decoder_length: of a row; acts that find no room in it are not told.
   """
 
   rates: Mapping[str, float]
@@ -368,6 +369,7 @@ class Mixture:
   told_ending: float = 0.0
   encoder_length: float = math.inf
   tells_acts: bool = False
+  decoder_length: float = math.inf
 
   def __post_init__(self):
     for task, rate in self.rates.items():
@@ -414,8 +416,7 @@ class Mixture:
       if self.disturb and rng.random() < self.disturb:
         question = rewording.disturbed(question, rng)
       answer = questions.answer(kind, clip["attributes"])
-      about = (answer, codes, question, clip["attributes"])
-      return text_example(qa_encoder, vocab, *about, self._told_acts(vocab, clip, rng))
+      return self._text_example(qa_encoder, vocab, answer, clip, question, rng)
     template = pick(instructions.templates(task, self.split))
     if task == "l2m":
       prompt = "" if rng.random() < self.prompt_dropout else pick(texts)
@@ -424,8 +425,7 @@ class Mixture:
         return self._ended_example(vocab, prompt, codes, template, told, rng)
       return l2m_example(vocab, prompt, codes, template, *told)
     if task == "m2l":
-      about = (pick(texts), codes, template, clip["attributes"])
-      return text_example(m2l_encoder, vocab, *about, self._told_acts(vocab, clip, rng))
+      return self._text_example(m2l_encoder, vocab, pick(texts), clip, template, rng)
     if task == "continuation":
       (cut,) = self._cuts(len(codes), 1, rng)
       return continuation_example(vocab, codes, cut, template)
@@ -485,6 +485,14 @@ class Mixture:
     without_times = draw >= 1 - self.acts_dropout
     told = cues.of(attributes, names) if timed else _UNTOLD[1]
     return wording.terms(attributes, timed and not without_times, names), told
+
+  def _text_example(self, encoder, vocab, text: str, clip: dict, asked: str, rng):
+    """`text_example`, told what is read in the clip's motion, if it finds room."""
+    about = (encoder, vocab, text, clip["codes"], asked, clip["attributes"])
+    example = text_example(*about, self._told_acts(vocab, clip, rng))
+    if len(example["decoder_targets"]) <= self.decoder_length:
+      return example
+    return text_example(*about, told_acts(vocab, None))
 
   def _told_acts(self, vocab: Vocab, clip: dict, rng) -> np.ndarray | None:
     """What is read in a clip's motion, not always rightly, and seldom nothing."""

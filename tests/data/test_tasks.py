@@ -115,6 +115,23 @@ def test_an_encoder_is_asked_for_the_acts_of_its_motion(vocab):
   assert examples and all(len(e["encoder_cues"]) for e in examples)
 
 
+def test_a_decoder_is_told_the_acts_that_find_room(vocab):
+  separator = vocab.extra_id(0)
+  clips = make_clips(60)
+  for longest in (10_000, 24):
+    examples = drawn(
+      vocab, {"m2l": 1}, clips=clips, tells_acts=True, decoder_length=longest
+    )
+    rows = [e["decoder_targets"].tolist() for e in examples]
+    told = [row.index(separator) for row in rows]
+    assert [e["told_tokens"] for e in examples] == [n + 1 for n in told]
+    texts = {text for clip in clips for text in tasks.clip_texts(clip)}
+    assert {vocab.decode_text(row[n + 1 :]) for row, n in zip(rows, told)} <= texts
+    fits = [len(row) <= longest for row in rows]
+    assert all(fit or n == 0 for fit, n in zip(fits, told))
+  assert any(n == 0 for n in told)
+
+
 @pytest.mark.parametrize("task", ["m2l", "qa"])
 def test_text_of_a_motion_by_hand(vocab, task):
   make = {"m2l": tasks.m2l_encoder, "qa": tasks.qa_encoder}[task]

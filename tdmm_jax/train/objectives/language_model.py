@@ -184,6 +184,7 @@ def _mixture(config, split: str, num_phases: int) -> tasks.Mixture:
     of_training(config.told_ending),
     config.encoder_length,
     tasks.tells_acts(config),
+    config.decoder_length,
   )
 
 
