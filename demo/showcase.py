@@ -117,7 +117,10 @@ def _tags(attributes: dict) -> dict:
 def _seen(run, motion, prompt: str) -> list[str]:
   """What was understood of a prompt, and what geometry sees of it."""
   asked = acts_lib.acts_of(understanding.read(prompt, SECONDS))
-  found = measures.aspects(measures.tracks_of(run.codec.face, motion), asked)
+  tracks = measures.tracks_of(run.codec.face, motion)
+  # No curve tells a neutral or a calm face.
+  asked = [a for a in asked if not a.emotion or measures.emotion(tracks, a.name).any()]
+  found = measures.aspects(tracks, asked)
   missed = collections.Counter(aspect for aspect, right in found if not right)
   understood = understanding.understand(prompt, SECONDS)
   notes = [f"understood as: {understood.text or 'nothing'}"]
