@@ -94,7 +94,7 @@ def gallery(args) -> pathlib.Path:
   for folder, clips in fitted.items():
     cards = showcase.real_clips(studio, clips, folder)
     sections.append(
-      Section(f"Videos put into words: {folder.name}", "Left: the video.", cards)
+      Section(f"Videos put into words: {folder.name}", "Fitted and described.", cards)
     )
   studio.bar.close()
   title, about = "Good and bad", "What a stranger gets: nothing here is chosen."

@@ -13,6 +13,7 @@ from tdmm_jax.face import motion_vector
 from tdmm_jax.face.fit import fit_landmarks, landmarks
 from tdmm_jax.face.motion import save_motion
 from tdmm_jax.generate import face as inference
+from tdmm_jax.generate import inputs
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon, understanding
 from tdmm_jax.metrics import acts as measures
@@ -116,13 +117,14 @@ def _tags(attributes: dict) -> dict:
 
 def _seen(run, motion, prompt: str) -> list[str]:
   """What was understood of a prompt, and what geometry sees of it."""
-  asked = acts_lib.acts_of(understanding.read(prompt, SECONDS))
+  guess = inputs.guess(run, prompt)
+  asked = acts_lib.acts_of(understanding.read(prompt, SECONDS, guess))
   tracks = measures.tracks_of(run.codec.face, motion)
   # No curve tells a neutral or a calm face.
   asked = [a for a in asked if not a.emotion or measures.emotion(tracks, a.name).any()]
   found = measures.aspects(tracks, asked)
   missed = collections.Counter(aspect for aspect, right in found if not right)
-  understood = understanding.understand(prompt, SECONDS)
+  understood = run.understand(prompt, SECONDS)
   notes = [f"understood as: {understood.text or 'nothing'}"]
   notes += [f"warned: {warning}" for warning in understood.warnings]
   if found:

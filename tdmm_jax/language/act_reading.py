@@ -25,6 +25,7 @@ _OF_FAMILY["neutral"] = NEUTRAL
 _ON, _LIKELY = 0.4, 0.5
 _FAINT = 0.1  # an emotion below, all over a clip, is none
 _SMOOTH = 3  # frames
+_SHARED = 0.5  # of an act's time; more with a rival that is read more, and it is none
 _GAP_S, _SHORTEST_S = 0.2, 0.14  # within an act; of one
 _EMOTIONS_SHORTEST_S = 0.5
 _BEATS_GAP_S = 1.0  # beats further apart are of two acts
@@ -112,8 +113,7 @@ def acts_read(shares_TR: np.ndarray) -> dict:
   shares_TR = ndimage.uniform_filter1d(shares_TR, _SMOOTH, axis=0, mode="nearest")
   duration_s = len(shares_TR) / cues.FPS
   told = _emotions(shares_TR)
-  for name in KINDS:
-    told += _of_kind(name, shares_TR)
+  told += _apart([pair for name in KINDS for pair in _of_kind(name, shares_TR)])
   first = lambda act: (not act.emotion, act.start_s)
   voice, manner = _voice(shares_TR)
   return lexicon.attributes_of(sorted(told, key=first), duration_s, voice, manner)
@@ -170,7 +170,25 @@ def _emotions(shares_TR: np.ndarray) -> list[Act]:
   return found
 
 
-def _of_kind(name: str, shares_TR: np.ndarray) -> list[Act]:
+def _apart(read: list[tuple[float, Act]]) -> list[Act]:
+  """Of acts that move the same part at the same time, the one that is read most.
+
+  One nod is no dip as well.
+  """
+  kept: list[Act] = []
+  for _, act in sorted(read, key=lambda pair: -pair[0]):
+    parts, length = placing.parts_of(act.name), act.end_s - act.start_s
+    rivals = [other for other in kept if placing.parts_of(other.name) & parts]
+    shared = [
+      min(act.end_s, other.end_s) - max(act.start_s, other.start_s) for other in rivals
+    ]
+    if not any(seconds > _SHARED * length for seconds in shared):
+      kept.append(act)
+  return kept
+
+
+def _of_kind(name: str, shares_TR: np.ndarray) -> list[tuple[float, Act]]:
+  """The acts of a kind, each with how surely it is read."""
   kind = KINDS[name]
   ways = [""] if not kind.directions else []
   ways += [*kind.directions, *(acts_lib.SIDES if kind.sided else ())]
@@ -205,7 +223,7 @@ def _of_kind(name: str, shares_TR: np.ndarray) -> list[Act]:
     beats = max(len(_runs(row, 0.0, _SHORTEST_S)) for row in (beat_T & on_T, on_T))
     if kind.counted and (beats > 1 or name in placing.COUNTED):
       act = act.replace(count=min(max(beats, 1), 5))
-    found.append(act)
+    found.append((float(shares_TW[run].sum(1)[on_T].mean()), act))
   return found
 
 

@@ -74,3 +74,12 @@ def test_mistakes_are_seldom_and_of_every_kind():
 def test_nothing_read_is_a_silent_neutral_face():
   read = act_reading.acts_read(np.zeros((20, cues.READINGS)))
   assert len(acts.acts_of(read)) == 1 and read["speaking"] == "silent"
+
+
+def test_of_two_acts_of_one_part_at_a_time_the_likelier_is_told():
+  shares = np.zeros((50, cues.READINGS))
+  shares[10:30, cues.channel("nod")] = 0.9
+  shares[12:28, cues.channel("dip")] = 0.6
+  shares[12:28, cues.channel("eyes_closed", "left")] = 0.6
+  read = [act.name for act in acts.acts_of(act_reading.acts_read(shares))]
+  assert read[1:] == ["nod", "eyes_closed"]

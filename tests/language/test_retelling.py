@@ -34,6 +34,11 @@ def test_what_agrees_is_kept():
       "The man keeps a neutral face.",
       "The man looks neutral.",
     ),
+    (  # named twice
+      "The man looks happy, nodding twice at the start and nodding twice.",
+      "She looks happy and nods twice.",
+      "The man looks happy, nodding twice.",
+    ),
     (
       "The man holdmce.",
       "She looks happy, then angry, and speaks softly.",
