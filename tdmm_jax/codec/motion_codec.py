@@ -15,10 +15,10 @@ from tdmm_jax.face import head_file, load_model, motion_vector
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.fit import between_heads
 from tdmm_jax.models import conv_vq, motion_tokenizer
-from tdmm_jax.runs import checkpoints
+from tdmm_jax.runs import checkpoints, kept_programs
 
 _BATCH = 16
-_LENGTH_MULTIPLE = 64  # few compiled shapes; padding never changes a token
+_LENGTH_MULTIPLE = 128  # few compiled shapes; padding never changes a token
 _WINDOW = 1_024  # frames at a time of a longer motion, so that memory stays bounded
 
 
@@ -48,6 +48,8 @@ def build_model(config: ml_collections.ConfigDict, num_expression: int):
     "t2m_gpt": conv_vq.ConvVQ,
   }
   model = config.model.to_dict()
+  # Hashable, as what programs are kept for has to be.
+  model = {k: tuple(v) if isinstance(v, list) else v for k, v in model.items()}
   network = model.pop("network")
   if network not in networks:
     raise UserError(
@@ -80,8 +82,6 @@ class MotionCodec:
     self.model = build_model(config, face.num_expression)
     self.num_phases = self.model.num_phases
     self.num_codes = self.model.num_codes
-    self._encode = jax.jit(functools.partial(_encode, self.model))
-    self._decode = jax.jit(functools.partial(_decode, self.model))
 
   @property
   def reach(self) -> int:
@@ -104,14 +104,15 @@ class MotionCodec:
 
     Exact where all of a frame's `reach` lies in the window or outside the motion.
     """
-    return np.asarray(self._encode(self.variables, self.subset, vectors_BTP, mask_BT))
+    given = (self.variables, self.subset, vectors_BTP, mask_BT)
+    return np.asarray(_encode(self.model, *given))
 
   def decode_window(self, codes_BT, mask_BT) -> np.ndarray:
     """Motion vectors float32[B, T, P]; mask 0 = outside the motion.
 
     Exact where all of a frame's `reach` lies in the window or outside the motion.
     """
-    return np.asarray(self._decode(self.variables, codes_BT, mask_BT))
+    return np.asarray(_decode(self.model, self.variables, codes_BT, mask_BT))
 
   def encode(
     self, motions: Sequence[motion_lib.FaceMotion], where: str = "motion"
@@ -207,12 +208,14 @@ class MotionCodec:
 PRECISION = "highest"
 
 
+@functools.partial(kept_programs.jit, static_argnames=("model",))
 def _encode(model, variables, subset, vectors_BTP, mask_BT):
   with jax.default_matmul_precision(PRECISION):
     geometry_BTG = face_lib.vector_geometry(subset, vectors_BTP)
     return model.apply(variables, geometry_BTG, vectors_BTP, mask_BT, method="encode")
 
 
+@functools.partial(kept_programs.jit, static_argnames=("model",))
 def _decode(model, variables, codes_BT, mask_BT):
   with jax.default_matmul_precision(PRECISION):
     return model.apply(variables, codes_BT, mask_BT, method="decode")

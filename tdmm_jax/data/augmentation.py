@@ -10,9 +10,9 @@ Shape letters: T frames, P motion vector (tdmm_jax/face/motion_vector.py).
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from tdmm_jax.face.motion_vector import NUM_HEAD, NUM_POSE, split
+from tdmm_jax.face.rotations import transform
 
 
 class MotionAugmentation:
@@ -72,7 +72,9 @@ class MotionAugmentation:
     )
     expression_TE += rng.random() * self._movement * moved_TE
     scale = self._head_scale ** rng.uniform(-1, 1)
-    head_T = Rotation.from_rotvec(vectors_TP[:, -NUM_HEAD:] * scale)
-    rest = Rotation.from_rotvec(rng.standard_normal(NUM_HEAD) * self._head_radians)
+    head_T = transform.Rotation.from_rotvec(vectors_TP[:, -NUM_HEAD:] * scale)
+    rest = transform.Rotation.from_rotvec(
+      rng.standard_normal(NUM_HEAD) * self._head_radians
+    )
     vectors_TP[:, -NUM_HEAD:] = (rest * head_T).as_rotvec()
     return motion | {"vectors": vectors_TP.astype(np.float32)}

@@ -1,7 +1,7 @@
 """Greedy and random decoding with a KV cache, in one jitted loop.
 
-`decode` runs to the end; `start` and `advance` are its halves, for callers that want
-tokens while they are made (streaming.py). Both run the same compiled loop.
+`decode` runs to the end; `encode`, `start` and `advance` are its parts, for callers
+that want tokens while they are made (streaming.py). Both run the same compiled loop.
 
 Shape letters: B batch, M encoder tokens, L decoder positions, V vocabulary.
 """
@@ -12,13 +12,16 @@ import math
 from typing import Any, NamedTuple
 
 import jax
+import jax.export
 import jax.numpy as jnp
+import numpy as np
 
 from tdmm_jax import sharding
 from tdmm_jax.decoding import constraints
 from tdmm_jax.decoding import guidance as guidance_lib
 from tdmm_jax.errors import UserError
 from tdmm_jax.models import t5_layouts
+from tdmm_jax.runs import kept_programs
 from tdmm_jax.vocab import EOS_ID, PAD_ID
 
 _NEVER = -jnp.inf
@@ -115,6 +118,9 @@ class State(NamedTuple):
   word_B: jax.Array  # int32, where each row is in a word; see constraints.Words
 
 
+jax.export.register_namedtuple_serialization(State, serialized_name="tdmm_jax.State")
+
+
 def top_k_filter(logits_BV, top_k: int):
   """Keeps the top_k largest logits; ties with the last of them stay too."""
   if not 0 < top_k < logits_BV.shape[-1]:
@@ -186,25 +192,44 @@ def row_keys(rng, batch_size: int):
   return jax.vmap(lambda row: jax.random.fold_in(rng, row))(jnp.arange(batch_size))
 
 
-@functools.partial(jax.jit, static_argnames=("model", "length"))
+def encode(model, params, encoder_input_tokens_BM, shared_params=None):
+  """What the decoder sees of its input, float[B, M, D].
+
+  Args:
+    encoder_input_tokens_BM: int32 NumPy array, 0 = padding.
+    shared_params: what `shared` returned for params, to share the rows out, if there
+      are enough.
+  """
+  model = t5_layouts.for_input(model, np.asarray(encoder_input_tokens_BM))
+  rows = len(encoder_input_tokens_BM)
+  if shared_params is not None and sharding.can_share_rows(rows, params):
+    return _encode_shared(model, shared_params, encoder_input_tokens_BM)
+  return _encode(model, params, encoder_input_tokens_BM)
+
+
+@functools.partial(kept_programs.jit, static_argnames=("model",))
+def _encode(model, params, tokens_BM):
+  segments_BM = (tokens_BM > 0).astype(jnp.int32)
+  return model.apply({"params": params}, tokens_BM, segments_BM, method="encode")
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _encode_shared(model, params, tokens_BM):
+  mine = functools.partial(_encode, model)
+  return sharding.share_rows(mine, (params,), (tokens_BM,))
+
+
+@functools.partial(kept_programs.jit, static_argnames=("model", "length"))
 def start(
-  model,
-  params,
-  encoder_input_tokens_BM,
-  cues_BNF=None,
-  *,
-  length: int,
-  sampling: Sampling,
+  model, params, encoded_BMD, cues_BNF=None, *, length: int, sampling: Sampling
 ):
-  """Encodes the prompts; returns the State before the first of `length` positions.
+  """The State before the first of `length` positions, of what `encode` gave.
 
   Cues: see `decode`.
   """
-  segments_BM = (encoder_input_tokens_BM > 0).astype(jnp.int32)
   apply = functools.partial(model.apply, {"params": params})
-  encoded_BMD = apply(encoder_input_tokens_BM, segments_BM, method="encode")
   cache = apply(encoded_BMD, length, cues_BNF, method="init_cache")
-  batch_size = encoder_input_tokens_BM.shape[0] // sampling.kind.num_fed
+  batch_size = len(encoded_BMD) // sampling.kind.num_fed
   start_B = jnp.zeros((batch_size,), jnp.int32)  # the decoder starts with 0
   tokens_BL = jnp.zeros((batch_size, length), jnp.int32)
   seen_BV = None
@@ -224,7 +249,9 @@ def _stages(length: int, num_rows: int) -> list[int]:
   return sorted({-(-length * n // num_stages) for n in range(1, num_stages + 1)})
 
 
-@functools.partial(jax.jit, static_argnames="model", donate_argnames="state")
+@functools.partial(
+  kept_programs.jit, static_argnames=("model",), donate_argnames=("state",)
+)
 def advance(
   model,
   params,
@@ -303,6 +330,7 @@ def decode(
   shared_params=None,
   cues_BNF=None,
   words: constraints.Words | None = None,
+  encoded_BMD=None,
 ):
   """Decodes autoregressively within a constraint (see constraints.py).
 
@@ -318,47 +346,64 @@ def decode(
     cues_BNF: float32, when acts are on (language/cues.py), for as many rows as there
       are encoder tokens; none by default.
     words: the only ones that text may be written in; None: any.
+    encoded_BMD: what `encode` made of the tokens, where that is known; not with
+      guidance.
 
   Returns:
     int32[B, L] tokens; everything after a row's first eos is padding.
   """
   batch_size = len(low_BL)
   inputs = (low_BL, high_BL, row_keys(rng, batch_size))
+  tokens_BM = np.asarray(encoder_input_tokens_BM)
   if sharding.can_share_rows(batch_size, params):
     # The rows of a request, with and without its prompt, stay together.
-    fed = sampling.kind.num_fed
-    tokens_BGM = jnp.reshape(encoder_input_tokens_BM, (fed, batch_size, -1))
-    tokens_BGM = jnp.swapaxes(tokens_BGM, 0, 1)
-    if cues_BNF is not None:
-      cues_BNF = jnp.reshape(cues_BNF, (fed, batch_size, *cues_BNF.shape[1:]))
-      inputs += (jnp.swapaxes(cues_BNF, 0, 1),)
-    params = shared_params or sharding.on_every_device(params)
-    return _decode_shared(model, params, words, tokens_BGM, *inputs, sampling=sampling)
-  inputs = (words, encoder_input_tokens_BM, *inputs, cues_BNF)
+    together = lambda x: np.asarray(x).reshape(-1, batch_size, *x.shape[1:])
+    together = lambda x, each=together: np.swapaxes(each(x), 0, 1).reshape(x.shape)
+    tokens_BM = together(tokens_BM)
+    cues = () if cues_BNF is None else (together(cues_BNF),)
+    shared_params = shared_params or sharding.on_every_device(params)
+    if encoded_BMD is None:
+      encoded_BMD = encode(model, params, tokens_BM, shared_params)
+    rows = (encoded_BMD, tokens_BM, *inputs, *cues)
+    return _decode_shared(model, shared_params, words, *rows, sampling=sampling)
+  if encoded_BMD is None:
+    encoded_BMD = encode(model, params, tokens_BM)
+  inputs = (words, encoded_BMD, tokens_BM, *inputs, cues_BNF)
   return _decode(model, params, *inputs, sampling=sampling)
 
 
 def _decode(
-  model, params, words, tokens_BM, low_BL, high_BL, keys_B, cues_BNF, *, sampling
+  model,
+  params,
+  words,
+  encoded_BMD,
+  tokens_BM,
+  low_BL,
+  high_BL,
+  keys_B,
+  cues_BNF,
+  *,
+  sampling,
 ):
   length = low_BL.shape[1]
-  state = start(model, params, tokens_BM, cues_BNF, length=length, sampling=sampling)
+  state = start(model, params, encoded_BMD, cues_BNF, length=length, sampling=sampling)
   inputs = (model, params, tokens_BM, low_BL, high_BL, keys_B)
   return advance(*inputs, state, length, words, sampling=sampling).tokens_BL
 
 
 @functools.partial(jax.jit, static_argnames="model")
-def _decode_shared(model, params, words, tokens_BGM, *inputs, sampling):
+def _decode_shared(model, params, words, *rows, sampling):
   """`_decode`, each device of this process with its rows: none waits for another."""
+  fed = sampling.kind.num_fed
 
-  def fed(x_BG):
-    return jnp.swapaxes(x_BG, 0, 1).reshape(-1, *x_BG.shape[2:])
+  def apart(x):
+    return jnp.swapaxes(x.reshape(-1, fed, *x.shape[1:]), 0, 1).reshape(x.shape)
 
   def mine(
-    params, words, sampling, tokens_BGM, low_BL, high_BL, keys_B, cues_BGNF=None
+    params, words, sampling, encoded, tokens, low_BL, high_BL, keys_B, cues=None
   ):
-    cues_BNF = None if cues_BGNF is None else fed(cues_BGNF)
-    inputs = (words, fed(tokens_BGM), low_BL, high_BL, keys_B, cues_BNF)
+    cues = None if cues is None else apart(cues)
+    inputs = (words, apart(encoded), apart(tokens), low_BL, high_BL, keys_B, cues)
     return _decode(model, params, *inputs, sampling=sampling)
 
-  return sharding.share_rows(mine, (params, words, sampling), (tokens_BGM, *inputs))
+  return sharding.share_rows(mine, (params, words, sampling), rows)

@@ -29,10 +29,10 @@ def token_stream(
   Arguments as in `sample.decode`, which runs the same loop; a piece is decoded when it
   is asked for.
   """
-  inputs = (model, params, encoder_input_tokens_BM)
-  length = low_BL.shape[1]
-  state = sample.start(*inputs, cues_BNF, length=length, sampling=sampling)
-  inputs += (low_BL, high_BL, keys_B)
+  encoded_BMD = sample.encode(model, params, encoder_input_tokens_BM)
+  given, length = (model, params, encoded_BMD, cues_BNF), low_BL.shape[1]
+  state = sample.start(*given, length=length, sampling=sampling)
+  inputs = (model, params, encoder_input_tokens_BM, low_BL, high_BL, keys_B)
   begin = 0
   for stop in stops:
     state = sample.advance(*inputs, state, stop, sampling=sampling)

@@ -15,8 +15,7 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize
-from scipy.spatial.transform import Rotation
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
@@ -27,6 +26,7 @@ from tdmm_jax.face.arkit import SHAPES, ArkitCurves
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.files import gltf_motion
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.face.rotations import transform
 
 EYES = ("auto", "shapes", "bones", "both")
 _LOOKS = np.array([shape.startswith("EyeLook") for shape in SHAPES])
@@ -277,7 +277,7 @@ def _weights(wanted_TA, direct, presets) -> tuple[list, float]:
   none = np.zeros(len(presets))
   fitted_TP = np.array(
     [
-      optimize.lsq_linear(system, [*row, *none], (0.0, 1.0), method="bvls").x
+      scipy.optimize.lsq_linear(system, [*row, *none], (0.0, 1.0), method="bvls").x
       if row.any()
       else none
       for row in rest_TA
@@ -325,15 +325,17 @@ def _turns(document, curves: ArkitCurves, bones: dict[str, int]) -> list[tuple]:
     document["nodes"] = list(document["nodes"])
   tracks = []
   for bone, number in bones.items():
-    turn_T3 = Rotation.from_euler("YXZ", angles[bone]).as_rotvec()
+    turn_T3 = transform.Rotation.from_euler("YXZ", angles[bone]).as_rotvec()
     if controls.faces_backwards(document):
       turn_T3 = turn_T3 * [-1.0, 1.0, -1.0]
     above = _above(document, number)
     node = _without_matrix(document["nodes"][number])
     document["nodes"][number] = node
-    rest = Rotation.from_quat(node.get("rotation", [0.0, 0.0, 0.0, 1.0]))
-    world_T33 = Rotation.from_rotvec(turn_T3).as_matrix()
-    local_T = Rotation.from_matrix(np.linalg.inv(above) @ world_T33 @ above) * rest
+    rest = transform.Rotation.from_quat(node.get("rotation", [0.0, 0.0, 0.0, 1.0]))
+    world_T33 = transform.Rotation.from_rotvec(turn_T3).as_matrix()
+    local_T = (
+      transform.Rotation.from_matrix(np.linalg.inv(above) @ world_T33 @ above) * rest
+    )
     quaternions_T4 = local_T.as_quat()
     # q and -q are one rotation, but players go from key to key by the numbers.
     jumps = np.sum(quaternions_T4[1:] * quaternions_T4[:-1], axis=1) < 0
@@ -355,7 +357,9 @@ def _above(document, number: int) -> np.ndarray:
       break
     number = parents[number]
     node = _without_matrix(document["nodes"][number])
-    turn = Rotation.from_quat(node.get("rotation", [0.0, 0.0, 0.0, 1.0])).as_matrix()
+    turn = transform.Rotation.from_quat(
+      node.get("rotation", [0.0, 0.0, 0.0, 1.0])
+    ).as_matrix()
     matrix = turn @ np.diag(node.get("scale", [1.0, 1.0, 1.0])) @ matrix
   return matrix
 
@@ -366,7 +370,7 @@ def _without_matrix(node: dict) -> dict:
   matrix = np.array(node["matrix"], np.float64).reshape(4, 4).T  # column-major
   scale = np.linalg.norm(matrix[:3, :3], axis=0)
   scale[0] *= np.sign(np.linalg.det(matrix[:3, :3]))
-  turn = Rotation.from_matrix(matrix[:3, :3] / scale).as_quat()
+  turn = transform.Rotation.from_matrix(matrix[:3, :3] / scale).as_quat()
   parts = dict(zip(_TRS, (x.tolist() for x in (matrix[:3, 3], turn, scale))))
   return {key: value for key, value in node.items() if key != "matrix"} | parts
 

@@ -17,14 +17,14 @@ import dataclasses
 import functools
 
 import numpy as np
-from scipy import optimize
-from scipy.spatial import transform
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import action_units, head_file, load_model, motion
 from tdmm_jax.face import face_model as face_model_lib
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.face.rotations import transform
 
 SHAPES: tuple[str, ...] = (
   *(
@@ -397,11 +397,11 @@ class _Problem:
     for t, row in enumerate(right_TR):
       # Without the upper bound, which is rarely touched, it is ten times as fast.
       try:
-        weights, _ = optimize.nnls(self._upper, row)
+        weights, _ = scipy.optimize.nnls(self._upper, row)
       except RuntimeError:  # too many steps
         weights = np.full(self._used_A.sum(), np.inf)
       if weights.max() > 1.0:
         bounds = (0.0, 1.0)
-        weights = optimize.lsq_linear(self._upper, row, bounds, method="bvls").x
+        weights = scipy.optimize.lsq_linear(self._upper, row, bounds, method="bvls").x
       fitted[t, self._used_A] = weights
     return fitted

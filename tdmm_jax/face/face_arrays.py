@@ -311,13 +311,19 @@ def vertex_subset(model: FaceModel, ids) -> FaceModel:
   faces = remap[model.faces]
   regions = {name: remap[region] for name, region in model.regions.items()}
   digest = hashlib.sha256(model.version.encode() + ids.astype(np.int64).tobytes())
+  # In NumPy: JAX would compile a program for each of these.
+  basis, lbs_weights, vertex_areas = map(
+    np.asarray, (model.basis, model.lbs_weights, model.vertex_areas)
+  )
+  basis = basis.reshape(len(basis), 3, -1)[:, :, ids].reshape(len(basis), -1)
+  arrays = {
+    "basis": basis,
+    "lbs_weights": lbs_weights[ids],
+    "vertex_areas": vertex_areas[ids],
+  }
   return dataclasses.replace(
     model,
-    basis=model.basis.reshape(len(model.basis), 3, -1)[:, :, ids].reshape(
-      len(model.basis), -1
-    ),
-    lbs_weights=model.lbs_weights[ids],
-    vertex_areas=model.vertex_areas[ids],
+    **jax.device_put(arrays),
     faces=faces[(faces >= 0).all(axis=1)],
     regions=Regions({name: region[region >= 0] for name, region in regions.items()}),
     landmark_ids=model.landmark_ids[kept],

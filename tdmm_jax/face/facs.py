@@ -13,7 +13,7 @@ Shape letters: T frames, U action units, E expression coefficients, V vertices.
 import dataclasses
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import head_file
@@ -120,7 +120,9 @@ def activations(motion: FaceMotion, face: FaceModel) -> np.ndarray:
   fields_EU = root_EE @ matrix_EU
   wanted_TE = np.asarray(motion.expression, np.float64)[:, :width] @ root_EE.T
   scale = np.linalg.norm(fields_EU, axis=0).mean()
-  return np.stack([nnls(fields_EU / scale, row / scale)[0] for row in wanted_TE])
+  return np.stack(
+    [scipy.optimize.nnls(fields_EU / scale, row / scale)[0] for row in wanted_TE]
+  )
 
 
 def tracks(motion: FaceMotion, face: FaceModel) -> dict[tuple[str, str], np.ndarray]:

@@ -2,7 +2,7 @@
 
 import functools
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from tdmm_jax.errors import UserError
@@ -89,7 +89,7 @@ def default_head(name: str = head_file.DEFAULT) -> FaceModel:
     if key.startswith(head_file.REGION)
   }
   return FaceModel(
-    **{key: jnp.asarray(arrays[key]) for key in face_arrays.LEAVES},
+    **jax.device_put({key: arrays[key] for key in face_arrays.LEAVES}),
     **{key: arrays[key] for key in _STATIC},
     regions=face_arrays.Regions(regions),
     name=name,

@@ -4,7 +4,7 @@ Shape letters: T frames.
 """
 
 import numpy as np
-from scipy import signal
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.face import facs
 from tdmm_jax.face.face_model import FaceModel
@@ -35,5 +35,7 @@ def syllable_beat(motion: FaceMotion, face: FaceModel) -> float:
     np.mean([level for (code, _), level in levels.items() if code == name], axis=0)
     for name in _OPENS
   )
-  filters = signal.butter(2, _SYLLABLES_HZ, "bandpass", fs=motion.fps, output="sos")
-  return float(signal.sosfiltfilt(filters, opening_T).std())
+  filters = scipy.signal.butter(
+    2, _SYLLABLES_HZ, "bandpass", fs=motion.fps, output="sos"
+  )
+  return float(scipy.signal.sosfiltfilt(filters, opening_T).std())

@@ -58,16 +58,17 @@ def sentences(
     if len(encoders) > 1:
       group = group + group[-1:] * (inputs.BATCH - len(group))
     tokens = inputs.padded(group, longest)
-    read = _read(face, tokens, (motions or [])[start : start + inputs.BATCH])
+    shared = face.shared_params if len(group) > 1 else None
+    encoded = sample.encode(face.model, face.params, tokens, shared)
+    read = _read(face, tokens, encoded, (motions or [])[start : start + inputs.BATCH])
     told = [tasks.told_acts(face.vocab, row)[-_MOST_TOLD:] for row in read]
     limits = constraints.text_only(
       face.vocab, len(group), face.config.max_caption_pieces + _MOST_TOLD, told
     )
     given = (face.model, face.params, tokens, *limits)
     if num_beams == 1:
-      shared = face.shared_params if len(group) > 1 else None
-      key = jax.random.key(0)
-      tokens = sample.decode(*given, key, shared_params=shared, words=words)
+      known = {"shared_params": shared, "words": words, "encoded_BMD": encoded}
+      tokens = sample.decode(*given, jax.random.key(0), **known)
     else:
       tokens, _ = beam.decode(*given, words, num_beams=num_beams)
     for row, first, seen in zip(np.asarray(tokens), told, read, strict=True):
@@ -76,9 +77,11 @@ def sentences(
   return texts[: len(codes)]
 
 
-def _read(face, tokens_BM, motions: Sequence[FaceMotion]) -> list[dict | None]:
+def _read(
+  face, tokens_BM, encoded_BMD, motions: Sequence[FaceMotion]
+) -> list[dict | None]:
   """The acts that are read in each motion; None of a run that reads none."""
-  shares = reading.shares(face, tokens_BM)
+  shares = reading.shares(face, tokens_BM, encoded_BMD)
   if shares is None:
     return [None] * len(tokens_BM)
   read = [act_reading.acts_read(shares_TR) for shares_TR in shares]

@@ -4,11 +4,11 @@ Pure NumPy. Shape letters: P motion vector.
 """
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face import motion_vector
+from tdmm_jax.face.rotations import transform
 from tdmm_jax.generate import joins
 
 
@@ -96,8 +96,8 @@ def splice(
   """
   vectors = [motion_vector.from_motion(m) for m in (motion, decoded)]
   fields = motion_vector.split(joins.between(*vectors, start, stop, std_P))
-  world = Rotation.from_rotvec(fields["head_pose"])
-  neck = Rotation.from_rotvec(motion.neck_pose[start:stop])
+  world = transform.Rotation.from_rotvec(fields["head_pose"])
+  neck = transform.Rotation.from_rotvec(motion.neck_pose[start:stop])
   fields["head_pose"] = (world * neck.inv()).as_rotvec()
   changes = {name: getattr(motion, name).copy() for name in (*fields, "valid")}
   for name, new in fields.items():

@@ -9,12 +9,13 @@ from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints, sample
 from tdmm_jax.language import cues, free_words, understanding
 from tdmm_jax.models import bert, t5
+from tdmm_jax.runs import kept_programs
 
 BATCH = 16  # rows that are decoded at once
-_ENCODER_MULTIPLE = 32
-_CUES_MULTIPLE = 8
+_LEAST_WIDTH = 64  # of the encoder's tokens; wider ones are twice, four times as wide
+_CUES_MULTIPLE = 16
 _WORDS_MULTIPLE = 16
-_sentence_vectors = jax.jit(bert.sentence_vectors, static_argnums=0)
+_sentence_vectors = kept_programs.jit(bert.sentence_vectors, ("sizes",))
 
 
 def guess(face, prompt: str) -> free_words.Guess | None:
@@ -106,8 +107,9 @@ def ending(codes) -> np.ndarray:
 
 def padded(rows: Sequence[np.ndarray], longest: int = 0) -> np.ndarray:
   """int32[rows, width], 0 = padding; few widths, so that little is compiled."""
-  longest = max(longest, *map(len, rows))
-  width = -(-longest // _ENCODER_MULTIPLE) * _ENCODER_MULTIPLE
+  width, longest = _LEAST_WIDTH, max(longest, *map(len, rows))
+  while width < longest:
+    width *= 2
   tokens = np.zeros((len(rows), width), np.int32)
   for row, encoder in zip(tokens, rows, strict=True):
     row[: len(encoder)] = encoder

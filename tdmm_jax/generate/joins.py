@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from tdmm_jax.face import motion_vector
+from tdmm_jax.face.rotations import transform
 
 MOST_KEPT = 3  # kept frames that tell the speed at a join
 SMEAR = 5  # frames to each side of a change of codes that the decoder blurs
@@ -299,7 +299,9 @@ def _at(track_TD, rows_N, track: Track) -> np.ndarray:
 def minus(a_ND, b_ND, track: Track) -> np.ndarray:
   if not track.turning:
     return np.asarray(a_ND, np.float64) - b_ND
-  return (Rotation.from_rotvec(a_ND) * Rotation.from_rotvec(b_ND).inv()).as_rotvec()
+  return (
+    transform.Rotation.from_rotvec(a_ND) * transform.Rotation.from_rotvec(b_ND).inv()
+  ).as_rotvec()
 
 
 def _speed(track_KD, track: Track) -> np.ndarray:
@@ -315,4 +317,6 @@ def _sizes(track_TD, track: Track) -> np.ndarray:
 def plus(offset_ND, x_ND, track: Track) -> np.ndarray:
   if not track.turning:
     return offset_ND + x_ND
-  return (Rotation.from_rotvec(offset_ND) * Rotation.from_rotvec(x_ND)).as_rotvec()
+  return (
+    transform.Rotation.from_rotvec(offset_ND) * transform.Rotation.from_rotvec(x_ND)
+  ).as_rotvec()

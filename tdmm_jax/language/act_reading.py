@@ -9,7 +9,7 @@ Shape letters: T frames, R readings (language/cues.py).
 """
 
 import numpy as np
-from scipy import ndimage
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import cues, lexicon, placing
@@ -110,7 +110,7 @@ def acts_read(shares_TR: np.ndarray) -> dict:
   Args:
     shares_TR: float[T, READINGS], 0 .. 1, of a motion's frames at cues.FPS.
   """
-  shares_TR = ndimage.uniform_filter1d(shares_TR, _SMOOTH, axis=0, mode="nearest")
+  shares_TR = scipy.ndimage.uniform_filter1d(shares_TR, _SMOOTH, axis=0, mode="nearest")
   duration_s = len(shares_TR) / cues.FPS
   told = _emotions(shares_TR)
   told += _apart([pair for name in KINDS for pair in _of_kind(name, shares_TR)])
@@ -139,7 +139,7 @@ def with_family(read: dict, family: str) -> dict:
 def _runs(on_T: np.ndarray, gap_s: float, shortest_s: float) -> list[slice]:
   """Where something is on, gaps closed, short ones left out."""
   runs: list[slice] = []
-  for (run,) in ndimage.find_objects(ndimage.label(on_T)[0]):
+  for (run,) in scipy.ndimage.find_objects(scipy.ndimage.label(on_T)[0]):
     if runs and run.start - runs[-1].stop <= gap_s * cues.FPS:
       runs[-1] = slice(runs[-1].start, run.stop)
     else:

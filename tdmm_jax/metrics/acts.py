@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import signal
-from scipy.spatial import transform
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.face import arkit
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.face.rotations import transform
 from tdmm_jax.language.acts import KINDS, STILL, Act
 from tdmm_jax.language.emotion_words import LABELS
 
@@ -230,7 +230,7 @@ def peaks(track_T: np.ndarray, prominence: float) -> np.ndarray:
   """Frames of the peaks that stand out by `prominence`; ends count as valleys."""
   low = track_T.min() - 10 * prominence
   padded = np.concatenate([[low], track_T, [low]])
-  found, properties = signal.find_peaks(padded, prominence=prominence)
+  found, properties = scipy.signal.find_peaks(padded, prominence=prominence)
   # A peak at an end stands out by its inner side alone.
   inner = []
   for at, left, right in zip(

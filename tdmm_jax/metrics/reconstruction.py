@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector
+from tdmm_jax.face.rotations import transform
 from tdmm_jax.metrics import smoothness
 
 _FRAMES = 2_048  # at a time: 150 MB for each copy of 5,000 vertices
@@ -77,7 +77,9 @@ def _batches(clips, decoded):
 
 def head_error_deg(p_T3, g_T3, valid_T) -> float:
   """Mean geodesic angle between head rotations (axis-angle, rad), degrees."""
-  p, g = (Rotation.from_rotvec(rotations[valid_T]) for rotations in (p_T3, g_T3))
+  p, g = (
+    transform.Rotation.from_rotvec(rotations[valid_T]) for rotations in (p_T3, g_T3)
+  )
   return float(np.degrees((p.inv() * g).magnitude()).mean())
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tdmm_jax import sharding
 from tdmm_jax.models import layers
@@ -30,7 +31,7 @@ class Sizes(NamedTuple):
   cls_id: int
 
 
-_LENGTHS = (64, 128)  # of the WordPieces of a row; see `word_vectors`
+LENGTHS = (64, 128)  # of the WordPieces of a row; see `word_vectors`
 
 
 def _dense(features: int, name: str, dtype):
@@ -84,10 +85,15 @@ class Layer(nn.Module):
 
 
 class Bert(nn.Module):
-  """The encoder without its pooler."""
+  """The encoder without its pooler.
+
+  Scanned, it has the parameters of its layers in one tree (`layers`, see `stacked`),
+  and is compiled in a fifth of the time.
+  """
 
   sizes: Sizes
   dtype: Any = jnp.float32
+  scanned: bool = False
 
   @nn.compact
   def __call__(self, tokens_BS, positions_BS, segments_BS):
@@ -115,9 +121,33 @@ class Bert(nn.Module):
     x_BSD = _norm(sizes, "norm", self.dtype)(x_BSD)
     same_BSS = segments_BS[:, :, None] == segments_BS[:, None, :]
     bias_B1SS = jnp.where(same_BSS, 0.0, layers.NEG_INF)[:, None]
+    if self.scanned:
+      through = nn.scan(
+        lambda layer, x_BSD, bias_B1SS: (layer(x_BSD, bias_B1SS), None),
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=nn.broadcast,
+        length=sizes.num_layers,
+      )
+      return through(Layer(sizes, self.dtype, name="layers"), x_BSD, bias_B1SS)[0]
     for index in range(sizes.num_layers):
       x_BSD = Layer(sizes, self.dtype, name=f"layers_{index}")(x_BSD, bias_B1SS)
     return x_BSD
+
+
+def stacked(params: dict) -> dict:
+  """Parameters of Bert as those of a scanned one, NumPy arrays; a no-op if they are."""
+  indices = sorted(int(k[7:]) for k in params if k.startswith("layers_"))
+  if not indices:
+    return params
+  each = [params[f"layers_{i}"] for i in indices]
+  rest = {k: v for k, v in params.items() if not k.startswith("layers_")}
+  return rest | {"layers": jax.tree.map(lambda *xs: np.stack(xs), *each)}
+
+
+def _apply(sizes: Sizes, params: dict, dtype, *inputs):
+  bert = Bert(sizes, dtype, scanned="layers" in params, parent=None)
+  return bert.apply({"params": params}, *inputs)
 
 
 def spans(words_BM, cls_id: int):
@@ -140,51 +170,49 @@ def sentence_vectors(sizes: Sizes, params: dict, words_BS):
   Source: Reimers & Gurevych 2019, arXiv:1908.10084.
 
   Args:
-    params: of Bert.
+    params: of Bert, scanned or not.
     words_BS: int32, one text a row, -1 behind it.
   """
   is_word_BS = words_BS >= 0
   positions_BS = jnp.broadcast_to(jnp.arange(words_BS.shape[1]), words_BS.shape)
-  vectors_BSD = Bert(sizes, parent=None).apply(
-    {"params": params},
-    jnp.maximum(words_BS, 0),
-    positions_BS,
-    is_word_BS.astype(jnp.int32),
-  )
+  words = (jnp.maximum(words_BS, 0), positions_BS, is_word_BS.astype(jnp.int32))
+  vectors_BSD = _apply(sizes, params, jnp.float32, *words)
   sum_BD = jnp.sum(vectors_BSD * is_word_BS[..., None], axis=1)
   return sum_BD / jnp.linalg.norm(sum_BD, axis=-1, keepdims=True)
 
 
-def word_vectors(sizes: Sizes, params: dict, words_BM, dtype=jnp.float32):
+def word_vectors(
+  sizes: Sizes, params: dict, words_BM, dtype=jnp.float32, most: int | None = None
+):
   """float[B, M, D]: a vector for each WordPiece, zeros elsewhere.
 
   The WordPieces of a row are moved together first: where most of it is motion, BERT
   reads a few of its positions, as many as the batch's fullest row needs.
 
   Args:
-    params: of Bert.
+    params: of Bert, scanned or not.
     words_BM: see `spans`.
+    most: the most WordPieces of a row, where that is known; a program that need not ask
+      is compiled in half of the time.
   """
   is_word_BM = words_BM >= 0
   # Where each comes to lie, and what lies there.
   rank_BM = jnp.cumsum(is_word_BM, axis=1) - 1
   order_BM = jnp.argsort(~is_word_BM, axis=1, stable=True)
-  most = is_word_BM.sum(axis=1).max()
   length = words_BM.shape[1]
-  lengths = [*(n for n in _LENGTHS if 2 * n <= length), length]
+  lengths = [*(n for n in LENGTHS if 2 * n <= length), length]
 
   def read(size: int):
     words_BS = jnp.take_along_axis(words_BM, order_BM[:, :size], axis=1)
     positions_BS, segments_BS = spans(words_BS, sizes.cls_id)
-    vectors_BSD = Bert(sizes, dtype, parent=None).apply(
-      {"params": params},
-      jnp.maximum(words_BS, 0),
-      jnp.minimum(positions_BS, sizes.max_length - 1),
-      segments_BS,
-    )
+    positions_BS = jnp.minimum(positions_BS, sizes.max_length - 1)
+    words = (jnp.maximum(words_BS, 0), positions_BS, segments_BS)
+    vectors_BSD = _apply(sizes, params, dtype, *words)
     at_BM1 = jnp.clip(rank_BM, 0, size - 1)[..., None]
     vectors_BMD = jnp.take_along_axis(vectors_BSD, at_BM1, axis=1)
     return jnp.where(is_word_BM[..., None], vectors_BMD, 0)
 
-  choice = jnp.searchsorted(jnp.array(lengths), most)
+  if most is not None:
+    return read(min((n for n in lengths if n >= most), default=length))
+  choice = jnp.searchsorted(jnp.array(lengths), is_word_BM.sum(axis=1).max())
   return jax.lax.switch(choice, [lambda n=n: read(n) for n in lengths])

@@ -14,7 +14,6 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 
 from tdmm_jax import sharding
-from tdmm_jax.models import fused_attention
 
 NEG_INF = -1e9  # finite, so that a fully masked (padding) row stays NaN free
 FIXED = ("vectors", "reading")  # parameters that training does not change
@@ -94,6 +93,11 @@ class MlpBlock(nn.Module):
     return dense(x_BLD.shape[-1], "wo", "mlp", "embed", dtype=self.dtype)(x_BLF)
 
 
+# Up to so many numbers a window is gathered on CPUs. XLA compiles a kernel for each
+# shifted copy, which takes longer than all that one motion's windows are needed for.
+_SMALL = 2**21
+
+
 def window(x_BLN, radius: int, dilation: int = 1, after: int | None = None):
   """float[B, L, K N]: each beside its neighbours, zeros outside.
 
@@ -102,10 +106,12 @@ def window(x_BLN, radius: int, dilation: int = 1, after: int | None = None):
     after: neighbours after; default: as many. K is the sum of both and 1.
   """
   after = radius if after is None else after
-  length = x_BLN.shape[1]
+  length, shifts = x_BLN.shape[1], np.arange(radius + after + 1) * dilation
   padded = jnp.pad(x_BLN, ((0, 0), (radius * dilation, after * dilation), (0, 0)))
-  copies = [padded[:, k * dilation :][:, :length] for k in range(radius + after + 1)]
-  return jnp.concatenate(copies, axis=-1)
+  if x_BLN.size * len(shifts) <= _SMALL and jax.default_backend() == "cpu":
+    copies = padded[:, np.arange(length)[:, None] + shifts]
+    return copies.reshape(*x_BLN.shape[:2], -1)
+  return jnp.concatenate([padded[:, k : k + length] for k in shifts], axis=-1)
 
 
 class TokenContext(nn.Module):
@@ -426,6 +432,8 @@ class MultiHeadAttention(nn.Module):
     if self.is_initializing():  # one example may not divide over the devices
       return query_BHLK
     heads = ("act_batch", "act_heads", "act_length", "act_kv")
+    from tdmm_jax.models import fused_attention  # its Pallas is slow to import
+
     segments = ("act_batch", "act_length")
     names = [heads, heads, heads, segments, segments]
     operands = [query_BHLK, key_BHMK, value_BHMK]

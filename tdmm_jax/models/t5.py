@@ -66,7 +66,8 @@ class T5(nn.Module):
   act_reading: bool = False  # whether the encoder is asked which acts a motion has
   motion_offset: int = 0  # the first motion token, where there is one of these
   text_sizes: bert.Sizes | None = None  # of the text encoder, if there is one, ...
-  word_offset: int = 0  # ... and the first id that it reads
+  word_offset: int = 0  # ... the first id that it reads ...
+  most_words: int | None = None  # ... and the most of a row, where that is known
 
   @property
   def logits_scale(self) -> float:
@@ -149,7 +150,8 @@ class T5(nn.Module):
       vectors_BMT = self.text_encoder(tokens_BM, tokens_BM, tokens_BM)
     else:
       params = self.text_encoder.variables["params"]
-      vectors_BMT = bert.word_vectors(self.text_sizes, params, words_BM, self.dtype)
+      given = (self.text_sizes, params, words_BM, self.dtype, self.most_words)
+      vectors_BMT = bert.word_vectors(*given)
     vectors_BMD = self.text_projection(self.text_norm(vectors_BMT))
     vectors_BMD = sharding.constrain(
       vectors_BMD * self.embedding_stddev, "act_batch", "act_length", "act_embed"
@@ -226,9 +228,9 @@ class T5(nn.Module):
       return x_BMD
     return layers.pool_segments(x_BMD, tokens_BM, segment_ids_BM, self.pooled_token)
 
-  def read_acts(self, tokens_BM, segment_ids_BM):
+  def read_acts(self, encoded_BMD):
     """Logits float32[B, M, READINGS] of `cue_embedding.ActReading`."""
-    return self.acts(self.encode(tokens_BM, segment_ids_BM))
+    return self.acts(encoded_BMD)
 
   def init_cache(self, encoded_BMD, max_decode_length: int, cues_BNF=None):
     """An empty cache for so many tokens; cues as in `__call__`."""

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tdmm_jax.models import bert
+
 
 def stack_layers(params: dict) -> dict:
   """Parameters of separate layers (`layers_i`) as those of scanned ones (`layers`)."""
@@ -43,6 +45,14 @@ def unscanned(model, params: dict) -> tuple:
   return model.clone(scan_layers=False, remat="none"), unstack_layers(params)
 
 
+def for_use(model, params: dict) -> tuple:
+  """`unscanned`, with a text encoder whose layers are: it is compiled at each start."""
+  model, params = unscanned(model, params)
+  if (text := params.get("text_encoder")) is not None:
+    params = params | {"text_encoder": jax.device_put(bert.stacked(text))}
+  return model, params
+
+
 def untied(model, params: dict) -> tuple:
   """The same model with logits that are a layer of their own; a no-op where they are.
 
@@ -55,6 +65,26 @@ def untied(model, params: dict) -> tuple:
   kernel_DV = table_VD.astype(jnp.float32).T * model.logits_scale
   params = {**params, "logits_dense": {"kernel": kernel_DV}}
   return model.clone(logits_via_embedding=False), params
+
+
+def for_input(model, tokens_BM: np.ndarray):
+  """The same model without what its encoder needs for other inputs than this one.
+
+  That changes nothing but the time of compiling and computing: where there is no
+  motion, what the encoder has for it adds zeros.
+
+  Args:
+    tokens_BM: int32, what the encoder is to read.
+  """
+  known = {}
+  if getattr(model, "motion_context", 0):
+    last = model.word_offset or model.vocab_size
+    if not ((tokens_BM >= model.motion_offset) & (tokens_BM < last)).any():
+      known["motion_context"] = 0
+  if getattr(model, "text_sizes", None) is not None:
+    most = (tokens_BM >= model.word_offset).sum(axis=1).max()
+    known["most_words"] = next((n for n in bert.LENGTHS if n >= most), None)
+  return model.clone(**known) if known else model
 
 
 _GROWS = ("cached_key", "cached_value")  # with the positions, their third axis

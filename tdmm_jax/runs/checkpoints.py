@@ -13,7 +13,6 @@ import json
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from etils import epath
@@ -249,7 +248,8 @@ def restore_model(workdir) -> dict:
     params = eval_params(model["params"], collections)
     collections.pop(EMA, None)
     model = {"params": params, "collections": collections}
-  return jax.tree.map(jnp.asarray, model) | {"step": step}
+  # At once: jnp.asarray would compile a program for each shape.
+  return jax.device_put(model) | {"step": step}
 
 
 def restore_item(workdir, item: str) -> tuple[int, dict]:

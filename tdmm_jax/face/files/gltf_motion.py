@@ -12,11 +12,11 @@ import os
 import struct
 
 import numpy as np
-from scipy.spatial import transform
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.face.rotations import transform
 
 _WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
 _POSES = ("head_pose", "neck_pose", "jaw_pose")  # of the joints root, neck, jaw

@@ -12,7 +12,7 @@ import pickle
 from typing import Any
 
 import numpy as np
-from scipy import sparse
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.errors import UserError
 
@@ -46,17 +46,17 @@ class _Sparse(_StandIn):
 
 
 class _Csc(_Sparse):
-  build = staticmethod(sparse.csc_matrix)
+  build = staticmethod(lambda *given: scipy.sparse.csc_matrix(*given))
   names = ("data", "indices", "indptr")
 
 
 class _Csr(_Sparse):
-  build = staticmethod(sparse.csr_matrix)
+  build = staticmethod(lambda *given: scipy.sparse.csr_matrix(*given))
   names = ("data", "indices", "indptr")
 
 
 class _Coo(_Sparse):
-  build = staticmethod(sparse.coo_matrix)
+  build = staticmethod(lambda *given: scipy.sparse.coo_matrix(*given))
   names = ("data", "row", "col")
 
 

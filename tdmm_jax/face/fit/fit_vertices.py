@@ -13,7 +13,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import transform
 
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import face_model as face_model_lib
@@ -21,6 +20,7 @@ from tdmm_jax.face import motion
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.fit import solver
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.face.rotations import transform
 
 _COMPARED = 1000  # vertices; of regions that move finely, more than their share
 _SIGMA_M = 0.0005  # of a vertex: errors well above it count less than squared

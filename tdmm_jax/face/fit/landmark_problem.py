@@ -10,7 +10,6 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import transform
 
 from tdmm_jax.face import action_units, motion
 from tdmm_jax.face import face_model as face_model_lib
@@ -18,6 +17,7 @@ from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.fit import landmark_model, projection, solver
 from tdmm_jax.face.fit.landmarks import CANTHI
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.face.rotations import transform
 
 _BUCKET = 50  # clips are padded to a multiple of this: one compilation for many lengths
 # Sigma of a landmark, of the distance between the canthi. What a landmark is off by is

@@ -18,8 +18,7 @@ import functools
 import hashlib
 
 import numpy as np
-from scipy import interpolate, spatial
-from scipy.spatial import transform
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
@@ -27,6 +26,7 @@ from tdmm_jax.face import head_file, load_model, motion
 from tdmm_jax.face.face_model import JOINTS, FaceModel
 from tdmm_jax.face.fit import between_heads
 from tdmm_jax.face.motion import FaceMotion
+from tdmm_jax.face.rotations import transform
 
 _FORMAT = 1  # of the cached file; changes with how a correspondence is made
 _MIN_LANDMARKS = 20
@@ -169,7 +169,7 @@ def _similarity(points_a, points_b):
 def _warp(points_a, points_b, smoothing):
   """A similarity and, on top, the smoothest way through the pairs that are left."""
   matrix, offset = _similarity(points_a, points_b)
-  rest = interpolate.RBFInterpolator(
+  rest = scipy.interpolate.RBFInterpolator(
     points_a,
     points_b - points_a @ matrix.T - offset,
     kernel="linear",  # r is the thin plate's kernel in three dimensions
@@ -214,7 +214,7 @@ class _Surface:
     self.vertices = np.asarray(model.v_template, np.float64)
     self.triangles = _face_triangles(model)
     corners = self.vertices[self.triangles]
-    self.tree = spatial.cKDTree(corners.mean(axis=1))
+    self.tree = scipy.spatial.cKDTree(corners.mean(axis=1))
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     length = np.linalg.norm(cross, axis=1, keepdims=True)
     self.normals = cross / np.maximum(length, 1e-20)
