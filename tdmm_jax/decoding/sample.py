@@ -12,7 +12,6 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.export
 import jax.numpy as jnp
 import numpy as np
 
@@ -118,7 +117,7 @@ class State(NamedTuple):
   word_B: jax.Array  # int32, where each row is in a word; see constraints.Words
 
 
-jax.export.register_namedtuple_serialization(State, serialized_name="tdmm_jax.State")
+kept_programs.knows(State)
 
 
 def top_k_filter(logits_BV, top_k: int):
@@ -184,11 +183,13 @@ def _next_token(logits_BV, keys_B, sampling: Sampling):
   return likeliest(logits_BV + noise_BV)
 
 
-@functools.partial(jax.jit, static_argnames="batch_size")
 def row_keys(rng, batch_size: int):
   """A key a row: `rng` itself if it is that already, else keys made of it."""
-  if rng.ndim:
-    return rng
+  return rng if rng.ndim else _row_keys(rng, batch_size)
+
+
+@functools.partial(jax.jit, static_argnames="batch_size")
+def _row_keys(rng, batch_size: int):
   return jax.vmap(lambda row: jax.random.fold_in(rng, row))(jnp.arange(batch_size))
 
 

@@ -55,6 +55,9 @@ class _Static:
   def __eq__(self, other):
     return isinstance(other, _Static) and self.key == other.key
 
+  def __repr__(self):
+    return f"_Static{self.key}"  # the same in every process: runs/kept_programs.py
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FaceModel:

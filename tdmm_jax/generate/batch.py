@@ -43,7 +43,10 @@ def draw(
     fixed: codes int[T] of each request, constraints.FREE where one is to be drawn; by
       default all are.
   """
-  keys = sample.row_keys(jax.random.key(seed), len(prompts))
+  # As NumPy's numbers, which are taken apart without a program.
+  keys = np.asarray(
+    jax.random.key_data(sample.row_keys(jax.random.key(seed), len(prompts)))
+  )
   order = sorted(range(len(frames)), key=lambda i: frames[i])
   short = [i for i in order if frames[i] <= face.config.max_frames]
   for start in range(0, len(short), inputs.BATCH):
@@ -54,19 +57,20 @@ def draw(
     if len(short) > 1:
       filled = group + group[-1:] * (inputs.BATCH - len(group))
     lengths = [frames[i] for i in filled]
+    keys_B = jax.random.wrap_key_data(keys[np.array(filled)])
     encoder, low, high, told = inputs.of_prompts(
       face,
       [prompts[i] for i in filled],
       lengths,
       sampling,
-      keys[np.array(filled)],
+      keys_B,
       None if fixed is None else [fixed[i] for i in filled],
     )
     tokens = sample.decode(
       face.model,
       face.params,
       *(encoder, low, high),
-      keys[np.array(filled)],
+      keys_B,
       sampling,
       face.shared_params if len(filled) > 1 else None,
       told,
@@ -77,7 +81,9 @@ def draw(
     if i not in skip:
       spans = [windows.Span(0, frames[i], frames[i], prompts[i])]
       known = windows.free(frames[i]) if fixed is None else fixed[i]
-      yield {i: windows.fill(face, known, spans, keys[i], sampling)}
+      yield {
+        i: windows.fill(face, known, spans, jax.random.wrap_key_data(keys[i]), sampling)
+      }
 
 
 def run(

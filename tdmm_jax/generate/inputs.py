@@ -56,8 +56,8 @@ def of_prompts(
       it is for more, or for fewer, than its frames here.
   """
   rows, told, unguided, untold = [], [], [], []
-  for row, (prompt, n, key) in enumerate(zip(prompts, frames, keys_B, strict=True)):
-    seed = tuple(jax.random.key_data(key).tolist())
+  seeds = [tuple(seed) for seed in np.asarray(jax.random.key_data(keys_B)).tolist()]
+  for row, (prompt, n, seed) in enumerate(zip(prompts, frames, seeds, strict=True)):
     total, first = inside or (n, 0)
     whole = inside == (n, 0) or fixed is None
     times = seed if whole else None

@@ -23,11 +23,13 @@ _FOLDER = "traced"
 _LARGEST = 2**20  # bytes of a package's file that its code may be
 
 
-def jit(fn, static_argnames: tuple[str, ...], donate_argnames: tuple[str, ...] = ()):
+def jit(
+  fn, static_argnames: tuple[str, ...] = (), donate_argnames: tuple[str, ...] = ()
+):
   """`jax.jit` whose traced programs are kept.
 
   Args:
-    fn: outputs are trees of arrays whose nodes `jax.export` knows.
+    fn: it gives back trees of arrays: tuples, lists, dicts, and what one `knows`.
     static_argnames: arguments that have a `repr` which says all of them.
     donate_argnames: arguments that are used up.
   """
@@ -64,7 +66,14 @@ def jit(fn, static_argnames: tuple[str, ...], donate_argnames: tuple[str, ...] =
       programs[key] = jax.jit(run, donate_argnums=0)
     return programs[key](used, kept)
 
+  call.lower = plain.lower
   return call
+
+
+def knows(kind: type) -> type:
+  """Lets a NamedTuple be part of what such programs give back; returns it."""
+  name = f"{kind.__module__}.{kind.__name__}"
+  return jax.export.register_namedtuple_serialization(kind, serialized_name=name)
 
 
 def _folder() -> pathlib.Path | None:

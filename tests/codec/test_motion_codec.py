@@ -178,8 +178,10 @@ def test_codes_are_decided_at_full_precision_on_every_device(tiny_run):
   vectors = np.zeros((1, 64, len(codec.std_P)), np.float32)
   ones, codes = np.ones((1, 64), np.float32), np.zeros((1, 64), np.int32)
   for program in (
-    codec._encode.lower(codec.variables, codec.subset, vectors, ones),
-    codec._decode.lower(codec.variables, codes, ones),
+    motion_codec._encode.lower(
+      codec.model, codec.variables, codec.subset, vectors, ones
+    ),
+    motion_codec._decode.lower(codec.model, codec.variables, codes, ones),
   ):
     products = [
       line for line in program.as_text().splitlines() if "dot_general" in line

@@ -46,17 +46,17 @@ class _Sparse(_StandIn):
 
 
 class _Csc(_Sparse):
-  build = staticmethod(lambda *given: scipy.sparse.csc_matrix(*given))
+  build = staticmethod(lambda *a, **k: scipy.sparse.csc_matrix(*a, **k))
   names = ("data", "indices", "indptr")
 
 
 class _Csr(_Sparse):
-  build = staticmethod(lambda *given: scipy.sparse.csr_matrix(*given))
+  build = staticmethod(lambda *a, **k: scipy.sparse.csr_matrix(*a, **k))
   names = ("data", "indices", "indptr")
 
 
 class _Coo(_Sparse):
-  build = staticmethod(lambda *given: scipy.sparse.coo_matrix(*given))
+  build = staticmethod(lambda *a, **k: scipy.sparse.coo_matrix(*a, **k))
   names = ("data", "row", "col")
 
 

@@ -21,6 +21,7 @@ from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.fit import solver
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.face.rotations import transform
+from tdmm_jax.runs import kept_programs
 
 _COMPARED = 1000  # vertices; of regions that move finely, more than their share
 _SIGMA_M = 0.0005  # of a vertex: errors well above it count less than squared
@@ -162,7 +163,7 @@ def _prior(model) -> solver.Prior:
     frame_P=jnp.asarray(precision, jnp.float32),
     frame_PP=jnp.zeros((total, total), jnp.float32),
     linear_P=zero,
-    acceleration_P=zero,
+    acceleration_P=None,
     shape_S=jnp.full(model.num_shape, 0.2, jnp.float32),
     lower_P=zero - 100.0,
     upper_P=zero + 100.0,
@@ -199,7 +200,7 @@ def _with_identity(model, shape_S) -> FaceModel:
   )
 
 
-@jax.jit
+@kept_programs.jit
 def _step(model, state, target_TC3, free_shape, prior):
   P = state.frames_TP.shape[1]
 

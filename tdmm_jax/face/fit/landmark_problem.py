@@ -7,7 +7,6 @@ u = scale * x + tx, v = -scale * y + ty.
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,6 +17,7 @@ from tdmm_jax.face.fit import landmark_model, projection, solver
 from tdmm_jax.face.fit.landmarks import CANTHI
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.face.rotations import transform
+from tdmm_jax.runs import kept_programs
 
 _BUCKET = 50  # clips are padded to a multiple of this: one compilation for many lengths
 # Sigma of a landmark, of the distance between the canthi. What a landmark is off by is
@@ -89,7 +89,7 @@ class Problem:
     size = np.linalg.norm(fields.reshape(E, -1), axis=1) / float(self.sigma_m)
     linear[:E] = 2.0 * assumed.sparsity_U * size
     # The second difference of one motion goes with the square of the frame's length.
-    slow = (25.0 / fps) ** 2 if fps else np.inf
+    slow = (25.0 / fps) ** 2 if fps else 0.0
     upper = np.tile(per_group(lambda u: u.upper), (len(self.target), 1))
     if resting_T is not None and assumed.in_units:
       quiet = [
@@ -102,7 +102,9 @@ class Problem:
       linear_P=jnp.asarray(linear),
       acceleration_P=jnp.asarray(
         per_group(lambda u: (u.sigma_acceleration * slow) ** -2)
-      ),
+      )
+      if fps
+      else None,
       shape_S=jnp.full(self.model.num_shape, self.num_frames / assumed.person_sigma**2),
       lower_P=jnp.asarray(per_group(lambda u: u.lower)),
       upper_P=jnp.asarray(upper),
@@ -286,12 +288,12 @@ def _poses(points_L3, root_3, target_TL2):
   return turns, np.column_stack([np.log(scale), shift])
 
 
-@jax.jit
+@kept_programs.jit
 def _project(model, frames_TP, shape_S, offsets):
   return projection.project(model, frames_TP, shape_S, offsets)
 
 
-@jax.jit
+@kept_programs.jit
 def _step(model, state, target, sigma_m, weights, free, free_shape, prior, offsets):
   T = len(target)
 

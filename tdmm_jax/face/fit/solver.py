@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cholesky, solve_triangular
+from jax.scipy.linalg import cho_solve, cholesky, solve_triangular
+
+from tdmm_jax.runs import kept_programs
 
 
 class Prior(NamedTuple):
@@ -24,7 +26,7 @@ class Prior(NamedTuple):
     frame_P: on each unknown of each frame, around 0.
     frame_PP: on pairs of unknowns of one frame, symmetric, around 0.
     linear_P: rates of exponential priors, which press unknowns onto a lower bound of 0.
-    acceleration_P: on second differences over frames.
+    acceleration_P: on second differences over frames; None where frames stand alone.
     shape_S: on identity, around 0.
     lower_P, upper_P: bounds.
   """
@@ -32,7 +34,7 @@ class Prior(NamedTuple):
   frame_P: jax.Array
   frame_PP: jax.Array
   linear_P: jax.Array
-  acceleration_P: jax.Array
+  acceleration_P: jax.Array | None
   shape_S: jax.Array
   lower_P: jax.Array
   upper_P: jax.Array
@@ -45,6 +47,9 @@ class State(NamedTuple):
   cost: jax.Array
 
 
+kept_programs.knows(State)
+
+
 def robust(residuals_TR):
   """Pseudo-Huber cost per residual; quadratic below 1, linear far above."""
   return 2.0 * (jnp.sqrt(1.0 + residuals_TR**2) - 1.0)
@@ -52,14 +57,15 @@ def robust(residuals_TR):
 
 def cost(residuals_TR, weights_TR, frames_TP, shape_S, prior: Prior):
   """Negative log posterior, up to a factor of 2 and a constant."""
-  data = jnp.sum(weights_TR * robust(residuals_TR))
-  acceleration = jnp.diff(frames_TP, n=2, axis=0)
+  total = jnp.sum(weights_TR * robust(residuals_TR))
+  if prior.acceleration_P is not None:
+    acceleration = jnp.diff(frames_TP, n=2, axis=0)
+    total += jnp.sum(prior.acceleration_P * acceleration**2)
   return (
-    data
+    total
     + jnp.sum(prior.frame_P * frames_TP**2)
     + jnp.sum(prior.linear_P * frames_TP)
     + jnp.einsum("tp,pq,tq->", frames_TP, prior.frame_PP, frames_TP)
-    + jnp.sum(prior.acceleration_P * acceleration**2)
     + jnp.sum(prior.shape_S * shape_S**2)
   )
 
@@ -94,15 +100,17 @@ def step(
     + prior.frame_P * state.frames_TP
     + 0.5 * prior.linear_P
     + state.frames_TP @ prior.frame_PP
-    + prior.acceleration_P * _second_difference_adjoint(state.frames_TP)
   )
+  if prior.acceleration_P is not None:
+    turning = _second_difference_adjoint(state.frames_TP)
+    frames_gradient += prior.acceleration_P * turning
   held = (state.frames_TP <= prior.lower_P) & (frames_gradient > 0.0)
   held |= (state.frames_TP >= prior.upper_P) & (frames_gradient < 0.0)
   free_TP = jnp.broadcast_to(free_P, (T, P)) * (1.0 - held)
   frames_gradient = frames_gradient * free_TP
   free = jnp.concatenate([free_TP, jnp.full((T, S), free_shape)], axis=1)
-  jacobian = jacobian * free[:, None]
   hessian = matmul(jnp.swapaxes(jacobian, 1, 2), jacobian)
+  hessian = hessian * free[:, :, None] * free[:, None]
 
   pairs = free_TP[:, :, None] * prior.frame_PP * free_TP[:, None]
   frames_hessian = hessian[:, :P, :P] + pairs
@@ -119,7 +127,7 @@ def step(
     frames_hessian,
     hessian[:, :P, P:],
     shape_hessian,
-    prior.acceleration_P * jnp.ones((T, P)),
+    prior.acceleration_P,
     free_TP,
     frames_gradient,
     shape_gradient,
@@ -151,7 +159,7 @@ def _solve(
   frames_TPP,
   coupling_TPS,
   shape_SS,
-  acceleration_TP,
+  acceleration_P,
   free_TP,
   gradient_TP,
   gradient_S,
@@ -160,10 +168,23 @@ def _solve(
 
   Unknowns that are not free (0) do not couple with the frames beside them.
   """
-  T, P = gradient_TP.shape
+  right = jnp.concatenate([coupling_TPS, gradient_TP[..., None]], axis=2)
+  if acceleration_P is None:
+    solved = cho_solve((cholesky(frames_TPP, lower=True), True), right)
+  else:
+    solved = _solve_banded(frames_TPP, acceleration_P * free_TP, free_TP, right)
+  inverse_coupling, inverse_gradient = solved[..., :-1], solved[..., -1]
+  contract = lambda x: jnp.einsum("tps,tp...->s...", coupling_TPS, x)
+  schur = shape_SS - contract(inverse_coupling)
+  shape = jnp.linalg.solve(schur, gradient_S - contract(inverse_gradient))
+  return inverse_gradient - inverse_coupling @ shape, shape
+
+
+def _solve_banded(frames_TPP, acceleration_TP, free_TP, right_TPK):
+  """The frames' part alone, where each is bound to the two before and after it."""
+  T, P = free_TP.shape
   N, M = T // 2, 2 * P
   diag = lambda rows: rows[..., None] * jnp.eye(P)
-  acceleration_TP = acceleration_TP * free_TP
   # D^T D: 6 on the diagonal, -4 beside it, 1 two away; less at the ends.
   count = jnp.full(T, 6.0).at[jnp.array([0, T - 1])].set(1.0)
   count = count.at[jnp.array([1, T - 2])].set(5.0)
@@ -190,14 +211,8 @@ def _solve(
     axis=1,
   )
   lower = jnp.concatenate([jnp.zeros((1, M, M)), lower])
-  right = jnp.concatenate([coupling_TPS, gradient_TP[..., None]], axis=2)
-  solved = _solve_tridiagonal(diagonal, lower, right.reshape(N, M, -1))
-  solved = solved.reshape(T, P, -1)
-  inverse_coupling, inverse_gradient = solved[..., :-1], solved[..., -1]
-  contract = lambda x: jnp.einsum("tps,tp...->s...", coupling_TPS, x)
-  schur = shape_SS - contract(inverse_coupling)
-  shape = jnp.linalg.solve(schur, gradient_S - contract(inverse_gradient))
-  return inverse_gradient - inverse_coupling @ shape, shape
+  solved = _solve_tridiagonal(diagonal, lower, right_TPK.reshape(N, M, -1))
+  return solved.reshape(T, P, -1)
 
 
 def _solve_tridiagonal(diagonal_NMM, lower_NMM, right_NMK):
