@@ -16,7 +16,7 @@ export TDMM_REAL_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help compiler install peers track videos beam blender xpk demo train test bench \
+.PHONY: help first_use compiler install peers track videos beam blender xpk demo train test bench \
   lint clean
 
 help:
@@ -67,8 +67,17 @@ videos: .venv-videos/.installed
 	fi && \
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -c \
 	  'import tdmm_jax.generate.face, tdmm_jax.cli.main' && \
+	$(MAKE) -s first_use && \
 	echo $$(( $$(date +%s) - start )) > $@ && \
 	echo "Installed in $$(cat $@) s."
+
+# What the first commands would compile is compiled here (12 s of processor time), and
+# kept where `tdmm` looks for it. That it works is a test of the installation, too.
+first_use:
+	@made=$$(mktemp -d) && \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/tdmm generate 'She smiles.' --out $$made >$$made/said \
+	  2>&1 && PYTHONDONTWRITEBYTECODE= $(BIN)/tdmm describe $$made/motion.npz >/dev/null || \
+	cat $$made/said; rm -r $$made
 
 # torch comes first and alone, from the index of its CPU builds where that can be
 # reached: other ways may bring gigabytes of CUDA.

@@ -9,6 +9,9 @@ before and is not counted; it stands in details.json, with every round, the mach
 the sizes. `limit` is what the machine allows at most, by a product of matrices and a
 copy of memory measured at the start; null where neither is what stands in the way.
 
+`--isa=AVX2` leaves both sides the instructions of most people's processors; its results
+stand in results.json beside the others, under keys that end in "@AVX2".
+
 On a machine that does other work beside it, `--clock=cpu` counts processor time, one
 thread on each side: peers that wait for threads in loops lose far more than ours do.
 """
@@ -26,12 +29,18 @@ import time
 
 from tdmm_jax import files, host
 
-CPU_CLOCK = "--clock=cpu" in sys.argv  # known before jax starts its threads
+# Known before jax starts its threads and picks its instructions.
+CPU_CLOCK, AVX2 = "--clock=cpu" in sys.argv, "--isa=AVX2" in sys.argv
 if CPU_CLOCK:
   os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
   os.environ["OMP_NUM_THREADS"] = "1"  # the peers inherit it
 else:
   host.one_device_a_core()  # as `make demo` does
+if AVX2:
+  os.environ["XLA_FLAGS"] += " --xla_cpu_max_isa=AVX2"
+  # PyTorch's own kernels, and its products of matrices; the peers inherit these.
+  os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+  os.environ |= {"MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 import jax
 import numpy as np
@@ -247,6 +256,8 @@ def run(args) -> dict:
           name, bench, peers, args.rounds, args.seconds
         )
         print(_line(key, results[key]), flush=True)
+    if AVX2:
+      results = {f"{key}@AVX2": entry for key, entry in results.items()}
   finally:
     bench.close()
     if peers is not None:
@@ -258,6 +269,7 @@ def run(args) -> dict:
     "seconds_a_turn": args.seconds,
     "cpu": platform.processor() or platform.machine(),
     "cores": machine.cores,
+    "instructions": "AVX2" if AVX2 else "all",
     "clock": "cpu, one thread a side" if CPU_CLOCK else "wall",
     "matmul_gflops": machine.flops_per_s / 1e9,
     "copy_gbytes_per_s": machine.bytes_per_s / 1e9,
@@ -267,9 +279,29 @@ def run(args) -> dict:
     "sizes": sizes,
   }
   out = pathlib.Path(args.out)
-  files.write_json(out, results)
-  files.write_json(out.with_name("details.json"), {"about": about, **details})
+  earlier = json.loads(out.read_text()) if out.exists() else {}
+  files.write_json(out, _beside(earlier, results, bool(args.only)))
+  suffix = "_avx2" if AVX2 else ""
+  files.write_json(out.with_name(f"details{suffix}.json"), {"about": about, **details})
   return results
+
+
+def _beside(earlier: dict, results: dict, some: bool) -> dict:
+  """The file with these results in it: rows of the other instructions stay.
+
+  Args:
+    some: whether not all kinds of work were measured; the others stay, too.
+  """
+  kept = earlier
+  if not some:
+    kept = {k: v for k, v in earlier.items() if k.endswith("@AVX2") != AVX2}
+  rows = kept | results
+  return {key: rows[key] for key in sorted(rows, key=_place)}
+
+
+def _place(key: str) -> tuple[bool, int]:
+  name, _, isa = key.partition("@")
+  return bool(isa), [known for known, *_ in KEYS.values()].index(name)
 
 
 def _line(key: str, entry: dict) -> str:
@@ -294,6 +326,7 @@ def main(argv=None) -> dict:
   parser.add_argument(
     "--clock", choices=("wall", "cpu"), default="wall", help="see above"
   )
+  parser.add_argument("--isa", choices=("all", "AVX2"), default="all", help="see above")
   parser.add_argument("--small", action="store_true", help="tiny sizes, for tests")
   parser.add_argument(
     "--peers",
