@@ -18,6 +18,7 @@ from tdmm_jax.language import act_reading, coded_emotions
 # hardly matters from 1 to 3: of 160 simulated clips that are tracked, 0.61 to 0.64 are
 # read rightly then, 0.55 without. Of real faces the model knows least.
 _SURE, _READING = 0.5, 3.0
+_LID_CLOSES = 3.0  # a closing lid goes three times as far as AU 5 raises it
 
 
 def read_by_coders(face, motion: FaceMotion) -> bool:
@@ -69,8 +70,15 @@ def agreed(face, motion: FaceMotion, shares_TR, read: dict) -> dict:
 
 
 def _seen(face, motion) -> dict[str, float]:
+  tracks = facs.tracks(motion, face.codec.face)
   sides: dict[str, list] = {}
-  for (code, _), level in facs.tracks(motion, face.codec.face).items():
-    sides.setdefault(code, []).append(level.mean())
-  levels = {code: float(np.mean(sides[code])) for code in coded_emotions.UNITS}
+  for (code, _), level in tracks.items():
+    sides.setdefault(code, []).append(level)
+  levels = {code: float(np.mean(rows)) for code, rows in sides.items()}
+  # A fit raises a lid and closes it at once; of people's eyes one can be seen.
+  levels["5"] -= _LID_CLOSES * float(np.median(sides["43"]))
+  # Who smiles does so with both corners of the mouth; contempt draws one of them in.
+  left, right = (float(level.mean()) for level in sides["12"])
+  levels["12"] = min(left, right)
+  levels["14"] = max(levels["14"], abs(left - right))
   return coded_emotions.log_likelihoods(levels)
