@@ -12,6 +12,7 @@ import numpy as np
 from tdmm_jax.face import facs, head_file, mouth_beats
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.language import act_reading, coded_emotions
+from tdmm_jax.language.emotion_words import NEUTRAL
 
 # The encoder is right in half of the tracked clips, and surer than that: half of its
 # probability is shared out evenly. How much more the reading of action units counts
@@ -62,7 +63,7 @@ def agreed(face, motion: FaceMotion, shares_TR, read: dict) -> dict:
   if not read_by_coders(face, motion):
     return read
   family = next(iter(probabilities(face, motion, shares_TR)))
-  read = act_reading.with_family(read, family)
+  read = act_reading.with_family(read, family) | {"faint": family == NEUTRAL}
   if read["speaking"] != "silent":
     return read
   beat = mouth_beats.syllable_beat(motion, face.codec.face)

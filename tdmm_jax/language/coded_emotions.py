@@ -59,7 +59,7 @@ _POSED_TRACES = 0.3  # of what coders see at an apex; 0.1 to 0.5 read much the s
 # 200 units on 11 drawn people, their rest known or not; AU 6, 7 and 15 also by 16 clips
 # of people: talk lowers the corners of one mouth in four.
 _FOUND = (0.8, 0.8, 0.5, 0.4, 0.55, 0.95, 0.95, 0.55, 0.45)
-_INVENTED = (0.04, 0.02, 0.02, 0.02, 0.1, 0.03, 0.1, 0.05, 0.25)
+_INVENTED = (0.04, 0.02, 0.1, 0.02, 0.1, 0.03, 0.1, 0.05, 0.25)
 _INVENTED_CLEARLY = 0.2  # of these
 # Mean activation of a trace, and of what is clear (FACS' A and B); and how sharply.
 _TRACE, _CLEAR = (0.15, 0.06), (0.3, 0.1)
