@@ -24,8 +24,8 @@ from tdmm_jax.language.emotion_words import NEUTRAL
 # Landmarks do not tell a raised cheek from a tight lid, nor a wrinkled nose from a
 # raised lip: one of the two.
 UNITS = ("1", "2", "4", "5", "6 7", "9 10", "12", "14", "15")
-# family -> share of apexes that show each of UNITS. Contempt's AU 12 (0.28) is taken for
-# that of one corner, which counts as AU 14.
+# family -> share of apexes that show each of UNITS. Contempt's AU 12 (0.28) is taken
+# for that of one corner, which counts as AU 14.
 _POSED = {
   "happiness": (0.00, 0.00, 0.00, 0.00, 0.96, 0.00, 0.97, 0.00, 0.00),
   "surprise": (0.98, 0.98, 0.01, 0.84, 0.00, 0.02, 0.04, 0.01, 0.01),

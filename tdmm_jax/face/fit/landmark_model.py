@@ -35,12 +35,12 @@ _RARE = (
   *("mouth_left", "mouth_right", "upper_lip_press", "lips_toward"),
 )
 # Of emotion: an exponential prior shares what is held through a clip out between unit
-# and rest, and a strong one gave a third of a smile to the rest.
+# and rest, and gave a third of a smile to the rest. A smile has none.
 _COMMON = ("brow_lowerer", "cheek_raiser", "upper_lip_raiser")
 _SMILE = ("lip_corner_puller",)
 # Misfit along a unit's own displacement, in sigmas, that wakes the unit. Upper lids
 # differ most between people at rest.
-_SPARSITY, _COMMON_SPARSITY, _SMILE_SPARSITY = 0.6, 0.35, 0.3
+_SPARSITY, _COMMON_SPARSITY, _SMILE_SPARSITY = 0.6, 0.35, 0.0
 _LID_SPARSITY, _RARE_SPARSITY = 1.3, 2.0
 # Where the rest is known there is nothing to share out with it.
 _UPPER_FACE = ("inner_brow_raiser", "outer_brow_raiser", "upper_lid_raiser")
