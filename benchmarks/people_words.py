@@ -1,7 +1,8 @@
 """What a run says of people: `python -m benchmarks.people --run`.
 
 Each clip is fitted as `tdmm fit` does: an actor's clips as one person's, their neutral
-clip as `--neutral`; all others alone, and described as `tdmm describe` does. Of the
+clip as `--neutral`, and once more each alone; all others alone. They are described as
+`tdmm describe` does. Of the
 caption counts what the lexicon reads in it. Beside the run stand two readers of the
 fitted face's action units, which see no tokens: one learnt from simulated clips that
 came through landmarks and the fit, one from other people's action units.
@@ -18,7 +19,7 @@ import tqdm
 from scipy.spatial import transform
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 
-from benchmarks.people_clips import LABELS, PROMPTED, fit, read_clips
+from benchmarks.people_clips import ALONE, LABELS, PROMPTED, fit, read_clips
 from benchmarks.people_fit import SECONDS, simulated
 from data_prep import simulate, tracked
 from tdmm_jax import files
@@ -252,6 +253,18 @@ def _scores(clips, rows, tracks, units) -> dict:
   return found
 
 
+def _alone(run, clips, face, work) -> dict:
+  """Actor -> how often the run is right of clips whose person no other clip tells."""
+  clips = [clip for clip in clips if "prompt" not in clip]
+  says = [run.describe(motion) for motion in fit(clips, face, work, ALONE)]
+  scores = {}
+  for name in dict.fromkeys(clip["set"] for clip in clips):
+    rows = [(c, t) for c, t in zip(clips, says, strict=True) if c["set"] == name]
+    families = [lexicon.parse(text)["family"] for _, text in rows]
+    scores[name] = right_emotion(families, [_asked(clip) for clip, _ in rows])
+  return scores
+
+
 def measure(run, folder: pathlib.Path, work: pathlib.Path, num_simulated: int) -> dict:
   """All that is said, read and scored.
 
@@ -293,6 +306,8 @@ def measure(run, folder: pathlib.Path, work: pathlib.Path, num_simulated: int) -
     take = lambda values, ids=ids: [values[i] for i in ids]
     readers = {key: take(said) for key, said in units["said"].items()}
     scores[name] = _scores(take(clips), take(rows), take(tracks), readers)
+  for name, found in _alone(run, clips, face, work).items():
+    scores[name]["alone"] = found
   return {
     "run": run.version,
     "face_model": {"name": face.name, "version": face.version},
@@ -328,7 +343,8 @@ def table(found: dict) -> str:
     lines += ["", f"{name}, {n} clips"]
     for key in ("family", "valence"):
       others = "".join(f", {k} {v[key]}" for k, v in s["readers"].items())
-      lines.append(f"  {key}: run {s['run'][key]}{others}; {guess(key)}")
+      alone = f" ({s['alone'][key]} of clips fitted alone)" if "alone" in s else ""
+      lines.append(f"  {key}: run {s['run'][key]}{alone}{others}; {guess(key)}")
     head = s["head"]
     lines += [
       f"  speaking heard: {s['speaking']} (all speak)",

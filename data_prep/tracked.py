@@ -104,6 +104,7 @@ class _Stage(NamedTuple):
   """A stage of the fit, its priors as in `solver.Prior`; lengths in m."""
 
   sigma_m: float
+  weight_R: np.ndarray
   moves_PR: np.ndarray
   modes_KR: np.ndarray
   frame_PP: np.ndarray
@@ -178,6 +179,7 @@ def _stage(problem, assumed) -> _Stage:
   pairs = np.asarray(prior.frame_PP, np.float64) + np.diag(prior.frame_P)
   return _Stage(
     sigma_m=float(problem.sigma_m),
+    weight_R=problem.weight_R,
     moves_PR=rows[:width],
     modes_KR=rows[width:],
     frame_PP=pairs,
@@ -318,23 +320,25 @@ def _minimise(stage: _Stage, target_TR, weight_T, steps: int, with_person: bool)
   moves = stage.moves_PR / stage.sigma_m
   modes = stage.modes_KR / stage.sigma_m
   target = target_TR / stage.sigma_m
-  curvature_PP = moves @ moves.T + stage.frame_PP + np.diag(16 * stage.acceleration_P)
+  curvature_PP = (moves * stage.weight_R) @ moves.T
+  curvature_PP += stage.frame_PP + np.diag(16 * stage.acceleration_P)
   unit_P = 1 / np.sqrt(np.diag(curvature_PP))
-  unit_K = 1 / np.sqrt((modes**2).sum(1) + stage.shape_K)
+  unit_K = 1 / np.sqrt((stage.weight_R * modes**2).sum(1) + stage.shape_K)
   moves_u, modes_u = moves * unit_P[:, None], modes * unit_K[:, None]
   gram = curvature_PP * unit_P * unit_P[:, None]
   if with_person:
-    cross = moves_u @ modes_u.T
-    own = modes_u @ modes_u.T + np.diag(stage.shape_K * unit_K**2)
+    cross = (moves_u * stage.weight_R) @ modes_u.T
+    own = (modes_u * stage.weight_R) @ modes_u.T + np.diag(stage.shape_K * unit_K**2)
     gram = np.block([[gram, cross], [cross.T, own]])
   step = 1 / np.linalg.eigvalsh(gram)[-1]
   pairs_u = stage.frame_PP * unit_P * unit_P[:, None]
   linear_u = 0.5 * stage.linear_P * unit_P
   smooth_u = stage.acceleration_P * unit_P**2
   low, high = stage.lower_P / unit_P, stage.upper_P / unit_P
+  weight_TR = weight_T[:, None] * stage.weight_R
   to32 = lambda *arrays: [np.asarray(a, np.float32) for a in arrays]
   moves_u, modes_u, target, pairs_u, linear_u, smooth_u, low, high, weight = to32(
-    moves_u, modes_u, target, pairs_u, linear_u, smooth_u, low, high, weight_T[:, None]
+    moves_u, modes_u, target, pairs_u, linear_u, smooth_u, low, high, weight_TR
   )
   shape_u = np.float32(stage.shape_K * unit_K**2)
   x = ahead = np.zeros((T, P), np.float32)

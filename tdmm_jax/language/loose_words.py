@@ -233,6 +233,7 @@ _LOOSE = (
     r"smirks with a lopsided smile on the \1 side",
   ),
   (r"\bnot a muscle\b", "expressionless"),
+  (r"\bhardly any (?:expression|emotion)\b", "a faint neutral look"),
   (r"\bcheeks (?:are )?puffed(?: out| up)?\b", "puffed cheeks"),
   (
     rf"\blips (?:are )?(?:slightly )?parted\b|\bpart(?:s|ing) {_WHOSE} lips\b",

@@ -5,14 +5,15 @@ still leaves some out, adds others, or takes one side for the other. How strong 
 emotion is, and which of its family, it knows best.
 """
 
+import re
+
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon, motion_words, wording
 from tdmm_jax.language.acts import KINDS, USUAL_SIZE, Act
 from tdmm_jax.language.emotion_words import LABELS, NEUTRAL
 
 _APART_S = 0.2  # acts that begin after another has ended by this follow it
-
-
+_STUTTER = re.compile(r"\b(\w+) \1\b")  # "a marked visible visible look"
 _ONE_SIDED = ("wink", "lopsided_smile")
 
 
@@ -47,10 +48,11 @@ def retold(caption: str, read: dict) -> str:
 
   Args:
     caption: of a motion, by a model.
-    read: what its encoder reads in the motion (`act_reading.acts_read`).
+    read: what its encoder reads in the motion (`act_reading.acts_read`); "faint" says
+      that no emotion stands out of a face that may show one.
   """
   said = lexicon.parse(caption)
-  if agrees(said, read):
+  if agrees(said, read) and not _STUTTER.search(caption):
     return caption
   felt = [a for a in acts_lib.acts_of(said) if a.emotion and not a.absent]
   told = [act for act in acts_lib.acts_of(read) if act.emotion]
@@ -92,6 +94,8 @@ def _sentence(acts: list[Act], read: dict) -> str:
   text = wording.sentence(felt, "the man", "his").rstrip(".")
   if felt[0].name == NEUTRAL:
     text = "The man looks neutral"
+    if read.get("faint") and len(acts) == 1:
+      text = "The man shows hardly any expression"
   parts = []
   for act in acts:
     if not act.emotion:
@@ -102,6 +106,7 @@ def _sentence(acts: list[Act], read: dict) -> str:
     plain = manner == lexicon.PLAIN
     forms = motion_words.SPEAKING[voice] if plain else motion_words.MANNERS[manner]
     parts.append(forms[1][0])
-  if len(parts) > 1 and not parts[-1].startswith("then "):
+  joined = len(parts) > 1 and " and " in parts[-2]  # "holding it"
+  if len(parts) > 1 and not joined and not parts[-1].startswith("then "):
     parts[-2:] = [" and ".join(parts[-2:])]
   return ", ".join([text, *parts]) + "."

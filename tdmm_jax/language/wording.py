@@ -65,7 +65,8 @@ def verb(act: Act, rng=None) -> tuple[str, str, str]:
     return "keeps ~ head still", "keeping ~ head still", "keep ~ head still"
   if act.emotion:
     label = LABELS[act.name]
-    if label.verbs:
+    # "Smiles", but "looks impressed": nobody "admires extremely".
+    if label.verbs and (rng or label.verbs[0][1] == label.adjectives[0]):
       third, participle = usual(rng, label.verbs)
     else:
       word = usual(rng, label.adjectives)

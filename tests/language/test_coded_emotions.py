@@ -21,10 +21,11 @@ TEXTBOOK = {
   "contempt": "14",
   "neutral": "",
 }
+CODES = [code for unit in coded_emotions.UNITS for code in unit.split()]
 
 
 def likeliest(levels):
-  rest = dict.fromkeys(coded_emotions.UNITS, 0.0)
+  rest = dict.fromkeys(CODES, 0.0)
   found = coded_emotions.log_likelihoods(rest | levels)
   return max(found, key=found.get)
 
@@ -39,13 +40,23 @@ def test_a_trace_is_no_emotion():
   assert likeliest({"12": 0.05, "6": 0.05}) == lexicon.NEUTRAL
 
 
+def test_a_neutral_talker_shows_nothing():
+  """Who talks lowers the corners of the mouth and raises the brows a little."""
+  assert likeliest({"1": 0.08, "2": 0.08, "12": 0.1, "15": 0.2}) == lexicon.NEUTRAL
+
+
+def test_one_of_two_units_that_look_alike_is_enough():
+  levels = {"4": 0.6, "6": 0.6, "9": 0.6}
+  assert likeliest(levels) == likeliest({"4": 0.6, "7": 0.6, "10": 0.6}) == "disgust"
+
+
 def test_a_family_that_nobody_coded_is_as_likely_as_the_others_on_average():
-  found = coded_emotions.log_likelihoods(dict.fromkeys(coded_emotions.UNITS, 0.2))
+  found = coded_emotions.log_likelihoods(dict.fromkeys(CODES, 0.2))
   mean = np.mean([math.exp(value) for value in found.values()])
   assert coded_emotions.average(found) == pytest.approx(math.log(mean))
 
 
-def test_actors_that_the_table_never_saw_are_read_far_above_chance():
+def test_what_actors_speak_is_read_far_above_chance():
   path = pathlib.Path(os.environ.get("TDMM_REAL_DATA", ""), "ravdess_openface")
   path = path / "clip_means.csv"
   if not path.is_file():
@@ -55,7 +66,7 @@ def test_actors_that_the_table_never_saw_are_read_far_above_chance():
   with open(path, encoding="utf-8") as file:
     rows = [row for row in csv.DictReader(file) if row["emotion"] != "calm"]
   level = lambda row: np.array(
-    [float(row[f"AU{int(code):02d}_r"]) / 5 for code in coded_emotions.UNITS]
+    [float(row[f"AU{int(code):02d}_r"]) / 5 for code in CODES]
   )
   rest = {
     actor: np.mean(
@@ -66,12 +77,10 @@ def test_actors_that_the_table_never_saw_are_read_far_above_chance():
   right: dict[str, list] = {}
   for row in rows:
     levels = level(row) - rest[row["actor"]]
-    found = coded_emotions.log_likelihoods(
-      dict(zip(coded_emotions.UNITS, levels, strict=True))
-    )
+    found = coded_emotions.log_likelihoods(dict(zip(CODES, levels, strict=True)))
     del found["contempt"]  # which nobody was asked for
     said = max(found, key=found.get)
     right.setdefault(row["emotion"], []).append(
       said == words.get(row["emotion"], row["emotion"])
     )
-  assert np.mean([np.mean(hits) for hits in right.values()]) > 0.5
+  assert np.mean([np.mean(hits) for hits in right.values()]) > 0.55

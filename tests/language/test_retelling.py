@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_prep import prompts
-from tdmm_jax.language import act_reading, lexicon, retelling
+from tdmm_jax.language import act_reading, lexicon, loose_words, retelling
 
 
 def read(text):
@@ -48,6 +48,40 @@ def test_what_agrees_is_kept():
 )
 def test_what_does_not_is_told_again(caption, truth, said):
   assert retelling.retold(caption, read(truth)) == said
+
+
+@pytest.mark.parametrize(
+  "caption, truth, said",
+  [
+    (
+      "She has a marked visible visible visible jealous look.",
+      "He looks jealous.",
+      "The man looks very jealous.",
+    ),
+    (
+      "He admires extremely.",
+      "He looks surprised, raises his eyebrows and speaks.",
+      "The man looks extremely impressed, raising both eyebrows and speaking.",
+    ),
+    (
+      "He smiles slightly.",
+      "He looks happy and nods once.",
+      "The man smiles slightly, nodding once.",
+    ),
+  ],
+)
+def test_what_nobody_would_say_is_told_again(caption, truth, said):
+  assert retelling.retold(caption, read(truth)) == said
+
+
+def test_where_no_emotion_stands_out_little_is_said():
+  seen = read("He looks neutral and speaks.") | {"faint": True}
+  text = retelling.retold("He looks very angry.", seen)
+  assert text == "The man shows hardly any expression, speaking."
+  heard = lexicon.parse(text)
+  assert (heard["family"], heard["speaking"]) == (lexicon.NEUTRAL, "speaking")
+  asked = lexicon.parse(loose_words.plain(text))["segments"][0]
+  assert (asked["family"], asked["intensity"]) == (lexicon.NEUTRAL, 1)
 
 
 def test_plain_words_say_all_that_can_be_read():

@@ -22,7 +22,7 @@ from tdmm_jax.face.fit.landmark_problem import Problem
 from tdmm_jax.face.fit.landmarks import checked, landmark_error
 from tdmm_jax.face.motion import FaceMotion
 
-VERSION = "4"  # of the result: raise it when fits change
+VERSION = "5"  # of the result: raise it when fits change
 _STEPS_FRAMES, _STEPS_FROZEN = 12, 4  # at most
 
 

@@ -35,13 +35,16 @@ _RARE = (
   *("mouth_left", "mouth_right", "upper_lip_press", "lips_toward"),
 )
 # Of emotion: an exponential prior shares what is held through a clip out between unit
-# and rest, and a strong one gave a third of a smile to the rest.
+# and rest, and gave a third of a smile to the rest. A smile has none.
 _COMMON = ("brow_lowerer", "cheek_raiser", "upper_lip_raiser")
 _SMILE = ("lip_corner_puller",)
 # Misfit along a unit's own displacement, in sigmas, that wakes the unit. Upper lids
 # differ most between people at rest.
-_SPARSITY, _COMMON_SPARSITY, _SMILE_SPARSITY = 0.6, 0.35, 0.3
+_SPARSITY, _COMMON_SPARSITY, _SMILE_SPARSITY = 0.6, 0.35, 0.0
 _LID_SPARSITY, _RARE_SPARSITY = 1.3, 2.0
+# Where the rest is known there is nothing to share out with it.
+_UPPER_FACE = ("inner_brow_raiser", "outer_brow_raiser", "upper_lid_raiser")
+_UPPER_FACE += ("lid_tightener",)
 _ASYMMETRY = 0.3  # sigma of the difference of left and right
 _MAX_ACTIVATION = 1.35
 _FIRST_IRIS = 468
@@ -81,6 +84,7 @@ class LandmarkModel:
     unknowns: a frame's vector, laid out as `projection` takes it.
     in_units: whether the expression solved for is action units.
     sparsity_U: misfit, in sigmas, that wakes a unit; 0 for coefficients.
+    sparsity_beside_rest_U: the same, of a person whose rest is known.
     pairs_UU: precision of pairs of units.
     person_sigma: of each of the K ways in which persons differ.
   """
@@ -91,6 +95,7 @@ class LandmarkModel:
   unknowns: tuple[Unknown, ...]
   in_units: bool
   sparsity_U: np.ndarray
+  sparsity_beside_rest_U: np.ndarray
   pairs_UU: np.ndarray
   person_sigma: float
 
@@ -161,6 +166,7 @@ def _make(head: FaceModel) -> LandmarkModel:
       unknowns=_unknowns(E, 1.0, 0.2, -4.0, 4.0),
       in_units=False,
       sparsity_U=np.zeros(E),
+      sparsity_beside_rest_U=np.zeros(E),
       pairs_UU=np.zeros((E, E)),
       person_sigma=_SHAPE_SIGMA,
     )
@@ -174,6 +180,8 @@ def _make(head: FaceModel) -> LandmarkModel:
     (_RARE, _RARE_SPARSITY),
   ):
     sparsity[[name in groups for name in base]] = value
+  beside_rest = sparsity.copy()
+  beside_rest[[name in _UPPER_FACE for name in base]] = _COMMON_SPARSITY
   pairs = np.zeros((U, U))
   for i, name in enumerate(ACTION_UNITS):
     if name.endswith("_l") and base[i] not in ("jaw_sideways",):
@@ -188,6 +196,7 @@ def _make(head: FaceModel) -> LandmarkModel:
     unknowns=_unknowns(U, 0.7, 0.06, 0.0, _MAX_ACTIVATION),
     in_units=True,
     sparsity_U=sparsity,
+    sparsity_beside_rest_U=beside_rest,
     pairs_UU=pairs,
     person_sigma=_PERSON_SIGMA,
   )

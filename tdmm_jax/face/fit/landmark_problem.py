@@ -26,6 +26,11 @@ _NOISE = 0.005
 _MISFIT = 0.020  # of a person's landmarks, where no known face explains them
 # Relative drop of the cost that ends a stage. Rest and expression part slowly.
 _CONVERGED, _PERSON_CONVERGED = 1e-3, 1e-4
+# Nothing marks a point along a brow: as brows are drawn together and down, mediapipe's
+# points sink with them, but hardly come nearer each other.
+_BROWS = (70, 63, 105, 66, 107, 46, 53, 52, 65, 55)
+_BROWS += (300, 293, 334, 296, 336, 276, 283, 282, 295, 285)
+_ALONG_BROW = 0.05  # weight of a brow's x
 _HELD = 0.1  # activation that a unit never goes below: held, or the person's rest
 
 
@@ -37,7 +42,7 @@ class Problem:
 
   def __init__(self, assumed, points, detected, fps, person, resting=None):
     self.assumed, self.fps, self.detected = assumed, fps, detected
-    self.person, self.num_frames = person, len(points)
+    self.person, self.num_frames, self.resting = person, len(points), resting
     self.unknowns = assumed.unknowns
     self.model, self.offsets = assumed.model, assumed.offsets_L3
     if person is not None:
@@ -64,7 +69,10 @@ class Problem:
       np.pad(np.where(detected[:, None, None], target, 0), length), jnp.float32
     )
     weights = np.pad(detected.astype(np.float32), length[0])
-    self.weights = jnp.repeat(jnp.asarray(weights)[:, None], observed.shape[1] * 2, 1)
+    each_L2 = np.ones((len(ids), 2), np.float32)
+    each_L2[np.isin(ids, _BROWS), 0] = _ALONG_BROW
+    self.weight_R = each_L2.ravel()
+    self.weights = jnp.asarray(weights[:, None] * self.weight_R)
     self.prior = self._prior(
       np.pad(resting, length[0]) if resting is not None else None
     )
@@ -87,7 +95,9 @@ class Problem:
     fields = np.asarray(self.model.motion_basis[:E]).reshape(E, 3, -1)[:, :2]
     # A unit stays at rest below a misfit of `sparsity_U` sigmas along its own field.
     size = np.linalg.norm(fields.reshape(E, -1), axis=1) / float(self.sigma_m)
-    linear[:E] = 2.0 * assumed.sparsity_U * size
+    known = self.person is not None and self.person.from_neutral
+    sparsity_U = assumed.sparsity_beside_rest_U if known else assumed.sparsity_U
+    linear[:E] = 2.0 * sparsity_U * size
     # The second difference of one motion goes with the square of the frame's length.
     slow = (25.0 / fps) ** 2 if fps else 0.0
     upper = np.tile(per_group(lambda u: u.upper), (len(self.target), 1))
@@ -188,11 +198,15 @@ class Problem:
   def rest(self, state) -> np.ndarray:
     """What no known face explains of the landmarks' mean place, m, head's frame [L, 3].
 
-    Of a model that keeps its own coefficients, nothing.
+    Of frames at rest, where some are named: of others it would hold a part of what they
+    express. Of a model that keeps its own coefficients, nothing.
     """
     if not self.assumed.in_units:
       return np.zeros((self.target.shape[1], 3), np.float32)
-    return np.median(self.missing(state), axis=0).astype(np.float32)
+    missing_TL3 = self.missing(state)
+    if self.resting is not None and self.resting.any():
+      missing_TL3 = missing_TL3[self.resting]
+    return np.median(missing_TL3, axis=0).astype(np.float32)
 
   def missing(self, state) -> np.ndarray:
     """Of each frame what is not explained, m, head's frame, [T, L, 3]."""
