@@ -124,10 +124,14 @@ class FaceModel:
   def motion_basis(self):
     """float32[K, 3 * V], planar rows: E expressions, 2 eyelids (m at 1 = closed), 36
     pose correctives (neck, jaw, left eye, right eye: R - I, row-major)."""
-    linear, moving = jnp.split(
-      self.basis[1 : 1 + self.num_motion_rows], [self.num_expression + 2]
-    )
-    all_rows = jnp.zeros((NUM_POSE_FEATURES, self.basis.shape[1]), self.basis.dtype)
+    rows = self.basis[1 : 1 + self.num_motion_rows]
+    linear, moving = rows[: self.num_expression + 2], rows[self.num_expression + 2 :]
+    shape = (NUM_POSE_FEATURES, self.basis.shape[1])
+    if isinstance(self.basis, np.ndarray):  # stays so: nothing is compiled
+      all_rows = np.zeros(shape, self.basis.dtype)
+      all_rows[self.pose_features] = moving
+      return np.concatenate([linear, all_rows])
+    all_rows = jnp.zeros(shape, self.basis.dtype)
     return jnp.concatenate([linear, all_rows.at[self.pose_features].set(moving)])
 
   @property

@@ -217,13 +217,18 @@ def with_identity(model: FaceModel, shape) -> FaceModel:
     shape: float[S].
 
   Returns:
-    a FaceModel without identity coefficients, of the same name and version.
+    a FaceModel without identity coefficients, of the same name and version; in NumPy,
+    if the model and the shape are.
   """
-  precise = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+  if isinstance(model.basis, np.ndarray) and isinstance(shape, np.ndarray):
+    precise, concatenate = np.matmul, np.concatenate
+  else:
+    precise = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
+    concatenate = jnp.concatenate
   template = model.basis[:1] + precise(shape, model.shape_basis)
   return dataclasses.replace(
     model,
-    basis=jnp.concatenate([template, model.basis[1 : 1 + model.num_motion_rows]]),
+    basis=concatenate([template, model.basis[1 : 1 + model.num_motion_rows]]),
     joint_template=model.joint_template + precise(model.joint_shapedirs, shape),
     joint_shapedirs=model.joint_shapedirs[..., :0],
   )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.linalg  # noqa: F401 (JAX takes its LAPACK: loaded, it can be limited)
 import threadpoolctl
 
 from tdmm_jax.errors import UserError

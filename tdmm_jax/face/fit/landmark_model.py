@@ -13,7 +13,6 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax.face import action_units, face_arrays, face_model, head_file, people
@@ -203,17 +202,19 @@ def _make(head: FaceModel) -> LandmarkModel:
 
 
 def landmark_subset(head: FaceModel) -> FaceModel:
-  """A model whose vertices are the head's landmarks, in their order."""
+  """A model whose vertices are the head's landmarks, in their order; in NumPy."""
   triangles, bary = head.landmark_triangles, head.landmark_barycentric
   rows = np.asarray(head.basis, np.float64).reshape(len(head.basis), 3, -1)
   rows = np.einsum("ralk,lk->ral", rows[:, :, triangles], bary)
   weights = np.einsum("lkj,lk->lj", np.asarray(head.lbs_weights)[triangles], bary)
   L = len(triangles)
+  joints = ("joint_template", "joint_shapedirs", "joint_exprdirs")
   return dataclasses.replace(
     head,
-    basis=jnp.asarray(rows.reshape(len(rows), -1), jnp.float32),
-    lbs_weights=jnp.asarray(weights, jnp.float32),
-    vertex_areas=jnp.ones(L),
+    **{name: np.asarray(getattr(head, name)) for name in joints},
+    basis=rows.reshape(len(rows), -1).astype(np.float32),
+    lbs_weights=weights.astype(np.float32),
+    vertex_areas=np.ones(L, np.float32),
     faces=np.zeros((0, 3), np.int32),
     regions=face_arrays.Regions({}),
     landmark_triangles=np.arange(L, dtype=np.int32)[:, None],
@@ -281,12 +282,10 @@ def _of_people(head, offsets):
   )
   model = dataclasses.replace(
     own,
-    basis=jnp.asarray(basis, jnp.float32),
-    joint_template=jnp.asarray(joints, jnp.float32),
-    joint_shapedirs=jnp.asarray(joint_modes, jnp.float32),
-    joint_exprdirs=jnp.asarray(
-      own.joint_exprdirs @ head_file.activation_matrix(head.name)
-    ),
+    basis=basis.astype(np.float32),
+    joint_template=joints.astype(np.float32),
+    joint_shapedirs=joint_modes.astype(np.float32),
+    joint_exprdirs=(own.joint_exprdirs @ matrix).astype(np.float32),
     version=own.version + "-people",
   )
   return model, iris_offsets.astype(np.float32)

@@ -7,7 +7,6 @@ u = scale * x + tx, v = -scale * y + ty.
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 
 from tdmm_jax.face import action_units, motion
@@ -46,9 +45,9 @@ class Problem:
     self.unknowns = assumed.unknowns
     self.model, self.offsets = assumed.model, assumed.offsets_L3
     if person is not None:
-      self.model = _of_person(assumed.model, jnp.asarray(person.person_K))
+      self.model = _of_person(assumed.model, np.asarray(person.person_K))
       self.offsets = self.offsets + person.rest_L3
-    self.offsets = jnp.asarray(self.offsets, jnp.float32)
+    self.offsets = np.asarray(self.offsets, np.float32)
     ids = assumed.head.landmark_ids
     corners = np.asarray(self.model.v_template)[self.model.landmark_triangles]
     neutral = np.einsum("lka,lk->la", corners, self.model.landmark_barycentric)
@@ -64,15 +63,14 @@ class Problem:
     right, left = (points[detected][:, i] for i in CANTHI)
     canthi_m = np.linalg.norm(left - right, axis=-1).mean() / self.px_per_m
     noise = _MISFIT if person is None and assumed.in_units else _NOISE
-    self.sigma_m = jnp.float32(noise * canthi_m)
-    self.target = jnp.asarray(
-      np.pad(np.where(detected[:, None, None], target, 0), length), jnp.float32
-    )
+    self.sigma_m = np.float32(noise * canthi_m)
+    self.target = np.pad(np.where(detected[:, None, None], target, 0), length)
+    self.target = self.target.astype(np.float32)
     weights = np.pad(detected.astype(np.float32), length[0])
     each_L2 = np.ones((len(ids), 2), np.float32)
     each_L2[np.isin(ids, _BROWS), 0] = _ALONG_BROW
     self.weight_R = each_L2.ravel()
-    self.weights = jnp.asarray(weights[:, None] * self.weight_R)
+    self.weights = weights[:, None] * self.weight_R
     self.prior = self._prior(
       np.pad(resting, length[0]) if resting is not None else None
     )
@@ -107,17 +105,19 @@ class Problem:
       ]
       upper[np.ix_(resting_T, np.flatnonzero(quiet))] = 0.0
     return solver.Prior(
-      frame_P=jnp.asarray(per_group(lambda u: u.sigma**-2)),
-      frame_PP=jnp.asarray(pairs),
-      linear_P=jnp.asarray(linear),
-      acceleration_P=jnp.asarray(
-        per_group(lambda u: (u.sigma_acceleration * slow) ** -2)
-      )
+      frame_P=per_group(lambda u: u.sigma**-2),
+      frame_PP=pairs,
+      linear_P=linear,
+      acceleration_P=per_group(lambda u: (u.sigma_acceleration * slow) ** -2)
       if fps
       else None,
-      shape_S=jnp.full(self.model.num_shape, self.num_frames / assumed.person_sigma**2),
-      lower_P=jnp.asarray(per_group(lambda u: u.lower)),
-      upper_P=jnp.asarray(upper),
+      shape_S=np.full(
+        self.model.num_shape,
+        self.num_frames / assumed.person_sigma**2,
+        np.float32,
+      ),
+      lower_P=per_group(lambda u: u.lower),
+      upper_P=upper,
     )
 
   def start(self):
@@ -134,11 +134,11 @@ class Problem:
     for name, values in (("head_pose", turns), ("camera", cameras)):
       for column, value in zip(self.columns(name), values.T, strict=True):
         frames[:, column] = np.interp(every, observed, value)
-    return self.restart(jnp.asarray(frames))
+    return self.restart(frames)
 
   def restart(self, frames):
-    shape = jnp.zeros(self.model.num_shape)
-    return solver.State(frames, shape, jnp.float32(1e-2), jnp.float32(jnp.inf))
+    shape = np.zeros(self.model.num_shape, np.float32)
+    return solver.State(frames, shape, np.float32(1e-2), np.float32(np.inf))
 
   def columns(self, name) -> np.ndarray:
     first = 0
@@ -154,7 +154,7 @@ class Problem:
       np.full(unknown.width, unknown.name in free_names, np.float32)
       for unknown in self.unknowns
     ]
-    free = jnp.asarray(np.concatenate(free))
+    free = np.concatenate(free)
     for count in counts:
       cost = float(state.cost)
       state = _step(
@@ -164,7 +164,7 @@ class Problem:
         self.sigma_m,
         self.weights,
         free,
-        jnp.float32(self.person is None),
+        np.float32(self.person is None),
         self.prior,
         self.offsets,
       )
@@ -183,7 +183,7 @@ class Problem:
     for name in ("expression", "jaw_open", "jaw_side", "eyelids"):
       columns = self.columns(name)
       frames[:, columns] = observed[:, columns].mean(axis=0)
-    return jnp.asarray(frames)
+    return frames
 
   def _metres(self, state):
     return np.asarray(
@@ -277,8 +277,8 @@ def _of_person(model, person_K) -> FaceModel:
   model = face_model_lib.with_identity(model, person_K)
   return dataclasses.replace(
     model,
-    basis=jnp.pad(model.basis, ((0, 1), (0, 0))),
-    joint_shapedirs=jnp.zeros((*model.joint_template.shape, 1), jnp.float32),
+    basis=np.pad(model.basis, ((0, 1), (0, 0))),
+    joint_shapedirs=np.zeros((*model.joint_template.shape, 1), np.float32),
   )
 
 
