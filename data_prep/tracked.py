@@ -184,7 +184,9 @@ def _stage(problem, assumed) -> _Stage:
     modes_KR=rows[width:],
     frame_PP=pairs,
     linear_P=np.asarray(prior.linear_P, np.float64),
-    acceleration_P=np.asarray(prior.acceleration_P, np.float64),
+    acceleration_P=np.zeros(len(pairs))
+    if prior.acceleration_P is None
+    else np.asarray(prior.acceleration_P, np.float64),
     shape_K=np.full(model.num_shape, assumed.person_sigma**-2.0),
     lower_P=np.asarray(prior.lower_P, np.float64),
     upper_P=np.asarray(prior.upper_P[0], np.float64),
@@ -226,8 +228,9 @@ def landmarks(motion: FaceMotion, face: FaceModel, rest_L3, misfit_TL2=None):
     misfit_TL2: of `draw_misfit`; none by default.
   """
   known = facts_of(face)
-  rest = jnp.asarray(np.asarray(rest_L3).T.ravel(), jnp.float32)
-  own = dataclasses.replace(known.own, basis=known.own.basis.at[0].add(rest))
+  basis = known.own.basis.copy()
+  basis[0] += np.asarray(rest_L3, np.float32).T.ravel()
+  own = dataclasses.replace(known.own, basis=basis)
   seen = np.asarray(face_lib.motion_vertices(own, motion, identity=False))[..., :2]
   if misfit_TL2 is not None:
     seen = seen + misfit_TL2 * known.canthi_m

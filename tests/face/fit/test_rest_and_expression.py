@@ -50,7 +50,9 @@ def acted(person, smile_T, jaw=0.0):
   modes = np.asarray(assumed.model.shape_basis)
   others = np.append(rng.normal(0, 1, len(modes) - 1), 0.0) @ modes
   rest = others + np.asarray(assumed.model.basis[0] - own.basis[0])
-  own = dataclasses.replace(own, basis=own.basis.at[0].add(rest))
+  basis = own.basis.copy()
+  basis[0] += rest
+  own = dataclasses.replace(own, basis=basis)
   vertices = face_model.motion_vertices(own, clip, identity=False)
   points = np.zeros((T, landmarks.NUM_POINTS, 2), np.float32)
   points[:, head().landmark_ids] = vertices[..., :2] * [2000, -2000] + [400, 300]
