@@ -57,7 +57,7 @@ def real(tmp_path, loaded_run):
   """Names of clips, and their fits as an earlier call would have left them."""
   folder, work = tmp_path / "real", tmp_path / "work"
   face = loaded_run.codec.face
-  fits = f"fits-{face.name}-{face.version}-{fit_landmarks.VERSION}-neutral"
+  fits = f"fits-{face.name}-{face.version}-{fit_landmarks.VERSION}"
   names = [("mead_a", emotion) for emotion in EMOTIONS]
   for actor, emotion in names:
     (folder / actor).mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,8 @@ def real(tmp_path, loaded_run):
   (folder / prompted / "prompts.jsonl").write_text(json.dumps(row) + "\n")
   for i, (actor, name) in enumerate([*names, (prompted, "00002")]):
     acted = simulate.simulate(lexicon.parse(f"A {name} man speaks."), i, 1.2)
-    motion.save_motion(work / fits / f"{actor}-{name}.npz", acted)
+    for how in (people_clips.NEUTRAL, people_clips.ALONE):
+      motion.save_motion(work / f"{fits}-{how}" / f"{actor}-{name}.npz", acted)
   return folder, work
 
 
@@ -81,7 +82,9 @@ def test_a_run_is_read_to_the_end(real, tiny_run, tmp_path, capsys):
   said = capsys.readouterr().out
   assert [row["name"] for row in found["clips"]] == [*sorted(EMOTIONS), "00002"]
   assert all(row["says"] in said for row in found["clips"])
-  assert found["scores"]["mead_a"]["run"]["clips"] == 3
+  scores = found["scores"]["mead_a"]
+  assert scores["run"] == scores["alone"] and scores["run"]["clips"] == 3  # same fits
+  assert f"({scores['alone']['family']} of clips fitted alone)" in said
   assert set(found["scores"]["mead_a"]["readers"]) == {"simulation"}  # no RAVDESS here
   assert found["clips"][-1]["not_shown"] == people_words.NOT_SHOWN["00002"]
   assert 1 <= found["scores"][people_clips.PROMPTED]["judged"]["cor_e"]["own"] <= 5
