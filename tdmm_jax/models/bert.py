@@ -1,10 +1,14 @@
 """BERT's encoder: a vector for each WordPiece of a text, as MiniLM makes them.
 
+An adapter changes what the layers compute without touching their parameters: to each
+matrix that it names, "layers_5" -> "query" -> ("a": [in, R], "b": [R, out]), it adds
+a @ b.
+
 Shape letters: B batch, S WordPieces, D width, H heads, K head width, M tokens of a
-language model's encoder, of which some are WordPieces.
+language model's encoder, of which some are WordPieces, R an adapter's rank.
 
 Source: Devlin et al. 2019, arXiv:1810.04805; MiniLM: Wang et al. 2020,
-arXiv:2002.10957.
+arXiv:2002.10957; adapters: Hu et al. 2021, arXiv:2106.09685.
 """
 
 from typing import Any, NamedTuple
@@ -62,12 +66,20 @@ class Layer(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x_BSD, bias_B1SS):
+  def __call__(self, x_BSD, bias_B1SS, adapter=None):
     sizes = self.sizes
     head_dim = sizes.emb_dim // sizes.num_heads
 
+    def dense(features, name, x):
+      y = _dense(features, name, self.dtype)(x)
+      if adapter is None or name not in adapter:
+        return y
+      # Flat, for a gradient that contracts two axes at once is slow on CPUs.
+      flat = x.reshape(-1, x.shape[-1])
+      return y + (flat @ adapter[name]["a"] @ adapter[name]["b"]).reshape(y.shape)
+
     def heads(name):
-      x_BSHK = _dense(sizes.emb_dim, name, self.dtype)(x_BSD)
+      x_BSHK = dense(sizes.emb_dim, name, x_BSD)
       x_BSHK = x_BSHK.reshape(*x_BSD.shape[:-1], sizes.num_heads, head_dim)
       return jnp.swapaxes(x_BSHK, 1, 2)
 
@@ -76,10 +88,10 @@ class Layer(nn.Module):
     weights_BHSS = jax.nn.softmax(scores_BHSS.astype(jnp.float32) + bias_B1SS)
     y_BHSK = jnp.einsum("...LM,...MK->...LK", weights_BHSS.astype(self.dtype), value)
     y_BSD = jnp.swapaxes(y_BHSK, 1, 2).reshape(x_BSD.shape)
-    y_BSD = _dense(sizes.emb_dim, "out", self.dtype)(y_BSD)
+    y_BSD = dense(sizes.emb_dim, "out", y_BSD)
     x_BSD = _norm(sizes, "attention_norm", self.dtype)(x_BSD + y_BSD)
-    y_BSF = nn.gelu(_dense(sizes.mlp_dim, "wi", self.dtype)(x_BSD), approximate=False)
-    y_BSD = _dense(sizes.emb_dim, "wo", self.dtype)(y_BSF)
+    y_BSF = nn.gelu(dense(sizes.mlp_dim, "wi", x_BSD), approximate=False)
+    y_BSD = dense(sizes.emb_dim, "wo", y_BSF)
     return _norm(sizes, "mlp_norm", self.dtype)(x_BSD + y_BSD)
 
 
@@ -90,7 +102,7 @@ class Bert(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, tokens_BS, positions_BS, segments_BS):
+  def __call__(self, tokens_BS, positions_BS, segments_BS, adapter=None):
     """float[B, S, D]: a vector a WordPiece.
 
     Args:
@@ -116,7 +128,9 @@ class Bert(nn.Module):
     same_BSS = segments_BS[:, :, None] == segments_BS[:, None, :]
     bias_B1SS = jnp.where(same_BSS, 0.0, layers.NEG_INF)[:, None]
     for index in range(sizes.num_layers):
-      x_BSD = Layer(sizes, self.dtype, name=f"layers_{index}")(x_BSD, bias_B1SS)
+      name = f"layers_{index}"
+      adapts = (adapter or {}).get(name)
+      x_BSD = Layer(sizes, self.dtype, name=name)(x_BSD, bias_B1SS, adapts)
     return x_BSD
 
 
@@ -134,7 +148,7 @@ def spans(words_BM, cls_id: int):
   return index_M - first_BM, segments_BM
 
 
-def sentence_vectors(sizes: Sizes, params: dict, words_BS):
+def sentence_vectors(sizes: Sizes, params: dict, words_BS, adapter=None):
   """float32[B, D] of unit length: the mean of the vectors of a text's WordPieces.
 
   Source: Reimers & Gurevych 2019, arXiv:1908.10084.
@@ -142,6 +156,7 @@ def sentence_vectors(sizes: Sizes, params: dict, words_BS):
   Args:
     params: of Bert.
     words_BS: int32, one text a row, -1 behind it.
+    adapter: see the module; by default none.
   """
   is_word_BS = words_BS >= 0
   positions_BS = jnp.broadcast_to(jnp.arange(words_BS.shape[1]), words_BS.shape)
@@ -150,7 +165,13 @@ def sentence_vectors(sizes: Sizes, params: dict, words_BS):
     jnp.maximum(words_BS, 0),
     positions_BS,
     is_word_BS.astype(jnp.int32),
+    adapter,
   )
+  return mean(vectors_BSD, is_word_BS)
+
+
+def mean(vectors_BSD, is_word_BS):
+  """float[B, D] of unit length, of the vectors of the positions that are words."""
   sum_BD = jnp.sum(vectors_BSD * is_word_BS[..., None], axis=1)
   return sum_BD / jnp.linalg.norm(sum_BD, axis=-1, keepdims=True)
 
