@@ -22,7 +22,7 @@ from tdmm_jax.language.free_words import Guess
 
 # A guess below the first share is none, below the second doubtful; beside acts or
 # speech, which may be all there is to say, it is heeded from the third on.
-_LEAST, _SURE, _BESIDE_ACTS = 0.25, 0.5, 0.8
+_LEAST, _SURE, _BESIDE_ACTS = 0.2, 0.5, 0.6
 _BESIDE_LOOSE = 0.35  # ... and from here on beside acts in loose words
 _SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
 
