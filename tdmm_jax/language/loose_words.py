@@ -281,6 +281,26 @@ def beyond_the_face(text: str) -> bool:
   return unable or bool(_BODY.search(text.lower()))
 
 
+# Words that tell nothing of a situation.
+_LITTLE = frozenset(
+  motion_words.listed(
+    "he, she, they, it, him, her, his, their, them, i, you, me, we, us, my, your, a, "
+    "an, the, this, that, and, or, but, to, of, in, at, with, on, by, for, from, as, "
+    "is, are, was, were, be, been, being, man, woman, boy, girl, person, someone, "
+    "people, guy, lady, not, no"
+  )
+)
+
+
+def words_besides(text: str) -> int:
+  """How many words of a text say something that the lexicon does not read in it."""
+  taken = {i for item in reading.read(text) for i in range(item.start, item.stop)}
+  return sum(
+    word.isalpha() and word not in _LITTLE and i not in taken
+    for i, word in enumerate(reading.tokens_of(text))
+  )
+
+
 def is_english(text: str) -> bool:
   """Whether at least half of a text's words are known, or it has one word at most."""
   words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)*", text.lower().replace("\u2019", "'"))

@@ -20,9 +20,10 @@ from tdmm_jax.language import (
 )
 from tdmm_jax.language.free_words import Guess
 
-# A guess below the first share is none, below the second doubtful; beside acts or
-# speech, which may be all there is to say, it is heeded from the third on.
+# A guess below the first share is none, below the second doubtful; where acts or speech
+# may be all there is to say, it is heeded from the third on.
 _LEAST, _SURE, _BESIDE_ACTS = 0.2, 0.5, 0.6
+_SITUATION = 3  # words besides acts and speech that tell what happens
 _BESIDE_LOOSE = 0.35  # ... and from here on beside acts in loose words
 _SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
 
@@ -150,7 +151,9 @@ def guessed(
   told = acts.acts_of(attributes)
   if told or attributes["speaking"] != "silent":
     denied = any(act.absent for act in told)
-    needless = guess.label == lexicon.NEUTRAL or guess.share < _BESIDE_ACTS
+    if loose_words.words_besides(prompt) < _SITUATION:
+      least = _BESIDE_ACTS
+    needless = guess.label == lexicon.NEUTRAL or guess.share < least
     return None if denied or needless else guess
   return guess
 

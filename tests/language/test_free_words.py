@@ -120,3 +120,17 @@ def test_a_doubtful_guess_is_said(share, said):
   warnings = understanding.understand("the bus stop", guess=guess).warnings
   assert len(warnings) == len(said)
   assert all(words in warning for words, warning in zip(said, warnings))
+
+
+@pytest.mark.parametrize(
+  ("prompt", "heeded"),
+  [
+    ("He looks up.", False),
+    ("A man slowly nods twice and talks.", False),
+    ("The midwife tells her to push once more.", True),
+    ("He looks up: the roof of the tent is gone.", True),
+  ],
+)
+def test_beside_acts_a_guess_counts_where_a_situation_is_told(prompt, heeded):
+  guess = free_words.Guess("sad", 0.4, "happy")
+  assert understanding.guessed(prompt, guess=guess) == (guess if heeded else None)
