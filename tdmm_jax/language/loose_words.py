@@ -70,6 +70,23 @@ def _others(match: re.Match) -> str:
 
 # Pattern -> words of the lexicon; one after the other, on text in lower case.
 _LOOSE = (
+  # Words for emotions that mean something else here.
+  (
+    rf"\blost (?={_WHOSE} (?!plot|thread|bearings|way)|all|everything|it\b|him\b|"
+    r"them\b|track|count|\d|control|power)",
+    "loses ",
+  ),
+  (
+    r"\b(the|an?|her|his|next|last) patients?\b(?! (?:man|woman|smile|look|face))",
+    r"\1 person",
+  ),
+  (rf"\bcross(?:es|ed)? (?={_WHOSE} )", "passes "),
+  (
+    r"\b(the|an|fire|smoke|car|false|burglar|his|her|my) alarm\b(?! (?:on|in) )",
+    r"\1 siren",
+  ),
+  (rf"\b({_WHOSE}|open|into|from|at) grave\b(?! (?:face|look|expression))", r"\1 tomb"),
+  (r"\btorn (?=down|off|up|from|out|apart|knee|ligament|jeans|dress|shirt)", "ripped "),
   # Whose left it is: stage left is an actor's own.
   (r"\bstage[- ](left|right)\b", r"her \1"),
   (

@@ -134,3 +134,21 @@ def test_a_doubtful_guess_is_said(share, said):
 def test_beside_acts_a_guess_counts_where_a_situation_is_told(prompt, heeded):
   guess = free_words.Guess("sad", 0.4, "happy")
   assert understanding.guessed(prompt, guess=guess) == (guess if heeded else None)
+
+
+@pytest.mark.parametrize(
+  ("prompt", "named"),
+  [
+    ("He looks lost.", True),
+    ("He has lost the plot of the film.", True),
+    ("She is patient.", True),
+    ("He lost his job on Monday.", False),
+    ("The patient in room nine is awake.", False),
+    ("They cross the street.", False),
+    ("His alarm rings at six.", False),
+    ("He stands at the grave of his wife.", False),
+    ("The old school is being torn down.", False),
+  ],
+)
+def test_words_that_mean_something_else_name_no_emotion(prompt, named):
+  assert understanding.names_emotion(prompt) == named
