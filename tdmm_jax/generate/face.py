@@ -92,7 +92,7 @@ class Face:
     self.text_encoder = stored["versions"].get("text_encoder")
     self.heard_simulation = "simulator" in stored["versions"]
     restored = checkpoints.restore_model(workdir)
-    self.model, self.params = t5_layouts.for_use(
+    self.model, self.params = t5_layouts.unscanned(
       t5.build_t5(self.config, self.vocab),
       t5.whole(restored["params"], restored["collections"]),
     )
@@ -106,7 +106,7 @@ class Face:
     face.name = face.version = "training"
     face.config, face.codec, face.vocab = config, codec, vocab
     face.text_encoder, face.heard_simulation = None, False
-    face.model, face.params = t5_layouts.for_use(model, params)
+    face.model, face.params = t5_layouts.unscanned(model, params)
     return face
 
   @functools.cached_property

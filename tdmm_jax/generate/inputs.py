@@ -30,7 +30,9 @@ def guess(face, prompt: str) -> free_words.Guess | None:
   words_1S = np.full((1, width), -1, np.int32)
   words_1S[0, : len(words)] = words
   params = face.params[t5.TEXT_ENCODER]
-  vectors_1D = _sentence_vectors(face.model.text_sizes, params, words_1S)
+  vectors_1D = _sentence_vectors(
+    face.model.text_sizes, params, words_1S, free_words.adapter()
+  )
   return free_words.guess(prompt, np.asarray(vectors_1D[0]))
 
 

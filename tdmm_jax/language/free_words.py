@@ -4,8 +4,9 @@ A logistic regression on the sentence's words, pairs of words and pieces of word
 fitted to the sentences of data_prep/written by `python -m data_prep.free_words`, which
 also says how often it is right on sentences it has not seen. It needs no network and
 takes a millisecond. Where a run reads text with a pretrained encoder that it was fitted
-to as well, a second one on the mean of the encoder's vectors has an equal say. Both are
-asked only where the lexicon finds no emotion.
+to as well, a second one has a say: on the mean of the encoder's vectors, as it makes
+them with an adapter of this file. Both are asked only where the lexicon finds no
+emotion.
 
 Shape letters: G grams, F families, D an encoder's vector.
 """
@@ -65,13 +66,26 @@ class _Fitted(NamedTuple):
   encoder: str
   vector_weights_DF: np.ndarray
   vector_bias_F: np.ndarray
+  says: np.ndarray
+  prior_F: np.ndarray
   is_word_G: np.ndarray
+  adapter: dict
+
+
+_file = importlib.resources.files("tdmm_jax.language") / FILE
+
+
+def use(path) -> None:
+  """From here on guesses are by another file of `python -m data_prep.free_words`."""
+  global _file
+  _file = path
+  for function in (_fitted, words, _scores):
+    function.cache_clear()
 
 
 @functools.cache
 def _fitted() -> _Fitted:
-  path = importlib.resources.files("tdmm_jax.language") / FILE
-  with path.open("rb") as stream, np.load(stream) as stored:
+  with _file.open("rb") as stream, np.load(stream) as stored:
     names = stored["grams"].tobytes().decode().split("\n")
     return _Fitted(
       {name: i for i, name in enumerate(names)},
@@ -79,9 +93,23 @@ def _fitted() -> _Fitted:
       tuple(str(name) for name in stored["families"]),
       str(stored["version"]),
       str(stored["encoder"]),
-      *(stored[key].astype(np.float32) for key in ("vector_weights", "vector_bias")),
+      *(
+        stored[key].astype(np.float32)
+        for key in ("vector_weights", "vector_bias", "says", "prior")
+      ),
       np.array([name[0] == "w" for name in names]),
+      _nested({key: stored[key] for key in stored.files if "/" in key}),
     )
+
+
+def _nested(arrays: dict[str, np.ndarray]) -> dict:
+  """An adapter of models/bert.py, of arrays named as in "layers_5/query/a"."""
+  found = {}
+  for key, array in arrays.items():
+    layer, matrix, factor = key.split("/")
+    factors = found.setdefault(layer, {}).setdefault(matrix, {})
+    factors[factor] = array.astype(np.float32)
+  return found
 
 
 def version() -> str:
@@ -116,6 +144,11 @@ def encoder() -> str:
   return _fitted().encoder
 
 
+def adapter() -> dict:
+  """What is added to that encoder's matrices for these vectors, see models/bert.py."""
+  return _fitted().adapter
+
+
 @functools.lru_cache(maxsize=100_000)
 def _scores(text: str) -> np.ndarray | None:
   """float[F], log probabilities; None if not one word of the text is known."""
@@ -134,14 +167,17 @@ def guess(text: str, vector_D: np.ndarray | None = None) -> Guess | None:
   """What a text most likely asks for; None if not one word of it is known.
 
   Args:
-    vector_D: float[D] of unit length, of the text by `encoder` (bert.sentence_vectors).
+    vector_D: float[D] of unit length, of the text by `encoder` with `adapter`
+      (bert.sentence_vectors).
   """
   fitted, scores_F = _fitted(), _scores(text)
   if scores_F is None:
     return None
   if vector_D is not None:
     more_F = vector_D @ fitted.vector_weights_DF + fitted.vector_bias_F
-    scores_F = _log_shares(scores_F + _log_shares(more_F))
+    of_words, of_vectors = fitted.says
+    scores_F = of_words * scores_F + of_vectors * _log_shares(more_F)
+  scores_F = _log_shares(scores_F + fitted.prior_F)
   first, second = np.argsort(-scores_F)[:2]
   label = lambda i: next(
     name for name, entry in LABELS.items() if entry.family == fitted.families[i]

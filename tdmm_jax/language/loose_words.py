@@ -70,6 +70,23 @@ def _others(match: re.Match) -> str:
 
 # Pattern -> words of the lexicon; one after the other, on text in lower case.
 _LOOSE = (
+  # Words for emotions that mean something else here.
+  (
+    rf"\blost (?={_WHOSE} (?!plot|thread|bearings|way)|all|everything|it\b|him\b|"
+    r"them\b|track|count|\d|control|power)",
+    "loses ",
+  ),
+  (
+    r"\b(the|an?|her|his|next|last) patients?\b(?! (?:man|woman|smile|look|face))",
+    r"\1 person",
+  ),
+  (rf"\bcross(?:es|ed)? (?={_WHOSE} )", "passes "),
+  (
+    r"\b(the|an|fire|smoke|car|false|burglar|his|her|my) alarm\b(?! (?:on|in) )",
+    r"\1 siren",
+  ),
+  (rf"\b({_WHOSE}|open|into|from|at) grave\b(?! (?:face|look|expression))", r"\1 tomb"),
+  (r"\btorn (?=down|off|up|from|out|apart|knee|ligament|jeans|dress|shirt)", "ripped "),
   # Whose left it is: stage left is an actor's own.
   (r"\bstage[- ](left|right)\b", r"her \1"),
   (
@@ -280,6 +297,26 @@ def beyond_the_face(text: str) -> bool:
     return False
   unable = any(item.kind == "unable" for item in reading.read(text))
   return unable or bool(_BODY.search(text.lower()))
+
+
+# Words that tell nothing of a situation.
+_LITTLE = frozenset(
+  motion_words.listed(
+    "he, she, they, it, him, her, his, their, them, i, you, me, we, us, my, your, a, "
+    "an, the, this, that, and, or, but, to, of, in, at, with, on, by, for, from, as, "
+    "is, are, was, were, be, been, being, man, woman, boy, girl, person, someone, "
+    "people, guy, lady, not, no"
+  )
+)
+
+
+def words_besides(text: str) -> int:
+  """How many words of a text say something that the lexicon does not read in it."""
+  taken = {i for item in reading.read(text) for i in range(item.start, item.stop)}
+  return sum(
+    word.isalpha() and word not in _LITTLE and i not in taken
+    for i, word in enumerate(reading.tokens_of(text))
+  )
 
 
 def is_english(text: str) -> bool:

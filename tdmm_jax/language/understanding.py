@@ -20,10 +20,10 @@ from tdmm_jax.language import (
 )
 from tdmm_jax.language.free_words import Guess
 
-# A guess below the first share is none, below the second doubtful; beside acts or
-# speech, which may be all there is to say, it is heeded from the third on.
-_LEAST, _SURE, _BESIDE_ACTS = 0.25, 0.5, 0.8
-_BESIDE_LOOSE = 0.35  # ... and from here on beside acts in loose words
+# A guess below the first share is none, below the second doubtful; where acts or speech
+# may be all there is to say, it is heeded from the third on.
+_LEAST, _SURE, _BESIDE_ACTS = 0.2, 0.5, 0.7
+_SITUATION = 3  # words besides acts and speech that tell what happens
 _SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
 
 
@@ -139,20 +139,18 @@ def guessed(
   if _misspelt(prompt, guess):
     return None
   guess = guess or free_words.guess(prompt)
-  least = _LEAST
-  if loose_words.plain(prompt) != prompt:
-    least = 1.0 if guess and guess.label == lexicon.NEUTRAL else _BESIDE_LOOSE
-  if loose_words.beyond_the_face(prompt):
-    least = max(least, _SURE)
-  if guess is None or guess.share < least:
-    return None
-  attributes = lexicon.parse(prompt, seconds)
+  least = _SURE if loose_words.beyond_the_face(prompt) else _LEAST
+  known = loose_words.plain(prompt)
+  attributes = lexicon.parse(known, seconds)
   told = acts.acts_of(attributes)
   if told or attributes["speaking"] != "silent":
-    denied = any(act.absent for act in told)
-    needless = guess.label == lexicon.NEUTRAL or guess.share < _BESIDE_ACTS
-    return None if denied or needless else guess
-  return guess
+    if any(act.absent for act in told):
+      return None
+    if loose_words.words_besides(known) < _SITUATION:
+      least = _BESIDE_ACTS
+    if guess and guess.label == lexicon.NEUTRAL:
+      return None
+  return guess if guess and guess.share >= least else None
 
 
 def _known(prompt: str, guess: Guess | None = None) -> str:

@@ -1,10 +1,14 @@
 """BERT's encoder: a vector for each WordPiece of a text, as MiniLM makes them.
 
+An adapter changes what the layers compute without touching their parameters: to each
+matrix that it names, "layers_5" -> "query" -> ("a": [in, R], "b": [R, out]), it adds
+a @ b.
+
 Shape letters: B batch, S WordPieces, D width, H heads, K head width, M tokens of a
-language model's encoder, of which some are WordPieces.
+language model's encoder, of which some are WordPieces, R an adapter's rank.
 
 Source: Devlin et al. 2019, arXiv:1810.04805; MiniLM: Wang et al. 2020,
-arXiv:2002.10957.
+arXiv:2002.10957; adapters: Hu et al. 2021, arXiv:2106.09685.
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +16,6 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from tdmm_jax import sharding
 from tdmm_jax.models import layers
@@ -63,12 +66,20 @@ class Layer(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x_BSD, bias_B1SS):
+  def __call__(self, x_BSD, bias_B1SS, adapter=None):
     sizes = self.sizes
     head_dim = sizes.emb_dim // sizes.num_heads
 
+    def dense(features, name, x):
+      y = _dense(features, name, self.dtype)(x)
+      if adapter is None or name not in adapter:
+        return y
+      # Flat, for a gradient that contracts two axes at once is slow on CPUs.
+      flat = x.reshape(-1, x.shape[-1])
+      return y + (flat @ adapter[name]["a"] @ adapter[name]["b"]).reshape(y.shape)
+
     def heads(name):
-      x_BSHK = _dense(sizes.emb_dim, name, self.dtype)(x_BSD)
+      x_BSHK = dense(sizes.emb_dim, name, x_BSD)
       x_BSHK = x_BSHK.reshape(*x_BSD.shape[:-1], sizes.num_heads, head_dim)
       return jnp.swapaxes(x_BSHK, 1, 2)
 
@@ -77,26 +88,21 @@ class Layer(nn.Module):
     weights_BHSS = jax.nn.softmax(scores_BHSS.astype(jnp.float32) + bias_B1SS)
     y_BHSK = jnp.einsum("...LM,...MK->...LK", weights_BHSS.astype(self.dtype), value)
     y_BSD = jnp.swapaxes(y_BHSK, 1, 2).reshape(x_BSD.shape)
-    y_BSD = _dense(sizes.emb_dim, "out", self.dtype)(y_BSD)
+    y_BSD = dense(sizes.emb_dim, "out", y_BSD)
     x_BSD = _norm(sizes, "attention_norm", self.dtype)(x_BSD + y_BSD)
-    y_BSF = nn.gelu(_dense(sizes.mlp_dim, "wi", self.dtype)(x_BSD), approximate=False)
-    y_BSD = _dense(sizes.emb_dim, "wo", self.dtype)(y_BSF)
+    y_BSF = nn.gelu(dense(sizes.mlp_dim, "wi", x_BSD), approximate=False)
+    y_BSD = dense(sizes.emb_dim, "wo", y_BSF)
     return _norm(sizes, "mlp_norm", self.dtype)(x_BSD + y_BSD)
 
 
 class Bert(nn.Module):
-  """The encoder without its pooler.
-
-  Scanned, it has the parameters of its layers in one tree (`layers`, see `stacked`),
-  and is compiled in a fifth of the time.
-  """
+  """The encoder without its pooler."""
 
   sizes: Sizes
   dtype: Any = jnp.float32
-  scanned: bool = False
 
   @nn.compact
-  def __call__(self, tokens_BS, positions_BS, segments_BS):
+  def __call__(self, tokens_BS, positions_BS, segments_BS, adapter=None):
     """float[B, S, D]: a vector a WordPiece.
 
     Args:
@@ -121,33 +127,11 @@ class Bert(nn.Module):
     x_BSD = _norm(sizes, "norm", self.dtype)(x_BSD)
     same_BSS = segments_BS[:, :, None] == segments_BS[:, None, :]
     bias_B1SS = jnp.where(same_BSS, 0.0, layers.NEG_INF)[:, None]
-    if self.scanned:
-      through = nn.scan(
-        lambda layer, x_BSD, bias_B1SS: (layer(x_BSD, bias_B1SS), None),
-        variable_axes={"params": 0},
-        split_rngs={"params": True},
-        in_axes=nn.broadcast,
-        length=sizes.num_layers,
-      )
-      return through(Layer(sizes, self.dtype, name="layers"), x_BSD, bias_B1SS)[0]
     for index in range(sizes.num_layers):
-      x_BSD = Layer(sizes, self.dtype, name=f"layers_{index}")(x_BSD, bias_B1SS)
+      name = f"layers_{index}"
+      adapts = (adapter or {}).get(name)
+      x_BSD = Layer(sizes, self.dtype, name=name)(x_BSD, bias_B1SS, adapts)
     return x_BSD
-
-
-def stacked(params: dict) -> dict:
-  """Parameters of Bert as those of a scanned one, NumPy arrays; a no-op if they are."""
-  indices = sorted(int(k[7:]) for k in params if k.startswith("layers_"))
-  if not indices:
-    return params
-  each = [params[f"layers_{i}"] for i in indices]
-  rest = {k: v for k, v in params.items() if not k.startswith("layers_")}
-  return rest | {"layers": jax.tree.map(lambda *xs: np.stack(xs), *each)}
-
-
-def _apply(sizes: Sizes, params: dict, dtype, *inputs):
-  bert = Bert(sizes, dtype, scanned="layers" in params, parent=None)
-  return bert.apply({"params": params}, *inputs)
 
 
 def spans(words_BM, cls_id: int):
@@ -164,19 +148,30 @@ def spans(words_BM, cls_id: int):
   return index_M - first_BM, segments_BM
 
 
-def sentence_vectors(sizes: Sizes, params: dict, words_BS):
+def sentence_vectors(sizes: Sizes, params: dict, words_BS, adapter=None):
   """float32[B, D] of unit length: the mean of the vectors of a text's WordPieces.
 
   Source: Reimers & Gurevych 2019, arXiv:1908.10084.
 
   Args:
-    params: of Bert, scanned or not.
+    params: of Bert.
     words_BS: int32, one text a row, -1 behind it.
+    adapter: see the module; by default none.
   """
   is_word_BS = words_BS >= 0
   positions_BS = jnp.broadcast_to(jnp.arange(words_BS.shape[1]), words_BS.shape)
-  words = (jnp.maximum(words_BS, 0), positions_BS, is_word_BS.astype(jnp.int32))
-  vectors_BSD = _apply(sizes, params, jnp.float32, *words)
+  vectors_BSD = Bert(sizes, parent=None).apply(
+    {"params": params},
+    jnp.maximum(words_BS, 0),
+    positions_BS,
+    is_word_BS.astype(jnp.int32),
+    adapter,
+  )
+  return mean(vectors_BSD, is_word_BS)
+
+
+def mean(vectors_BSD, is_word_BS):
+  """float[B, D] of unit length, of the vectors of the positions that are words."""
   sum_BD = jnp.sum(vectors_BSD * is_word_BS[..., None], axis=1)
   return sum_BD / jnp.linalg.norm(sum_BD, axis=-1, keepdims=True)
 
@@ -190,7 +185,7 @@ def word_vectors(
   reads a few of its positions, as many as the batch's fullest row needs.
 
   Args:
-    params: of Bert, scanned or not.
+    params: of Bert.
     words_BM: see `spans`.
     most: the most WordPieces of a row, where that is known; a program that need not ask
       is compiled in half of the time.
@@ -205,9 +200,12 @@ def word_vectors(
   def read(size: int):
     words_BS = jnp.take_along_axis(words_BM, order_BM[:, :size], axis=1)
     positions_BS, segments_BS = spans(words_BS, sizes.cls_id)
-    positions_BS = jnp.minimum(positions_BS, sizes.max_length - 1)
-    words = (jnp.maximum(words_BS, 0), positions_BS, segments_BS)
-    vectors_BSD = _apply(sizes, params, dtype, *words)
+    vectors_BSD = Bert(sizes, dtype, parent=None).apply(
+      {"params": params},
+      jnp.maximum(words_BS, 0),
+      jnp.minimum(positions_BS, sizes.max_length - 1),
+      segments_BS,
+    )
     at_BM1 = jnp.clip(rank_BM, 0, size - 1)[..., None]
     vectors_BMD = jnp.take_along_axis(vectors_BSD, at_BM1, axis=1)
     return jnp.where(is_word_BM[..., None], vectors_BMD, 0)

@@ -45,14 +45,6 @@ def unscanned(model, params: dict) -> tuple:
   return model.clone(scan_layers=False, remat="none"), unstack_layers(params)
 
 
-def for_use(model, params: dict) -> tuple:
-  """`unscanned`, with a text encoder whose layers are: it is compiled at each start."""
-  model, params = unscanned(model, params)
-  if (text := params.get("text_encoder")) is not None:
-    params = params | {"text_encoder": jax.device_put(bert.stacked(text))}
-  return model, params
-
-
 def untied(model, params: dict) -> tuple:
   """The same model with logits that are a layer of their own; a no-op where they are.
 

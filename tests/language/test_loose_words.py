@@ -32,7 +32,7 @@ from tdmm_jax.language import lexicon, loose_words, understanding
     ("She shakes her head no and looks hurt.", "shake; pain pained"),
     ("She moves the head up and down.", "nod"),
     ("She is trying not to laugh.", "happiness amused; lip press"),
-    ("eyes slowly close", "calm; eyes closed slow"),
+    ("eyes slowly close", "eyes closed slow"),
     ("blinking with eye left for three times", "wink x3 left"),
     ("smile but only little bit", "happiness smiling slightly"),
     ("His jaw fell.", "surprise surprised; jaw drop"),

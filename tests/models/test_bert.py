@@ -108,6 +108,23 @@ def test_a_sentence_is_the_mean_of_its_pieces_whatever_stands_beside_it(tmp_path
     np.testing.assert_allclose(vector, mean / np.linalg.norm(mean), atol=1e-5)
 
 
+def test_an_adapter_adds_its_product_to_the_matrices_it_names(tmp_path):
+  reader = pretrained_bert.find(bert_folders.write(tmp_path / "bert"))
+  params, rng = reader.params(), np.random.default_rng(0)
+  words = np.array([reader.words.encode("she smiles, and nods")])
+  shapes = {"query": (32, 32), "wi": (32, 48), "wo": (48, 32)}
+  adapter = {
+    name: {"a": rng.normal(size=(rows, 2)), "b": rng.normal(size=(2, columns))}
+    for name, (rows, columns) in shapes.items()
+  }
+  read = lambda *args: np.asarray(bert.sentence_vectors(reader.sizes, params, *args))
+  plain, found = read(words), read(words, {"layers_1": adapter})
+  assert np.abs(found - plain).max() > 0.01
+  for name, factors in adapter.items():
+    params["layers_1"][name]["kernel"] += factors["a"] @ factors["b"]
+  np.testing.assert_allclose(read(words), found, atol=1e-5)
+
+
 def test_special_tokens_that_a_user_writes_are_text(tmp_path):
   reader = pretrained_bert.find(bert_folders.write(tmp_path / "bert"))
   ids = reader.words.encode("a [SEP] [CLS] [MASK] b")
