@@ -7,6 +7,7 @@ import numpy as np
 
 from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints, sample
+from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import cues, free_words, understanding
 from tdmm_jax.models import bert, t5
 
@@ -56,7 +57,7 @@ def of_prompts(
   """
   rows, told, unguided, untold = [], [], [], []
   for row, (prompt, n, key) in enumerate(zip(prompts, frames, keys_B, strict=True)):
-    seed = tuple(jax.random.key_data(key).tolist())
+    seed = placing_seed(key)
     total, first = inside or (n, 0)
     whole = inside == (n, 0) or fixed is None
     times = seed if whole else None
@@ -86,6 +87,25 @@ def of_prompts(
   most = -(-max(map(len, told)) // _CUES_MULTIPLE) * _CUES_MULTIPLE
   cues_BNF = np.stack([cues.padded(each, max(most, 1)) for each in told])
   return padded(rows), *limits, cues_BNF
+
+
+def acts_of(face, span, seed: int, number: int = 0) -> list[acts_lib.Act]:
+  """The acts of a span's prompt at the times that its cues were given.
+
+  Args:
+    face: generate.face.Face.
+    span: windows.Span; times count from its start.
+    seed, number: of the request.
+  """
+  key = jax.random.fold_in(jax.random.key(seed), number)
+  felt, seconds = guess(face, span.prompt), (span.stop - span.start) / tasks.FPS
+  told = understanding.placed(span.prompt, seconds, placing_seed(key), felt)
+  return acts_lib.acts_of(told)
+
+
+def placing_seed(key) -> tuple[int, ...]:
+  """What `understanding.placed` is seeded with for the request of a PRNG key."""
+  return tuple(jax.random.key_data(key).tolist())
 
 
 def ending(codes) -> np.ndarray:

@@ -24,6 +24,13 @@ from tdmm_jax.language.free_words import Guess
 # speech, which may be all there is to say, it is heeded from the third on.
 _LEAST, _SURE, _BESIDE_ACTS = 0.25, 0.5, 0.8
 _BESIDE_LOOSE = 0.35  # ... and from here on beside acts in loose words
+# Words beside acts that name who does them, and no feeling.
+_WHO = frozenset(
+  motion_words.listed(
+    "he, she, they, it, who, someone, somebody, a, an, the, this, that, man, woman,"
+    " person, boy, girl, lady, guy, face, of, her, his, their, with, and, both, is, are"
+  )
+)
 _SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
 
 
@@ -149,10 +156,18 @@ def guessed(
   attributes = lexicon.parse(prompt, seconds)
   told = acts.acts_of(attributes)
   if told or attributes["speaking"] != "silent":
+    if not _says_more(prompt):
+      return None
     denied = any(act.absent for act in told)
     needless = guess.label == lexicon.NEUTRAL or guess.share < _BESIDE_ACTS
     return None if denied or needless else guess
   return guess
+
+
+def _says_more(prompt: str) -> bool:
+  """Whether a prompt says more than what the lexicon reads, and of whom it speaks."""
+  words = (prompt[start:stop] for start, stop in lexicon.passed_over(prompt))
+  return any(word.isalpha() and word.lower() not in _WHO for word in words)
 
 
 def _known(prompt: str, guess: Guess | None = None) -> str:
