@@ -511,9 +511,13 @@ class Face:
     codes: Sequence[np.ndarray],
     question: str | None = None,
     num_beams: int = 1,
+    motions: Sequence[FaceMotion] | None = None,
   ) -> list[str]:
     """One sentence for each motion, greedily decoded or by beam search.
 
     A question that no motion can answer (the eyes' colour) is answered so.
+
+    Args:
+      motions: what was encoded, if it is known: acts are counted in it.
     """
-    return describe.sentences(self, codes, question, num_beams)
+    return describe.sentences(self, codes, question, num_beams, motions)
