@@ -8,7 +8,7 @@ import numpy as np
 from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints, sample
 from tdmm_jax.language import acts as acts_lib
-from tdmm_jax.language import cues, free_words, understanding
+from tdmm_jax.language import cues, free_words, understanding, wording
 from tdmm_jax.models import bert, t5
 
 BATCH = 16  # rows that are decoded at once
@@ -60,10 +60,12 @@ def of_prompts(
     seed = placing_seed(key)
     total, first = inside or (n, 0)
     whole = inside == (n, 0) or fixed is None
-    times = seed if whole else None
     felt, seconds, terms = guess(face, prompt), total / tasks.FPS, ""
-    if face.vocab.read_acts:
-      terms = understanding.terms_of(prompt, seconds, times, felt)
+    placed = understanding.placed(prompt, seconds, seed, felt, at_ease=True)
+    if face.vocab.read_acts and whole:
+      terms = wording.terms(placed, timed=True)
+    elif face.vocab.read_acts:
+      terms = understanding.terms_of(prompt, seconds, None, felt)
     rows.append(tasks.l2m_encoder(face.vocab, prompt, n, terms=terms))
     other = tasks.l2m_encoder(face.vocab, "", n)
     after = ending(fixed[row]) if face.knows_endings and fixed is not None else ()
@@ -72,8 +74,10 @@ def of_prompts(
       other = tasks.with_ending(face.vocab, other, after)
     unguided.append(other)
     # Codes that are fixed here and there know better when something happens.
-    known = prompt if whole or inside else ""
-    told.append(tasks.prompt_cues(face.vocab, known, total, first, seed, felt))
+    if face.vocab.read_acts and (whole or inside):
+      told.append(cues.of(placed, first_frame=first))
+    else:
+      told.append(tasks.prompt_cues(face.vocab, "", total))
     untold.append(cues.unguided(told[-1]))
   if sampling.guidance != 1.0:
     rows += unguided
@@ -99,7 +103,9 @@ def acts_of(face, span, seed: int, number: int = 0) -> list[acts_lib.Act]:
   """
   key = jax.random.fold_in(jax.random.key(seed), number)
   felt, seconds = guess(face, span.prompt), (span.stop - span.start) / tasks.FPS
-  told = understanding.placed(span.prompt, seconds, placing_seed(key), felt)
+  told = understanding.placed(
+    span.prompt, seconds, placing_seed(key), felt, at_ease=True
+  )
   return acts_lib.acts_of(told)
 
 

@@ -75,24 +75,28 @@ def moves_of(face, spans: Sequence[Span], seed: int, number: int = 0) -> list[Mo
   found = []
   for span in spans:
     told = understanding.read(span.prompt)
-    if not any(act.tempo for act in acts_lib.acts_of(told)):
+    said = [act for act in acts_lib.acts_of(told) if act.tempo]
+    if not said:
       continue
+    # Several quick ones were placed at their usual pace (understanding.placed).
+    eased = {a.name for a in said if a.count and a.tempo == "quick" and not a.emotion}
     acts = [a for a in inputs.acts_of(face, span, seed, number) if not a.absent]
     for act in acts:
-      if act.tempo:
-        found += _move(act, span, told["speaking"] != "silent", acts)
+      if act.name in eased and not act.tempo:
+        act = act.replace(tempo="quick")
+      elif not act.tempo or (not act.emotion and placing.comes_and_goes(act)):
+        continue  # as long as so many take at their tempo
+      found += _move(act, span, told["speaking"] != "silent", acts)
   return sorted(found, key=lambda move: move.first)
 
 
 def _move(act: Act, span: Span, speaks: bool, acts: Sequence[Act]) -> list[Move]:
-  """The move of an act, if it is one that comes and stays."""
+  """The move of an act; none of lips that speak, which keep their time."""
   moved, stays = ((EXPRESSION, JAW), "") if act.emotion else _MOVED[act.what]
   if act.emotion and speaks:
     moved, stays = (EXPRESSION,), keeping.LIPS
   if speaks and stays == keeping.UPPER:
-    return []  # lips that speak keep their time
-  if not act.emotion and placing.comes_and_goes(act):
-    return []  # their span is as long as so many take at the tempo
+    return []
   frame = lambda seconds: span.start + seconds * tasks.FPS
   start, end = frame(act.start_s), frame(act.end_s)
   earliest, latest = _between_rivals(act, acts)
@@ -105,7 +109,7 @@ def _move(act: Act, span: Span, speaks: bool, acts: Sequence[Act]) -> list[Move]
 
 def _between_rivals(act: Act, acts: Sequence[Act]) -> tuple[float, float]:
   """Seconds after what the act's part does before, and before what it does next."""
-  rivals = [other for other in acts if other != act and other.emotion == act.emotion]
+  rivals = [a for a in acts if a.start_s != act.start_s and a.emotion == act.emotion]
   if not act.emotion:
     parts = placing.parts_of(act.name)
     rivals = [other for other in rivals if other.name in KINDS]
@@ -170,10 +174,13 @@ def retimed(vectors_TP: np.ndarray, move: Move, codec) -> np.ndarray:
   """
   tracks = [joins.tracks_of(vectors_TP.shape[1])[i] for i in move.moved]
   new_EE = _newness(codec.face, move.stays)
-  course_T = _course(vectors_TP, move, tracks, new_EE, codec.std_P)
-  if course_T is None:
-    return vectors_TP
-  times_T = _times(course_T, move)
+  if not move.act.emotion and placing.comes_and_goes(move.act):
+    times_T = _pressed(move)
+  else:
+    course_T = _course(vectors_TP, move, tracks, new_EE, codec.std_P)
+    if course_T is None:
+      return vectors_TP
+    times_T = _times(course_T, move)
   made_TP = vectors_TP.copy()
   for track in tracks:
     shown_TD = joins.at(vectors_TP[:, track.part], times_T, track)
@@ -195,6 +202,27 @@ def _newness(face, stays: str) -> np.ndarray | None:
 
 
 _newnesses: dict[tuple[str, str], np.ndarray] = {}
+
+
+def _pressed(move: Move) -> np.ndarray:
+  """float[T]: the frames of several acts at their usual pace, at a quick one."""
+  total, act = move.last - move.first, move.act
+  pace = sum(placing.each_s(act)) / sum(placing.each_s(act.replace(tempo="")))
+  first = max(move.start - move.first - _PAUSE / 2, 0.0)
+  last = min(move.end - move.first + _PAUSE, total - 1.0)
+  rest = (last - first) * (1.0 - pace)
+  if act.when == "end":
+    at = [first - _PAUSE, first + rest, last]
+    source = [first - _PAUSE, first, last]
+  else:
+    at = [first, last - rest, last + _PAUSE]
+    source = [first, last, last + _PAUSE]
+  frames_T = np.arange(total, dtype=float)
+  if at[0] <= 0:
+    at, source = [0.0, *at[1:]], [0.0, *source[1:]]
+  inner = np.array(at) < total - 1
+  at = [0.0, *np.array(at)[inner], total - 1.0]
+  return np.interp(frames_T, at, [0.0, *np.array(source)[inner], total - 1.0])
 
 
 def _course(vectors_TP, move: Move, tracks, new_EE, std_P) -> np.ndarray | None:

@@ -226,16 +226,34 @@ def placed(
   seconds: float = 4.0,
   seed: tuple[int, ...] = (),
   guess: Guess | None = None,
+  at_ease: bool = False,
 ) -> dict:
   """The attributes that are read in a prompt of so many seconds, each act with times.
 
   The times are those that the prompt says, and where it says none such as the behaviour
   simulator chooses, others for another seed. Not to be changed: the next caller is
   given the same ones.
+
+  Args:
+    at_ease: whether quick acts of a given number have the tempo "" and its time, where
+      the clip has it.
   """
   rng = np.random.default_rng((zlib.crc32(prompt.encode()), *seed))
   attributes = _or_neutral(read(prompt, seconds, guess), seconds)
+  if at_ease:
+    told = [_at_ease(act, seconds) for act in acts.acts_of(attributes)]
+    how = (attributes["speaking"], attributes.get("manner", lexicon.PLAIN))
+    attributes = lexicon.attributes_of(told, seconds, *how)
   return placing.placed(attributes, seconds, rng)
+
+
+def _at_ease(act: acts.Act, seconds: float) -> acts.Act:
+  usual = act.replace(tempo="")
+  if act.tempo != "quick" or act.emotion or not act.count:
+    return act
+  return (
+    usual if act.count * placing.each_s(usual)[1] < act.end_s - act.start_s else act
+  )
 
 
 def _or_neutral(attributes: dict, seconds: float) -> dict:

@@ -102,12 +102,28 @@ def test_an_act_that_is_not_there_changes_nothing():
     ("She turns her head to the left.", []),
     ("He slowly opens his mouth while speaking.", []),  # lips that speak
     ("She quickly raises her eyebrows while speaking.", ["brow_raise"]),
-    ("He quickly nods twice.", []),
+    ("He quickly nods twice.", ["nod"]),
+    ("He slowly nods twice.", []),  # placed in as much time as they take
   ],
 )
 def test_words_alone_switch_it_on(prompt, names):
   moves = tempo.moves_of(FACE, [Span(0, 100, 100, prompt)], 3)
   assert [one.act.name for one in moves] == names
+
+
+@pytest.mark.parametrize("when", ["", "end"])
+def test_several_quick_ones_are_pressed_together(when):
+  act = acts_lib.Act("nod", start_s=1.0, end_s=2.4, count=2, tempo="quick", when=when)
+  (one,) = tempo._move(act, Span(0, 100, 100, ""), False, [act])
+  vectors = np.zeros((100, WIDTH), np.float32)
+  phase = np.clip((np.arange(100) - 25) / 35, 0, 1) * 4 * np.pi
+  vectors[:, -3] = 0.1 * (1 - np.cos(phase))
+  pitch = made(vectors, one)[:, -3]
+  (peaks,) = np.nonzero((pitch[1:-1] > pitch[:-2]) & (pitch[1:-1] >= pitch[2:]))
+  assert len(peaks) == 2 and pitch[peaks[0] : peaks[1]].min() < 0.02
+  least, most = placing.each_s(act)
+  assert least - 0.05 < np.diff(peaks)[0] / 25 < most + 0.05
+  assert (peaks[0] < 40) == (when == "")
 
 
 def test_acts_of_one_part_are_apart():
