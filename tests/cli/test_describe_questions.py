@@ -105,7 +105,7 @@ def test_answers_agree_with_the_caption(loaded_run, monkeypatch):
   assert say("Does the emotion change?") == "nothing, it stays extremely sad."
   assert say("Does the head move?") == "yes, nodding twice."
   assert say("How many times does she nod?") == "nodding twice."
-  assert say("Is she talking?") == "silent."
+  assert say("Is she talking?") == "staying silent."
   assert say("Is it raining?") == "happy."  # whatever the model says
   monkeypatch.setattr(tasks, "tells_acts", lambda config: False)
   assert say("Does the head move?") == "happy."  # a caption of acts that nobody read
