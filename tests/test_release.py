@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 import tiny
 import yaml
@@ -15,6 +16,7 @@ import yaml
 import tdmm_jax
 from tdmm_jax import pack_release
 from tdmm_jax.evaluation import evaluator
+from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.language import lexicon
 from tdmm_jax.runs import locate, packed
 
@@ -46,6 +48,16 @@ def test_the_release_is_whole_small_and_has_its_card():
   stored = json.loads((locate.RELEASE_DIR / "lm" / "config.json").read_text())
   assert stored["versions"]["tokenizer"] == scores["versions"]["tokenizer"]
   assert not re.search(r'"(/|~)', json.dumps(stored)), "a path of one machine"
+
+
+@pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")
+def test_a_head_at_rest_is_so_until_the_motion_ends():
+  codec = tdmm_jax.load("release").codec
+  still = motion_lib.zeros(
+    60, codec.face.name, num_expression=codec.face.num_expression
+  )
+  (decoded,) = codec.decode(codec.encode([still]))
+  assert np.degrees(np.abs(decoded.head_pose)).max() < 1.0
 
 
 @pytest.mark.skipif(not RELEASED, reason="the checkout carries no checkpoint")

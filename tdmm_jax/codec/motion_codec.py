@@ -162,7 +162,18 @@ class MotionCodec:
 
   def decode_vectors(self, codes: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Motion vectors float32[T, P] of codes int[T]."""
-    return self._long(self.decode_window, codes)
+    vectors = self._long(self.decode_window, [self.ended(row) for row in codes])
+    return [made[: len(row)] for made, row in zip(vectors, codes, strict=True)]
+
+  def ended(self, codes: np.ndarray) -> np.ndarray:
+    """Codes int[T], and after them the last of each phase once more.
+
+    Where a motion just stops, the decoder turns the head by 3 degrees in the last six
+    frames: it lacks what each of the codes to come would say. A last pose that is held
+    says it. Motions without a code of each phase stay as they are.
+    """
+    tail = codes[-self.num_phases :]
+    return np.concatenate([codes, tail]) if len(tail) == self.num_phases else codes
 
   def _long(
     self, call, items: Sequence[np.ndarray], say=lambda count: None

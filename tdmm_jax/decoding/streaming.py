@@ -64,7 +64,8 @@ def frame_stream(codec, codes: Iterable[np.ndarray], piece: int) -> Iterator:
     while done + piece + reach <= len(known):
       yield decode(piece)
       done += piece
-  while done < len(known):
-    count = min(piece, len(known) - done)
+  total, known = len(known), codec.ended(known)
+  while done < total:
+    count = min(piece, total - done)
     yield decode(count)
     done += count

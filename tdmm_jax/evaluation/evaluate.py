@@ -20,6 +20,8 @@ from tdmm_jax.evaluation import (
   motion_sets,
   motion_to_language,
 )
+from tdmm_jax.face import motion_vector
+from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.generate import face
 from tdmm_jax.language import lexicon
 from tdmm_jax.language.endpoint import Endpoint
@@ -164,12 +166,17 @@ def _acted(clips: list[dict]) -> list[dict]:
   return [clip for clip in clips if not clip["heard_only"]]
 
 
+def _motions(run, clips: list[dict]) -> list[FaceMotion]:
+  return [motion_vector.to_motion(c["vectors"], run.codec.face.name) for c in clips]
+
+
 def _tracked(run, clips: list[dict], reader, seed: int) -> dict:
   """Motion2Language of clips that came through a stand-in for a tracker."""
   vectors = [clip["vectors"] for clip in clips]
   truth = [clip["attributes"] for clip in clips]
   reference = regressions.judged(reader.classes, reader.read(vectors), truth)
-  captions = run.describe_codes(run.codec.encode_vectors(vectors))
+  codes = run.codec.encode_vectors(vectors)
+  captions = run.describe_codes(codes, motions=_motions(run, clips))
   found = motion_to_language.scores(clips, captions, reference, seed)
   return found | {"num_clips": len(clips)}
 
@@ -205,7 +212,8 @@ def _captions(scores: dict, run, clips, reference, options: Options, say) -> lis
   """Scores of Motion2Language, and of questions; returns the captions."""
   codes = run.codec.encode_vectors([clip["vectors"] for clip in clips])
   say(f"Motion2Language: describing {len(clips)} motions")
-  captions = run.describe_codes(codes)
+  motions = _motions(run, clips)
+  captions = run.describe_codes(codes, motions=motions)
   scores["m2l"] = motion_to_language.scores(
     clips, captions, reference, options.seed, options.bert_model
   )
@@ -216,7 +224,9 @@ def _captions(scores: dict, run, clips, reference, options: Options, say) -> lis
     say(f"questions: {len(clips)} of each kind")
     # Only what test scores is asked in test's wordings: they choose nothing.
     wordings = "test" if options.split == "test" else "valid"
-    scores["qa"] = motion_to_language.question_answering(run, clips, codes, wordings)
+    scores["qa"] = motion_to_language.question_answering(
+      run, clips, codes, motions, wordings
+    )
   return captions
 
 

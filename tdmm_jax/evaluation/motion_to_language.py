@@ -58,7 +58,7 @@ def _said(captions, truth, references, bert_model) -> dict:
   return found | language.scores(captions, references, bert_model)
 
 
-def question_answering(run: face.Face, clips, codes, split: str) -> dict:
+def question_answering(run: face.Face, clips, codes, motions, split: str) -> dict:
   """Share of right answers to each kind of question, in a split's wordings.
 
   `<kind>_majority` is what the commonest right answer alone would score.
@@ -69,7 +69,7 @@ def question_answering(run: face.Face, clips, codes, split: str) -> dict:
     right, wanted = [], []
     for i, wording in enumerate(wordings):
       share = slice(i, None, len(wordings))
-      answers = run.describe_codes(codes[share], wording)
+      answers = run.describe_codes(codes[share], wording, motions=motions[share])
       for answer, clip in zip(answers, clips[share], strict=True):
         wanted.append(questions.asked_for(kind, clip["attributes"]))
         right.append(questions.asked_for(kind, lexicon.parse(answer)) == wanted[-1])

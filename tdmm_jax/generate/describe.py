@@ -8,9 +8,9 @@ import numpy as np
 from tdmm_jax.data import tasks
 from tdmm_jax.decoding import beam, constraints, sample
 from tdmm_jax.errors import UserError
-from tdmm_jax.face import at_rest
+from tdmm_jax.face import at_rest, motion_vector
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.generate import emotions, inputs, reading
+from tdmm_jax.generate import counting, emotions, inputs, reading
 from tdmm_jax.language import (
   act_reading,
   instructions,
@@ -35,10 +35,12 @@ def sentences(
   """What a run says, motion by motion; see `Face.describe_codes`.
 
   A run that reads acts is told what it reads before it writes, and a caption that does
-  not say it is told again in plain words (language/retelling.py).
+  not say it is told again in plain words (language/retelling.py). A question whose kind
+  its words tell is answered from the caption, so that the two agree; the model answers
+  the others.
 
   Args:
-    motions: what the codes were made of, where they are more than tokens.
+    motions: what the codes were made of, in which acts are counted.
   """
   if not 1 <= num_beams <= MAX_BEAMS:
     raise UserError(
@@ -47,10 +49,21 @@ def sentences(
   if refusal := unanswerable.answer(question):
     return [refusal] * len(codes)
   answers = _answers(face, question)
+  kind = questions.kind_of(question) if answers else None
+  if kind in questions.OF_EMOTIONS or (kind and tasks.tells_acts(face.config)):
+    captions = _written(face, codes, None, num_beams, motions)
+    return [questions.answer(kind, lexicon.parse(text)) for text in captions]
+  return _written(face, codes, question, num_beams, motions, answers)
+
+
+def _written(
+  face, codes, text: str | None, num_beams: int, motions, answers: bool = False
+) -> list[str]:
+  """What the model writes, by an instruction or in answer to a question."""
   ask, words = tasks.m2l_encoder, face.caption_words
   if answers:
     ask, words = tasks.qa_encoder, None
-  encoders = [ask(face.vocab, c, question) for c in codes]
+  encoders = [ask(face.vocab, c, text) for c in codes]
   longest = max(len(encoder) for encoder in encoders)
   texts = []
   for start in range(0, len(encoders), inputs.BATCH):
@@ -72,8 +85,8 @@ def sentences(
     else:
       tokens, _ = beam.decode(*given, words, num_beams=num_beams)
     for row, first, seen in zip(np.asarray(tokens), told, read, strict=True):
-      text = face.vocab.decode_text(row[len(first) :])
-      texts.append(text if answers or not seen else retelling.retold(text, seen))
+      said = face.vocab.decode_text(row[len(first) :])
+      texts.append(said if answers or not seen else retelling.retold(said, seen))
   return texts[: len(codes)]
 
 
@@ -87,6 +100,7 @@ def _read(
   read = [act_reading.acts_read(shares_TR) for shares_TR in shares]
   for i, motion in enumerate(motions):
     read[i] = emotions.agreed(face, motion, shares[i], read[i])
+    read[i] = counting.counted(read[i], motion_vector.from_motion(motion))
   return read
 
 
@@ -98,9 +112,7 @@ def about(
   subject: str,
   where: str = "motion",
 ) -> list[str]:
-  """`sentences` for people: about this subject, and of one mind.
-
-  What is asked about an emotion is answered from the caption, so that the two agree.
+  """`sentences` for people: about this subject.
 
   Args:
     motions: each no longer than the run reads at once.
@@ -108,10 +120,7 @@ def about(
   """
   motions = [at_rest.before_camera(motion) for motion in motions]
   codes = face.codec.encode(motions, where)
-  kind = questions.about_emotion(question) if _answers(face, question) else None
-  texts = sentences(face, codes, None if kind else question, num_beams, motions)
-  if kind:
-    texts = [questions.answer(kind, lexicon.parse(text)) for text in texts]
+  texts = sentences(face, codes, question, num_beams, motions)
   return [subjects.addressed(text, subject) for text in texts]
 
 

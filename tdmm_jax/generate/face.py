@@ -31,8 +31,8 @@ from tdmm_jax.generate import (
   describe,
   editing,
   emotions,
+  finishing,
   inputs,
-  joins,
   keeping,
   reading,
   windows,
@@ -235,8 +235,7 @@ class Face:
     known, sampling = windows.free(spans[-1].stop), self.sampling(**sampling)
     codes = windows.stream_codes(self, known, spans, key, sampling)
     frames = streaming.frame_stream(self.codec, codes, windows.PIECE)
-    joined = joins.follow(frames, windows.changes(spans), self.codec.std_P)
-    for vectors in blinks.follow(joined, spans, self.codec.face.name, (seed, 0)):
+    for vectors in finishing.finished(self, frames, spans, seed):
       yield motion_vector.to_motion(vectors, self.codec.face.name)
 
   def edit(
@@ -343,8 +342,10 @@ class Face:
     return self._splice(editing.hold(motion, frames), codes, spans, seed, sampling)
 
   def _splice(self, motion, codes, spans, seed, sampling) -> FaceMotion:
-    span = spans[0]
-    decoded = self.decode(self._fill(codes, spans, seed, sampling))
+    span, name = spans[0], motion.face_model
+    drawn = self.codec.decode_vectors([self._fill(codes, spans, seed, sampling)])
+    vectors = np.concatenate(list(finishing.as_asked(self, drawn, spans, seed)))
+    decoded = motion_vector.to_motion(vectors, name)
     made = editing.splice(motion, decoded, span.start, span.stop, self.codec.std_P)
     return blinks.added(made, spans, (seed, 0))
 
@@ -418,27 +419,28 @@ class Face:
 
     Args:
       spans: of generated tokens, what was asked for in which frames: prompts are joined
-        (see joins.follow), and eyes blink (see blinks.follow).
-      seed: of the blinks.
+        (joins), slow and quick acts are so (tempo), what is denied is gone
+        (restraint), and eyes blink (blinks).
+      seed: of the request.
     """
-    (vectors,) = self.codec.decode_vectors([codes])
-    joined = joins.follow([vectors], windows.changes(spans), self.codec.std_P)
-    pieces = blinks.follow(joined, spans, self.codec.face.name, (seed, 0))
-    return motion_vector.to_motion(np.concatenate(list(pieces)), self.codec.face.name)
+    drawn = self.codec.decode_vectors([codes])
+    pieces = list(finishing.finished(self, drawn, spans, seed))
+    return motion_vector.to_motion(np.concatenate(pieces), self.codec.face.name)
 
   def motions_of(
     self, codes: Mapping[int, np.ndarray], prompts: Sequence[str], seed: int = 0
   ) -> list[FaceMotion]:
-    """The motions of what `batch.draw` yields, with blinks (blinks.follow).
+    """The motions of what `batch.draw` yields, in their tempo and with blinks.
 
     Args:
       codes: int[T] by request number.
       prompts, seed: those of the requests.
     """
-    motions, made = self.codec.decode(list(codes.values())), []
-    for i, motion in zip(codes, motions, strict=True):
-      spans = [windows.Span(0, motion.num_frames, motion.num_frames, prompts[i])]
-      made.append(blinks.added(motion, spans, (seed, i)))
+    made = []
+    for i, vectors in zip(codes, self.codec.decode_vectors(list(codes.values()))):
+      spans = [windows.Span(0, len(vectors), len(vectors), prompts[i])]
+      pieces = list(finishing.finished(self, [vectors], spans, seed, i))
+      made.append(motion_vector.to_motion(np.concatenate(pieces), self.codec.face.name))
     return made
 
   def check_request(self, prompt: str, seconds: float) -> int:
@@ -509,9 +511,13 @@ class Face:
     codes: Sequence[np.ndarray],
     question: str | None = None,
     num_beams: int = 1,
+    motions: Sequence[FaceMotion] | None = None,
   ) -> list[str]:
     """One sentence for each motion, greedily decoded or by beam search.
 
     A question that no motion can answer (the eyes' colour) is answered so.
+
+    Args:
+      motions: what was encoded, if it is known: acts are counted in it.
     """
-    return describe.sentences(self, codes, question, num_beams)
+    return describe.sentences(self, codes, question, num_beams, motions)

@@ -7,7 +7,8 @@ import numpy as np
 
 from tdmm_jax.data import tasks
 from tdmm_jax.decoding import constraints, sample
-from tdmm_jax.language import cues, free_words, understanding
+from tdmm_jax.language import acts as acts_lib
+from tdmm_jax.language import cues, free_words, understanding, wording
 from tdmm_jax.models import bert, t5
 from tdmm_jax.runs import kept_programs
 
@@ -58,14 +59,16 @@ def of_prompts(
       it is for more, or for fewer, than its frames here.
   """
   rows, told, unguided, untold = [], [], [], []
-  seeds = [tuple(seed) for seed in np.asarray(jax.random.key_data(keys_B)).tolist()]
+  seeds = map(tuple, np.asarray(jax.random.key_data(keys_B)).tolist())
   for row, (prompt, n, seed) in enumerate(zip(prompts, frames, seeds, strict=True)):
     total, first = inside or (n, 0)
     whole = inside == (n, 0) or fixed is None
-    times = seed if whole else None
     felt, seconds, terms = guess(face, prompt), total / tasks.FPS, ""
-    if face.vocab.read_acts:
-      terms = understanding.terms_of(prompt, seconds, times, felt)
+    placed = understanding.placed(prompt, seconds, seed, felt, at_ease=True)
+    if face.vocab.read_acts and whole:
+      terms = wording.terms(placed, timed=True)
+    elif face.vocab.read_acts:
+      terms = understanding.terms_of(prompt, seconds, None, felt)
     rows.append(tasks.l2m_encoder(face.vocab, prompt, n, terms=terms))
     other = tasks.l2m_encoder(face.vocab, "", n)
     after = ending(fixed[row]) if face.knows_endings and fixed is not None else ()
@@ -74,8 +77,10 @@ def of_prompts(
       other = tasks.with_ending(face.vocab, other, after)
     unguided.append(other)
     # Codes that are fixed here and there know better when something happens.
-    known = prompt if whole or inside else ""
-    told.append(tasks.prompt_cues(face.vocab, known, total, first, seed, felt))
+    if face.vocab.read_acts and (whole or inside):
+      told.append(cues.of(placed, first_frame=first))
+    else:
+      told.append(tasks.prompt_cues(face.vocab, "", total))
     untold.append(cues.unguided(told[-1]))
   if sampling.guidance != 1.0:
     rows += unguided
@@ -89,6 +94,27 @@ def of_prompts(
   most = -(-max(map(len, told)) // _CUES_MULTIPLE) * _CUES_MULTIPLE
   cues_BNF = np.stack([cues.padded(each, max(most, 1)) for each in told])
   return padded(rows), *limits, cues_BNF
+
+
+def acts_of(face, span, seed: int, number: int = 0) -> list[acts_lib.Act]:
+  """The acts of a span's prompt at the times that its cues were given.
+
+  Args:
+    face: generate.face.Face.
+    span: windows.Span; times count from its start.
+    seed, number: of the request.
+  """
+  key = jax.random.fold_in(jax.random.key(seed), number)
+  felt, seconds = guess(face, span.prompt), (span.stop - span.start) / tasks.FPS
+  told = understanding.placed(
+    span.prompt, seconds, placing_seed(key), felt, at_ease=True
+  )
+  return acts_lib.acts_of(told)
+
+
+def placing_seed(key) -> tuple[int, ...]:
+  """What `understanding.placed` is seeded with for the request of a PRNG key."""
+  return tuple(jax.random.key_data(key).tolist())
 
 
 def ending(codes) -> np.ndarray:

@@ -128,7 +128,7 @@ def lean(
       skip *= min(smear, room / 4)
     rate = 1.0 - min(skip, 1.0)
     speed_D = _speed(kept, track) - rate * _speed(drawn[: now + 1], track)
-    shown = _at(drawn, np.array([now + skip]), track)
+    shown = at(drawn, np.array([now + skip]), track)
     lack_D = minus(kept[now:], shown, track)[0]
     length = 1.5 * float(np.linalg.norm(lack_D)) / limit  # the cubic's fastest is 1.5
     length = float(np.clip(length, min(_SHORTEST, room), min(_LONGEST, room)))
@@ -165,7 +165,7 @@ def between(kept_TP, drawn_TP, start: int, stop: int, std_P) -> np.ndarray:
       later_N = leans[i].warp(own_N) - own_N
       at_N = at_N - later_N if backwards else at_N + later_N
       offsets.append(leans[i].offset(own_N))
-    x = _at(drawn_TP[:, track.part], start - 1 + at_N, track)
+    x = at(drawn_TP[:, track.part], start - 1 + at_N, track)
     for offset in offsets:
       x = plus(offset, x, track)
     made_NP[:, track.part] = x
@@ -278,7 +278,7 @@ class _Held:
       # Time t is row t + shift.
       shift = first - times_N[0]
       for track, one in zip(tracks_of(made_NP.shape[1]), leans, strict=True):
-        shown = _at(self.drawn[:, track.part], one.warp(times_N) + shift, track)
+        shown = at(self.drawn[:, track.part], one.warp(times_N) + shift, track)
         made_NP[:, track.part] = plus(one.offset(times_N), shown, track)
     self.kept = np.concatenate([self.kept, made_NP])[-MOST_KEPT:]
     self.drawn = self.drawn[first + ready - self.done - len(self.kept) :]
@@ -286,7 +286,7 @@ class _Held:
     return made_NP
 
 
-def _at(track_TD, rows_N, track: Track) -> np.ndarray:
+def at(track_TD, rows_N, track: Track) -> np.ndarray:
   """float64[N, D]: a track at any rows, between its frames too; held at its ends."""
   rows_N = np.clip(rows_N, 0.0, len(track_TD) - 1)
   low_N = np.floor(rows_N).astype(int)

@@ -67,7 +67,7 @@ def kept(
   """
   changes = {name: getattr(motion, name) for part in parts for name in _TRACKS[part]}
   for part in parts & {LIPS, UPPER}:
-    new_EE = _newness(face, part)
+    new_EE = newness(face, part)
     step_TE = (made.expression - motion.expression).astype(np.float64)
     mixed_TE = motion.expression + step_TE @ new_EE.T
     changes["expression"] = mixed_TE.astype(np.float32)
@@ -83,7 +83,7 @@ def region(face: FaceModel, part: str) -> np.ndarray:
   return upper[np.asarray(face.v_template)[upper, 1] > pupils_y]
 
 
-def _newness(face: FaceModel, part: str) -> np.ndarray:
+def newness(face: FaceModel, part: str) -> np.ndarray:
   """float64[E, E]: of a difference in expression, what is taken over."""
   lips_UU, upper_UU, to_units = _looks(face)
   stays, goes = (lips_UU, upper_UU) if part == LIPS else (upper_UU, lips_UU)

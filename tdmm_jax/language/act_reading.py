@@ -56,10 +56,11 @@ def visible(attributes: dict) -> dict:
   if not any(act.emotion for act in told):
     end_s = max(segment["end_s"] for segment in attributes["segments"])
     told.insert(0, Act(NEUTRAL, emotion=True, end_s=end_s))
-  return _attributes(told, attributes)
+  return with_acts(attributes, told)
 
 
-def _attributes(told, attributes: dict) -> dict:
+def with_acts(attributes: dict, told: list[Act]) -> dict:
+  """The attributes, but of these acts."""
   end_s = max(segment["end_s"] for segment in attributes["segments"])
   voice = (attributes["speaking"], attributes.get("manner", lexicon.PLAIN))
   return lexicon.attributes_of(told, end_s, *voice)
@@ -88,7 +89,7 @@ def misread(attributes: dict, rng: np.random.Generator) -> dict:
     told.append(act.replace(start_s=float(start), end_s=float(max(start, end))))
   if rng.random() < _ADDED:
     told.append(_any_act(end_s, rng))
-  return _attributes(told, attributes)
+  return with_acts(attributes, told)
 
 
 def _any_act(end_s: float, rng: np.random.Generator) -> Act:
@@ -133,7 +134,7 @@ def with_family(read: dict, family: str) -> dict:
     return read
   end_s = max(segment["end_s"] for segment in read["segments"])
   felt = Act(_OF_FAMILY[family], emotion=True, end_s=end_s)
-  return _attributes([felt, *(act for act in told if not act.emotion)], read)
+  return with_acts(read, [felt, *(act for act in told if not act.emotion)])
 
 
 def _runs(on_T: np.ndarray, gap_s: float, shortest_s: float) -> list[slice]:
@@ -221,6 +222,8 @@ def _of_kind(name: str, shares_TR: np.ndarray) -> list[tuple[float, Act]]:
     # What comes several times may also be on several times.
     beat_T = shares_TR[run, how["beat"]] > _ON
     beats = max(len(_runs(row, 0.0, _SHORTEST_S)) for row in (beat_T & on_T, on_T))
+    if name == "sniff":  # too quick to be read apart: their time tells
+      beats = max(beats, placing.count_of(act))
     if kind.counted and (beats > 1 or name in placing.COUNTED):
       act = act.replace(count=min(max(beats, 1), 5))
     found.append((float(shares_TW[run].sum(1)[on_T].mean()), act))

@@ -13,6 +13,8 @@ from tdmm_jax.language import lexicon, motion_words, wording
 from tdmm_jax.language.acts import Act
 from tdmm_jax.language.question_wordings import QUESTION_KINDS
 
+OF_EMOTIONS = ("emotion", "intensity", "changes")
+
 
 def answer(kind: str, attributes: dict) -> str:
   """The answer to a kind of question (question_wordings.QUESTION_KINDS).
@@ -27,9 +29,19 @@ def answer(kind: str, attributes: dict) -> str:
   return _ANSWERS[kind](attributes) + "."
 
 
-def about_emotion(question: str | None) -> str | None:
-  """The kind of a question about an emotion, in whatever words; None for others."""
-  if not question or not _EMOTION.search(question) or _OTHER.search(question):
+def kind_of(question: str | None) -> str | None:
+  """The kind of a question, by its words; None where they do not tell."""
+  if not question:
+    return None
+  if kind := _about_emotion(question):
+    return kind
+  if any(act.emotion for act in acts_lib.acts_of(lexicon.parse(question))):
+    return "intensity" if re.match(r"how\b", question, re.IGNORECASE) else "emotion"
+  return next((kind for kind, words in _WORDS if words.search(question)), None)
+
+
+def _about_emotion(question: str) -> str | None:
+  if not _EMOTION.search(question) or _OTHER.search(question):
     return None
   if _CHANGE.search(question):
     return "changes"
@@ -128,9 +140,11 @@ def _changes(attributes: dict) -> str:
 
 # Words of a question about an emotion; of one about how it changes; about its strength.
 _EMOTION = re.compile(
-  r"\b(emotions?|feel(s|ing|ings)?|felt|moods?|expressions?|intensity)\b|^what changes"
+  r"\b(emotions?|emotional\w*|feel(s|ing|ings)?|felt|moods?|expressions?|intensity)\b"
+  r"|^what changes"
   r"|\b(face|person|man|woman|he|she) (changes?|stays?|remains?)\b"
-  r"|how (clearly|strongly|intensely) does|\bhow does (the|this)? ?\w+ look\b",
+  r"|how (clearly|strongly|intensely) does|^how (strong|intense) is"
+  r"|\bhow does (the|this)? ?\w+ look\b",
   re.IGNORECASE,
 )
 _CHANGE = re.compile(
@@ -140,10 +154,43 @@ _CHANGE = re.compile(
 )
 _INTENSITY = re.compile(
   r"\b(how (strong|intense|marked|weak|much|clear|pronounced)\w*|intens\w*|strength"
-  r"|degree|level|extent|(slight|weak|mild)\w* or)\b",
+  r"|faint|mild|degree|level|extent|(slight|weak|mild)\w* or)\b",
   re.IGNORECASE,
 )
 _OTHER = re.compile(r"\b(micro-|facial )?actions?\b", re.IGNORECASE)
+# What other questions are about, the surest words first.
+_NUMBER = (
+  r"\b(how many|how often|count|number|once|twice|times|repeat\w*|repetitions?)\b"
+)
+_WORDS = [
+  (kind, re.compile(words, re.IGNORECASE))
+  for kind, words in (
+    (
+      "count",
+      r"\bnod\w*,.*\b(blink|wink)|^(?!.*(nod|blink)).*\b(more than once|repeated)\b",
+    ),
+    ("nods", rf"(?=.*\bnod).*{_NUMBER}"),
+    ("nods", r"how often does the head go"),
+    ("blink", r"\bblink|\beyes? (close and open|open and close)"),
+    ("head", r"\b(which|what) way does (the|his|her) head move"),
+    (
+      "head",
+      r"^(?!.*\b(eyes?|gaze|mouth)\b)(?=.*\bhead\b)(?!.*\b(side|direction)\b)"
+      r"(?!.*(which|what) way does)(?!.*\b(count|number)\b)",
+    ),
+    ("side", r"\b(left|right|sides?|directions?)\b|\b(which|what) way\b"),
+    ("side", r"\b(which|what) (eye|eyebrow|brow|cheek)\b"),
+    ("micro_actions", r"\bmicro|\b(small|minor|little) \w+|\bfacial (actions?|mov\w+)"),
+    (
+      "speaking",
+      r"\b(speak|talk|sing|silent|silence|song|speech|quiet|voice)\w*"
+      r"|\bspoken\b|\bwords\b|\bsay(s|ing)? (any|some)thing",
+    ),
+    ("count", _NUMBER),
+    ("head", r"\bnod|\bshak"),
+    ("micro_actions", r"\belse\b|\b(eyes|brows|nose|cheeks|jaw|lips)\b.*\b(and|,)"),
+  )
+]
 _ANSWERS = {
   "emotion": _emotion,
   "intensity": _graded,

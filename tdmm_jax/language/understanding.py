@@ -24,6 +24,13 @@ from tdmm_jax.language.free_words import Guess
 # may be all there is to say, it is heeded from the third on.
 _LEAST, _SURE, _BESIDE_ACTS = 0.2, 0.5, 0.7
 _SITUATION = 3  # words besides acts and speech that tell what happens
+# Words beside acts that name who does them, and no feeling.
+_WHO = frozenset(
+  motion_words.listed(
+    "he, she, they, it, who, someone, somebody, a, an, the, this, that, man, woman,"
+    " person, boy, girl, lady, guy, face, of, her, his, their, with, and, both, is, are"
+  )
+)
 _SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
 
 
@@ -144,13 +151,19 @@ def guessed(
   attributes = lexicon.parse(known, seconds)
   told = acts.acts_of(attributes)
   if told or attributes["speaking"] != "silent":
-    if any(act.absent for act in told):
+    if any(act.absent for act in told) or not _says_more(prompt):
       return None
     if loose_words.words_besides(known) < _SITUATION:
       least = _BESIDE_ACTS
     if guess and guess.label == lexicon.NEUTRAL:
       return None
   return guess if guess and guess.share >= least else None
+
+
+def _says_more(prompt: str) -> bool:
+  """Whether a prompt says more than what the lexicon reads, and of whom it speaks."""
+  words = (prompt[start:stop] for start, stop in lexicon.passed_over(prompt))
+  return any(word.isalpha() and word.lower() not in _WHO for word in words)
 
 
 def _known(prompt: str, guess: Guess | None = None) -> str:
@@ -209,16 +222,34 @@ def placed(
   seconds: float = 4.0,
   seed: tuple[int, ...] = (),
   guess: Guess | None = None,
+  at_ease: bool = False,
 ) -> dict:
   """The attributes that are read in a prompt of so many seconds, each act with times.
 
   The times are those that the prompt says, and where it says none such as the behaviour
   simulator chooses, others for another seed. Not to be changed: the next caller is
   given the same ones.
+
+  Args:
+    at_ease: whether quick acts of a given number have the tempo "" and its time, where
+      the clip has it.
   """
   rng = np.random.default_rng((zlib.crc32(prompt.encode()), *seed))
   attributes = _or_neutral(read(prompt, seconds, guess), seconds)
+  if at_ease:
+    told = [_at_ease(act, seconds) for act in acts.acts_of(attributes)]
+    how = (attributes["speaking"], attributes.get("manner", lexicon.PLAIN))
+    attributes = lexicon.attributes_of(told, seconds, *how)
   return placing.placed(attributes, seconds, rng)
+
+
+def _at_ease(act: acts.Act, seconds: float) -> acts.Act:
+  usual = act.replace(tempo="")
+  if act.tempo != "quick" or act.emotion or not act.count:
+    return act
+  return (
+    usual if act.count * placing.each_s(usual)[1] < act.end_s - act.start_s else act
+  )
 
 
 def _or_neutral(attributes: dict, seconds: float) -> dict:

@@ -35,7 +35,7 @@ def asked(loaded_run, monkeypatch):
 
 
 def test_a_question_is_asked_as_one(loaded_run, asked):
-  question = "Does the head move?"
+  question = "Is it raining?"  # of a kind that its words do not tell
   expected = tasks.qa_encoder(loaded_run.vocab, CODES, question)
   np.testing.assert_array_equal(asked(question), expected)
 
@@ -51,7 +51,8 @@ def test_what_asks_for_a_caption_gets_one(loaded_run, asked, text):
 def test_answers_are_scored_by_kind(loaded_run, monkeypatch):
   said = {"head": "yes, nodding.", "blink": "no."}
 
-  def describe(codes, question):
+  def describe(codes, question, motions):
+    assert len(codes) == len(motions)
     kind = next(
       kind
       for kind in question_wordings.QUESTION_KINDS
@@ -66,7 +67,7 @@ def test_answers_are_scored_by_kind(loaded_run, monkeypatch):
     for text in texts
   ]
   scores = motion_to_language.question_answering(
-    loaded_run, clips, np.zeros((4, 8), np.int32), "test"
+    loaded_run, clips, np.zeros((4, 8), np.int32), list("abcd"), "test"
   )
   assert scores["head_accuracy"] == scores["head_majority"] == 0.75
   assert scores["blink_accuracy"] == scores["blink_majority"] == 0.75
@@ -91,15 +92,20 @@ def test_a_run_without_questions_takes_them_as_instructions(loaded_run, asked, w
   np.testing.assert_array_equal(asked(text, run), expected)
 
 
-def test_answers_about_an_emotion_agree_with_the_caption(loaded_run, monkeypatch):
-  def sentences(face, codes, question, num_beams, motions):
-    return ["A man looks extremely sad."] if question is None else ["happy."]
+def test_answers_agree_with_the_caption(loaded_run, monkeypatch):
+  def written(face, codes, text, num_beams, motions, answers=False):
+    return ["happy."] if answers else ["A man looks extremely sad, nodding twice."]
 
-  monkeypatch.setattr(describe, "sentences", sentences)
+  monkeypatch.setattr(describe, "_written", written)
   motion = motion_lib.zeros(10, loaded_run.codec.face.name)
   say = lambda question: loaded_run.describe(motion, question)
-  assert say(None) == "Someone looks extremely sad."
+  assert say(None) == "Someone looks extremely sad, nodding twice."
   assert say("How does she feel?") == "sad."
   assert say("How strong is the emotion?") == "extremely sad."
   assert say("Does the emotion change?") == "nothing, it stays extremely sad."
-  assert say("Does the head move?") == "happy."  # whatever the model says
+  assert say("Does the head move?") == "yes, nodding twice."
+  assert say("How many times does she nod?") == "nodding twice."
+  assert say("Is she talking?") == "staying silent."
+  assert say("Is it raining?") == "happy."  # whatever the model says
+  monkeypatch.setattr(tasks, "tells_acts", lambda config: False)
+  assert say("Does the head move?") == "happy."  # a caption of acts that nobody read

@@ -121,6 +121,15 @@ def test_a_timeline_is_one_motion_and_streams(loaded_run):
   )
 
 
+@pytest.mark.parametrize(
+  "prompt",
+  ["She slowly turns her head to the left.", "He does not blink, and nods twice."],
+)
+def test_what_is_done_as_asked_streams_too(loaded_run, prompt):
+  parts = list(loaded_run.stream(prompt, 4.0, seed=5))
+  assert_same(loaded_run.generate(prompt, 4.0, seed=5), joined(parts))
+
+
 def test_parsing_a_timeline():
   assert timeline.parse("0-3: a slight smile; 3-7.5: surprise: nodding\n") == [
     (0.0, 3.0, "a slight smile"),

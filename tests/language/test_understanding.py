@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import control
 from tdmm_jax.errors import UserError
+from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language import lexicon, understanding
 
 
@@ -126,3 +127,28 @@ def test_times_are_those_said_or_the_seeds():
     first, second = re.findall(r"<t(\d+)>", timed("He nods, then winks.", seed))[1:3]
     assert int(second) >= int(first) - 1
   assert timed("He looks sad.", 1) == "sadness sad"  # throughout
+
+
+@pytest.mark.parametrize(
+  "prompt, more",
+  [
+    ("She bites her lip.", False),
+    ("He puffs out both cheeks.", False),
+    ("She bites her lip before the verdict.", True),
+  ],
+)
+def test_acts_alone_leave_nothing_to_guess_from(prompt, more):
+  guess = understanding.Guess("pouting", 0.95, "pained")
+  assert (understanding.guessed(prompt, 4.0, guess) is not None) == more
+
+
+def test_several_quick_acts_are_placed_at_ease_where_they_fit():
+  def span(prompt, seconds, at_ease):
+    attributes = understanding.placed(prompt, seconds, (1,), at_ease=at_ease)
+    (act,) = acts_lib.acts_of(attributes)
+    return act.end_s - act.start_s, act.tempo
+
+  length, tempo = span("She gives two quick nods.", 4.0, True)
+  assert length > 1.1 and not tempo
+  assert span("She gives two quick nods.", 4.0, False)[1] == "quick"
+  assert span("She gives two quick nods.", 1.2, True)[1] == "quick"  # no time for more
