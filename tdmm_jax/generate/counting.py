@@ -8,10 +8,10 @@ Shape letters: T frames, P motion vector.
 """
 
 import numpy as np
-from scipy import ndimage, signal
-from scipy.spatial.transform import Rotation
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.face import motion_vector
+from tdmm_jax.face.rotations import transform
 from tdmm_jax.language import act_reading, cues
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language.acts import KINDS, Act
@@ -76,7 +76,7 @@ def _peaks(track_T: np.ndarray, least: float) -> int:
   if reach < least:
     return 0
   padded = np.concatenate([[track_T.min()], track_T, [track_T.min()]])
-  found, _ = signal.find_peaks(padded, prominence=_PROMINENCE * reach)
+  found, _ = scipy.signal.find_peaks(padded, prominence=_PROMINENCE * reach)
   return len(found)
 
 
@@ -89,7 +89,8 @@ def _swings(track_T: np.ndarray, least: float) -> int:
   if high < _SWING * least:
     return 0
   sides = [
-    signal.find_peaks(s * around_T, height=high, prominence=high)[0] for s in (1, -1)
+    scipy.signal.find_peaks(s * around_T, height=high, prominence=high)[0]
+    for s in (1, -1)
   ]
   return round(sum(map(len, sides)) / 2 + 1e-6)
 
@@ -97,9 +98,11 @@ def _swings(track_T: np.ndarray, least: float) -> int:
 def _track(act: Act, vectors_TP) -> np.ndarray | None:
   """float[T]: how much of an act there is; None of one that is not measured."""
   fields = motion_vector.split(vectors_TP)
-  smooth = lambda rows_T: ndimage.uniform_filter1d(rows_T, _SMOOTH, mode="nearest")
+  smooth = lambda rows_T: scipy.ndimage.uniform_filter1d(
+    rows_T, _SMOOTH, mode="nearest"
+  )
   if act.what == "head":
-    turns = Rotation.from_rotvec(fields["head_pose"]).as_euler("YXZ")
+    turns = transform.Rotation.from_rotvec(fields["head_pose"]).as_euler("YXZ")
     return smooth(turns[:, 0 if act.name == "shake" else 1])
   if act.name in ("blink", "wink"):
     left_T, right_T = fields["eyelids"].T

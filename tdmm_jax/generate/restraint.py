@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.data import tasks
 from tdmm_jax.face import action_units, head_file, motion_vector
@@ -126,7 +126,7 @@ def restrained(
     fields["eyelids"][:] += weight_T1 * (open_T2 - fields["eyelids"])
   if restraint.head is not None:
     head_T3 = fields["head_pose"]
-    calm_T3 = ndimage.gaussian_filter1d(
+    calm_T3 = scipy.ndimage.gaussian_filter1d(
       head_T3, _SWAY, axis=0, mode="nearest", truncate=3.0
     )
     change_T3 = _outside(frames_T, restraint, restraint.head) * (calm_T3 - head_T3)
@@ -145,7 +145,7 @@ def _without_blinks(lids_T2: np.ndarray) -> np.ndarray:
   ends = (lids_T2[inner], lids_T2[-1 - inner])
   padded = [np.repeat(end_2[None], _BLINK, axis=0) for end_2 in ends]
   whole = np.concatenate([padded[0], lids_T2, padded[1]])
-  opened = ndimage.grey_opening(whole, (_BLINK, 1), mode="nearest")
+  opened = scipy.ndimage.grey_opening(whole, (_BLINK, 1), mode="nearest")
   return opened[_BLINK:-_BLINK]
 
 
