@@ -17,7 +17,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import special
+import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.language.emotion_words import NEUTRAL
 
@@ -110,11 +110,11 @@ def log_likelihoods(levels: Mapping[str, float]) -> dict[str, float]:
       the codes in UNITS.
   """
   level_U = np.array([max(levels[code] for code in unit.split()) for unit in UNITS])
-  seen, clear = (special.expit((level_U - m) / w) for m, w in (_TRACE, _CLEAR))
+  seen, clear = (scipy.special.expit((level_U - m) / w) for m, w in (_TRACE, _CLEAR))
   found_3U = np.stack([1 - seen, seen * (1 - clear), seen * clear])
   return {
     family: float(
-      special.logsumexp([(found_3U * np.log(way)).sum() for way in ways])
+      scipy.special.logsumexp([(found_3U * np.log(way)).sum() for way in ways])
       - math.log(len(ways))
     )
     for family, ways in _WAYS.items()
