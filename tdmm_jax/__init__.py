@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UserError", "__version__", "load", "load_motion"]
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 
 def load(run=None) -> "Face":

@@ -18,7 +18,7 @@ from tdmm_jax.face import face_model as face_model_lib
 from tdmm_jax.face.face_model import JOINTS, NUM_POSE_FEATURES, PARENTS, FaceModel
 from tdmm_jax.face.motion import FaceMotion
 from tdmm_jax.face.rotations import transform
-from tdmm_jax.render import scene
+from tdmm_jax.render import looks
 
 # Region -> linear RGB; a later row wins where regions share a vertex.
 SKIN_COLOR = (0.52, 0.33, 0.25)
@@ -128,7 +128,7 @@ def build_rig(
   return Rig(
     vertices_V3=neutral_V3,
     faces_F3=np.asarray(face.faces, np.int32),
-    colors_V3=scene.by_region(face, SKIN_COLOR, REGION_COLORS),
+    colors_V3=looks.by_region(face, SKIN_COLOR, REGION_COLORS),
     target_names=_target_names(face.num_expression, light),
     targets_KV3=np.ascontiguousarray(targets_KV3),
     joints_J3=joints_J3.astype(np.float32),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from tdmm_jax.render import heat_map, rasterizer
+from tdmm_jax.render import heat_map, looks, rasterizer
 
 # Degrees that the camera is carried round the head, towards the subject's left.
 VIEWS = {
@@ -31,19 +31,6 @@ VIEWS = {
 CLOSE_UPS = {"face": ("face", 1.12), "mouth": ("lips", 1.9)}
 
 FIELD_OF_VIEW_DEG = 16.0  # a portrait lens: hardly any perspective in the face
-
-# Region -> (albedo, gloss); a later row wins where regions share a vertex.
-SKIN = (0.46, 0.12)
-REGION_LOOKS = {
-  "lips": (0.36, 0.22),
-  "eyebrows": (0.20, 0.0),
-  "inner_mouth": (0.08, 0.05),
-  "tongue": (0.26, 0.15),
-  "teeth": (0.62, 0.30),
-  "eyeballs": (0.80, 0.9),
-  "iris": (0.20, 0.9),
-  "pupil": (0.02, 0.9),
-}
 
 # Direction towards the light (camera space), strength, wrap, specular. Key first.
 LIGHTS = (
@@ -125,46 +112,6 @@ def frame_camera(face_model, size: tuple[int, int], view: str = "front") -> Came
   return Camera(rotation, eye.astype(np.float32), target, focal_px, distance)
 
 
-def find_irises(head_V3: np.ndarray, eyeball_ids: np.ndarray) -> dict[str, np.ndarray]:
-  """Iris and pupil of eyeballs that are not told apart (FLAME's), by the angle to +z.
-
-  Without them a head has no gaze. The neutral head looks straight ahead.
-  """
-  balls_N3 = head_V3[eyeball_ids]
-  left = balls_N3[:, 0] > balls_N3[:, 0].mean()
-  angle_N = np.empty(len(eyeball_ids))
-  for side in (left, ~left):
-    out_N3 = balls_N3[side] - (balls_N3[side].min(0) + balls_N3[side].max(0)) / 2
-    length_N = np.linalg.norm(out_N3, axis=1)
-    cosine_N = out_N3[:, 2] / np.maximum(length_N, 1e-9)
-    angle_N[side] = np.degrees(np.arccos(np.clip(cosine_N, -1, 1)))
-  return {"iris": eyeball_ids[angle_N < 27], "pupil": eyeball_ids[angle_N < 11]}
-
-
-def by_region(face_model, skin, looks: dict[str, tuple]) -> np.ndarray:
-  """float32[V, N]: what each vertex looks like, from the model's regions.
-
-  Args:
-    face_model: anything with `v_template` and `regions`.
-    skin: N numbers, where no region says otherwise.
-    looks: region -> N numbers; a later one wins where two share a vertex.
-  """
-  head_V3 = np.asarray(face_model.v_template, np.float32)
-  regions = dict(face_model.regions or {})
-  if "eyeballs" in regions and "iris" not in regions and len(regions["eyeballs"]):
-    regions.update(find_irises(head_V3, np.asarray(regions["eyeballs"])))
-  looks_VN = np.tile(np.array(skin, np.float32), (head_V3.shape[0], 1))
-  for name, look in looks.items():
-    if name in regions:
-      looks_VN[np.asarray(regions[name], np.int64)] = look
-  return looks_VN
-
-
-def vertex_looks(face_model) -> np.ndarray:
-  """Albedo and gloss of each vertex, float32[V, 2]."""
-  return by_region(face_model, SKIN, REGION_LOOKS)
-
-
 class Scene:
   """One face model under one camera; draws frames, each with buffers of its own.
 
@@ -178,7 +125,7 @@ class Scene:
     self.size = size
     self.camera = frame_camera(face_model, size, view)
     self.faces_F3 = np.ascontiguousarray(face_model.faces, np.int32)
-    self.looks_V2 = vertex_looks(face_model)
+    self.looks_V2 = looks.vertex_looks(face_model)
     lights_L6 = np.array(LIGHTS, np.float32)
     lights_L6[:, :3] /= np.linalg.norm(lights_L6[:, :3], axis=1, keepdims=True)
     self.lights_L6 = lights_L6
@@ -246,7 +193,7 @@ class Scene:
     attributes_V8[:, 3:6] = rasterizer.vertex_normals(points_V3, self.faces_F3)
     attributes_V8[:, 6:] = self.looks_V2
     if paint_V is not None:
-      attributes_V8[:, 6], attributes_V8[:, 7] = paint_V, SKIN[1]
+      attributes_V8[:, 6], attributes_V8[:, 7] = paint_V, looks.SKIN[1]
     closeness_V = 1.0 / np.maximum(-points_V3[:, 2], 1e-3)
     samples = rasterizer.SUPERSAMPLE
     screen_V3 = np.empty_like(points_V3)
@@ -277,7 +224,7 @@ class Scene:
     surface = buffers["surface"]
     if paint_V is not None:
       values_HW = np.where(surface[..., 8] > 0, surface[..., 6], np.float32(0.0))
-      surface[..., 6] = SKIN[0]
+      surface[..., 6] = looks.SKIN[0]
     rasterizer.open_sky(buffers["surface"], self.offsets_N2, self.reach, buffers["sky"])
     picture_HW3 = np.empty((height, width, 3), np.uint8)
     rasterizer.shade(
@@ -332,7 +279,7 @@ def draw_frames(
 
   Args:
     face_model: anything with `v_template` [V, 3], `faces` [F, 3] and `regions`; looks
-      are taken from the regions named in REGION_LOOKS, plain grey without them.
+      are taken from the regions named in looks.REGION_LOOKS, plain grey without them.
     vertices: float[V, 3] of T frames, metres, y up, x to the subject's left, z out of
       the face.
     size: (W, H) in pixels.

@@ -12,7 +12,7 @@ from tdmm_jax.face.fit import sources
 from tdmm_jax.generate import keys as keys_lib
 from tdmm_jax.generate import windows
 from tdmm_jax.language import subjects, timeline
-from tdmm_jax.render import scene, video
+from tdmm_jax.render import video
 from tdmm_jax.studio.shelf import Clip, Shelf, pack
 
 # Few choices, for each value of the temperature is a program of its own to compile.
@@ -179,6 +179,8 @@ class Actions:
 
   def films(self, clip_ids, say: Say) -> tuple[str, list[str]]:
     """(video of all clips side by side, every file and a zip of them all)."""
+    from tdmm_jax.render import scene  # with numba, half a second that no start needs
+
     clips, drawn = self.clips(clip_ids), []
     for number, clip in enumerate(clips):
       say(number / len(clips), "Drawing the video")

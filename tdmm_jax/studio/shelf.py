@@ -16,7 +16,7 @@ import numpy as np
 
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion as motion_lib
-from tdmm_jax.render import scene
+from tdmm_jax.render import looks
 
 MAX_CLIPS = 64  # about 3 MB each on disk; the oldest goes first
 _NEUTRAL_SPAN = {"°": 6.0, "mm": 2.0, "": 1.0}  # a still face draws a flat line
@@ -114,7 +114,7 @@ class Shelf:
 def head_bytes(face: face_lib.FaceModel) -> bytes:
   """What all clips share: uint32 V, F; float32 albedo[V]; uint32 faces[F, 3]."""
   faces = np.asarray(face.faces, "<u4")
-  albedo = scene.vertex_looks(face)[:, 0].astype("<f4")
+  albedo = looks.vertex_looks(face)[:, 0].astype("<f4")
   sizes = np.array([len(albedo), len(faces)], "<u4")
   return sizes.tobytes() + albedo.tobytes() + faces.tobytes()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tdmm_jax.face import face_model, load_model
-from tdmm_jax.render import rasterizer, scene
+from tdmm_jax.render import looks, rasterizer, scene
 
 
 def sphere_model(rings=24, radius=0.1, regions=None):
@@ -98,16 +98,16 @@ def test_eyeballs_without_an_iris_get_one_that_looks_ahead():
   eyes = np.concatenate(
     [ball.v_template + np.float32([x, 0, 0.1]) for x in (-0.03, 0.03)]
   )
-  looks = scene.vertex_looks(
+  found = looks.vertex_looks(
     types.SimpleNamespace(v_template=eyes, regions={"eyeballs": np.arange(len(eyes))})
   )
-  albedo = lambda name: np.float32(scene.REGION_LOOKS[name][0])
+  albedo = lambda name: np.float32(looks.REGION_LOOKS[name][0])
   for side in (-0.03, 0.03):
     front = np.linalg.norm(eyes - np.float32([side, 0, 0.112]), axis=1)
-    assert looks[np.argmin(front), 0] == albedo("pupil")
-    assert (looks[front < 0.004, 0] < albedo("eyeballs")).all()
+    assert found[np.argmin(front), 0] == albedo("pupil")
+    assert (found[front < 0.004, 0] < albedo("eyeballs")).all()
     behind = (front > 0.008) & (np.abs(eyes[:, 0] - side) < 0.02)
-    assert (looks[behind, 0] == albedo("eyeballs")).all()
+    assert (found[behind, 0] == albedo("eyeballs")).all()
 
 
 def test_default_head_shows_a_mouth_that_opens_and_lids_that_close():
