@@ -95,7 +95,7 @@ class MlpBlock(nn.Module):
 
 # Up to so many numbers a window is gathered on CPUs. XLA compiles a kernel for each
 # shifted copy, which takes longer than all that one motion's windows are needed for.
-_SMALL = 2**21
+_SMALL = 2**19
 
 
 def window(x_BLN, radius: int, dilation: int = 1, after: int | None = None):

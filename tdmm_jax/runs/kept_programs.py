@@ -49,7 +49,7 @@ def jit(
     donated = {name: parts.pop(name) for name in donate_argnames}
     (used, used_tree), (kept, kept_tree) = map(jax.tree.flatten, (donated, parts))
     used, kept = ([*map(_as_array, leaves)] for leaves in (used, kept))
-    shapes = [(np.shape(x), str(x.dtype)) for x in used + kept]
+    shapes = [(x.shape, x.dtype) for x in used + kept]
     key = (tuple(static.items()), used_tree, kept_tree, tuple(shapes))
     if key not in programs:
 
@@ -86,14 +86,11 @@ def _folder() -> pathlib.Path | None:
 def _on_one_cpu(leaves) -> bool:
   if jax.default_backend() != "cpu" or jax.process_count() > 1:
     return False
-  return not any(
-    isinstance(x, jax.core.Tracer) or (isinstance(x, jax.Array) and _is_spread(x))
-    for x in leaves
+  if any(isinstance(x, jax.core.Tracer) for x in leaves):
+    return False
+  return jax.local_device_count() == 1 or not any(
+    isinstance(x, jax.Array) and len(x.sharding.device_set) > 1 for x in leaves
   )
-
-
-def _is_spread(x: jax.Array) -> bool:
-  return len(x.sharding.device_set) > 1
 
 
 def _as_array(leaf):
