@@ -121,6 +121,8 @@ def about(
   motions = [at_rest.before_camera(motion) for motion in motions]
   codes = face.codec.encode(motions, where)
   texts = sentences(face, codes, question, num_beams, motions)
+  if face.heard_simulation and not _answers(face, question):
+    texts = [retelling.plain(text) for text in texts]
   return [subjects.addressed(text, subject) for text in texts]
 
 

@@ -14,6 +14,9 @@ from tdmm_jax.language.emotion_words import LABELS, NEUTRAL
 
 _APART_S = 0.2  # acts that begin after another has ended by this follow it
 _STUTTER = re.compile(r"\b(\w+) \1\b")  # "a marked visible visible look"
+FAINT = "hardly any expression"
+# What the lexicon's usual words leave out.
+_WHOLE = (("looks kissing", "blows a kiss"), ("man grits", "man grits his teeth"))
 _ONE_SIDED = ("wink", "lopsided_smile")
 
 
@@ -54,6 +57,27 @@ def retold(caption: str, read: dict) -> str:
   said = lexicon.parse(caption)
   if agrees(said, read) and not _STUTTER.search(caption):
     return caption
+  return _told(said, read)
+
+
+def plain(caption: str) -> str:
+  """The caption in plain words: "The man looks scared." for "moderately fearfully".
+
+  One that says what such words do not is left as it is.
+  """
+  said = lexicon.parse(caption)
+  text = _told(said, said)
+  again = lexicon.parse(text)
+  shown = lambda attributes: [
+    (act.name, act.size) for act in acts_lib.acts_of(attributes) if act.emotion
+  ]
+  same = agrees(again, said) and shown(again) == shown(said)
+  same = same and ("then " in text) == ("then " in caption)
+  return text if same and FAINT not in caption else caption
+
+
+def _told(said: dict, read: dict) -> str:
+  """What was read, the emotions as they were said."""
   felt = [a for a in acts_lib.acts_of(said) if a.emotion and not a.absent]
   told = [act for act in acts_lib.acts_of(read) if act.emotion]
   acts = [_felt(act, i, felt) for i, act in enumerate(_emotions(told))]
@@ -95,7 +119,7 @@ def _sentence(acts: list[Act], read: dict) -> str:
   if felt[0].name == NEUTRAL:
     text = "The man looks neutral"
     if read.get("faint") and len(acts) == 1:
-      text = "The man shows hardly any expression"
+      text = f"The man shows {FAINT}"
   parts = []
   for act in acts:
     if not act.emotion:
@@ -109,4 +133,7 @@ def _sentence(acts: list[Act], read: dict) -> str:
   joined = len(parts) > 1 and " and " in parts[-2]  # "holding it"
   if len(parts) > 1 and not joined and not parts[-1].startswith("then "):
     parts[-2:] = [" and ".join(parts[-2:])]
-  return ", ".join([text, *parts]) + "."
+  text = ", ".join([text, *parts]) + "."
+  for short, whole in _WHOLE:
+    text = text.replace(short, whole)
+  return text

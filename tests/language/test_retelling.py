@@ -92,3 +92,35 @@ def test_plain_words_say_all_that_can_be_read():
     seen = act_reading.misread(act_reading.visible(plan.attributes), rng)
     text = retelling.retold("The man.", seen)
     assert retelling.agrees(lexicon.parse(text), seen), text
+
+
+@pytest.mark.parametrize(
+  ("caption", "plain"),
+  [
+    ("A man says nothing with medium intensity terror.", "The man looks terrified."),
+    (
+      "The camera is on the man, who looks on moderately sighing. He shakes his head "
+      "strongly twice.",
+      "The man sighs, shaking his head strongly twice.",
+    ),
+    ("The camera is on the man, who looks kissing.", "The man blows a kiss."),
+    (
+      "A man looks moderately bored, then moderately jealous.",
+      "The man looks bored, then looks jealous.",
+    ),
+    # An order that plain words would lose.
+    (
+      "The man looks neutral, leaning forward, then dipping his head.",
+      "The man looks neutral, leaning forward, then dipping his head.",
+    ),
+    (
+      "The man shows hardly any expression.",
+      "The man shows hardly any expression.",
+    ),
+  ],
+)
+def test_plain_words_say_the_same(caption, plain):
+  assert retelling.plain(caption) == plain
+  said, again = lexicon.parse(caption), lexicon.parse(plain)
+  assert retelling.agrees(again, said)
+  assert again["intensity"] == said["intensity"]
