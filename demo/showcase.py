@@ -143,13 +143,15 @@ def acted_out(run, studio, rows: list[dict], prefix: str) -> list[Card]:
   """
   prompts = [row["prompt"] for row in rows]
   codes = run.generate_codes(prompts, [SECONDS] * len(prompts))
-  says = run.describe_codes(codes)
+  motions = run.motions_of(dict(enumerate(codes)), prompts)
   cards = []
-  for row, code, motion, text in zip(rows, codes, run.codec.decode(codes), says):
+  for row, code, motion in zip(rows, codes, motions):
+    text = run.describe(motion)
     name = f"{prefix}_{row['clip_id']}"
     save_motion(studio.folder / f"{name}.npz", motion)
     media = studio.save(name, row["prompt"], studio.draw(motion))
-    asked, heard = lexicon.parse(row["prompt"]), lexicon.parse(text)
+    understood = run.understand(row["prompt"], SECONDS).text
+    asked, heard = lexicon.parse(understood or row["prompt"]), lexicon.parse(text)
     kept = "kept" if asked["family"] == heard["family"] else "lost"
     notes = [*_seen(run, motion, row["prompt"]), f"emotion family {kept} in the loop"]
     cards.append(
