@@ -26,7 +26,16 @@ _NUMBERS |= {"zero": 0, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20}
 _NUMBERS |= {"half a dozen": 6, "a dozen": 12, "a hundred": 100, "a thousand": 1000}
 _NUMBER = "|".join([*sorted(_NUMBERS, key=len, reverse=True), r"\d+(?:\.\d+)?"])
 _TIMES = re.compile(rf"(?P<verb>\b[a-z]+ )?\b(?P<number>{_NUMBER}) times\b")
-_TRIES_NOT = r"\b(?:tr(?:y|ies|ying|ied)|struggl\w+|fight\w*|fought) (?:hard )?not to"
+_TRIES_NOT = (
+  r"\b(?:tr(?:y|ies|ying|ied)|struggl\w+|fight\w*|fought|do(?:es|ing)? \w+ best)"
+  r" (?:(?:so |very |really |too )?hard )?not to"
+)
+# "bites back a smile", "stifles her laughter", "can barely contain a grin"
+_HOLDS_BACK = (
+  r"\b(?:(?:hold|bite|fight|chok|forc|keep|swallow)(?:e?s|ing)? back|(?:suppress|stifl)"
+  r"(?:e?s|ing|e)?|(?:barely |hardly )?contain(?:s|ing)?|bit back|fought back)"
+  r" (?:a |an |his |her |their |the |some )?(?:\w+ )?"
+)
 _STOPS = r"(?<!t )(?<!not )(?<!never )(?<!to )\bstop(?:s|ped)"
 _EYES = r"(?:eyes?|eyebrows?|brows?|cheeks?|eyelids?)"
 _NO_SUCH = re.compile(
@@ -154,13 +163,15 @@ _LOOSE = (
   ),
   # What is held back can be seen.
   (
-    rf"{_TRIES_NOT} (?:laugh|smile|grin)\b|"
+    rf"{_TRIES_NOT} (?:laugh|smile|grin|giggle)\b|"
+    rf"{_HOLDS_BACK}(?:laugh|laughter|smile|grin|giggles?|smirk|mirth)\b|"
     r"\bkeep(?:s|ing)? from (?:laugh|smil|grinn)ing\b",
     "amused, presses her lips together",
   ),
   (
-    rf"{_TRIES_NOT} (?:cry|weep|sob)\b|\bkeep(?:s|ing)? from (?:cry|weep|sobb)ing\b",
-    "sad",
+    rf"{_TRIES_NOT} (?:cry|weep|sob)\b|{_HOLDS_BACK}(?:tears?|sobs?)\b|"
+    r"\bkeep(?:s|ing)? from (?:cry|weep|sobb)ing\b",
+    "sad, presses her lips together",
   ),
   # Head.
   (rf"\b(?:shak(?:e|es|ing)|shook) (?:{_WHOSE} )?head,? [\"']?no\b", "shakes her head"),
