@@ -40,7 +40,6 @@ if AVX2:
   os.environ["XLA_FLAGS"] += " --xla_cpu_max_isa=AVX2"
   # PyTorch's own kernels, and its products of matrices; the peers inherit these.
   os.environ |= {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-  os.environ |= {"MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 
 import jax
 import numpy as np
