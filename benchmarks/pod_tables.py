@@ -33,6 +33,7 @@ DOCS = REPO / "docs" / "performance.md"
 SIZES = ("small", "base", "large", "xl", "xxl")
 NUM_CODES = 1_000  # as compile_check's default
 SLICES = ("v4:2x2x4", "v5e:16x16", "v5p:4x4x4", "v6e:16x16")
+IRONWOOD = "tpu7x:4x4x4"  # two devices a chip: a row is of one of them
 WEAK = {
   "base": ("v5e:2x4", "v5e:8x8", "v5e:16x16"),
   "xl": ("v5p:2x2x2", "v5p:4x4x4", "v5p:4x8x8"),
@@ -54,6 +55,7 @@ class Cell(NamedTuple):
 
 def cells() -> list[Cell]:
   found = [Cell("train", f"lm_{s}", where) for where in SLICES for s in SIZES]
+  found.append(Cell("train", "lm_small", IRONWOOD))
   found += [Cell("weak", f"lm_{s}", where) for s, row in WEAK.items() for where in row]
   found += DECODE
   return found + [Cell("tokenizer", "tokenizer_base", where) for where in TOKENIZER]

@@ -20,7 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.save_every = 250
   config.tensorboard = True  # through CLU; imports TensorFlow
   config.eval_media = 2  # clips shown at each evaluation, with tensorboard; 0: none
-  config.profile_step = 0  # above 0: a profile of 5 steps is taken from there
+  config.profile_step = 0  # above 0: the five steps after it are profiled
   config.stall_seconds = 50.0  # with several processes, a longer step means a dead peer
 
   config.optimizer = "adamw"  # or "adafactor", "muon"

@@ -50,7 +50,9 @@ from tdmm_jax import errors, files, sharding
 from tdmm_jax.errors import UserError
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file of configs/.")
-_TOPOLOGY = flags.DEFINE_string("topology", "v5e:16x16", "v4, v5e, v5p or v6e, shape.")
+_TOPOLOGY = flags.DEFINE_string(
+  "topology", "v5e:16x16", "v4, v5e, v5p, v6e or tpu7x, and shape."
+)
 _STEP = flags.DEFINE_enum("step", "train", ["train", "decode"], "What to compile.")
 _JSON = flags.DEFINE_string("json", None, "Also write the numbers to this file.")
 _SEARCH = flags.DEFINE_bool("search", False, "Try every mesh; print the best first.")

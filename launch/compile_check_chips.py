@@ -1,8 +1,9 @@
 """Each TPU chip's published figures, and the time that a step cannot beat on it.
 
-Sources, read November 2026: cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e ("key chip
-specifications"). Interconnect figures there are bits per second one way, summed over a
-chip's links. `usable_gib` is what the compiler grants a program ("available HBM").
+Sources, read November 2026: cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e, /tpu7x
+("key chip specifications"). Interconnect figures there are bits per second one way,
+summed over a chip's links; that of tpu7x, 1,200 GB/s, is both ways. `usable_gib` is
+what the compiler grants a program ("available HBM").
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ GB, GIB, TERA = 1e9, 2**30, 1e12
 
 @dataclasses.dataclass(frozen=True)
 class Chip:
-  """One chip; bandwidths in bytes/s."""
+  """One chip, or what of it is one device of JAX; bandwidths in bytes/s."""
 
   peak_flops: float  # bfloat16
   hbm_gib: float
@@ -27,6 +28,8 @@ CHIPS = {
   "v5e": Chip(197 * TERA, 16, 15.75, 819 * GB, 1600 / 8 * GB, 2),
   "v5p": Chip(459 * TERA, 95, 95.74, 2765 * GB, 4800 / 8 * GB, 3),
   "v6e": Chip(918 * TERA, 32, 31.25, 1600 * GB, 3200 / 8 * GB, 2),
+  # Half of a chip: its two cores are a device each, with memory of their own.
+  "tpu7x": Chip(2307 / 2 * TERA, 192 / 2, 94.75, 7380 / 2 * GB, 600 / 2 * GB, 3),
 }
 
 

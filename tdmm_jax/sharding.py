@@ -106,6 +106,16 @@ def _outside_mesh() -> bool:
   return mesh.empty or mesh.axis_names != MESH_AXES
 
 
+def for_cpus() -> bool:
+  """Whether what is traced now runs on CPUs: the mesh's devices, or this process's.
+
+  XLA's CPU backend is taken around its weaknesses there (docs/performance.md has a
+  list). A process on CPUs may trace for the mesh of a TPU slice (launch.compile_check).
+  """
+  device = jax.sharding.get_abstract_mesh().abstract_device
+  return (device.platform if device else jax.default_backend()) == "cpu"
+
+
 def constrain(x: jax.Array, *names: str | None) -> jax.Array:
   """Constrains an activation's sharding; without a mesh it returns x unchanged."""
   if _outside_mesh():

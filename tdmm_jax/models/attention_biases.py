@@ -8,6 +8,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from tdmm_jax import sharding
 from tdmm_jax.models import layers
 
 
@@ -18,18 +19,25 @@ def segment_bias(query_segments_BL, key_segments_BM):
   return jnp.where(allowed_BLM, 0.0, layers.NEG_INF)[:, None]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def repeated(position_1HLM, batch_size: int):
-  """float[B, H, L, M]: the same for each example.
+  """float[B, H, L, M]: the same for each example."""
+  if sharding.for_cpus():
+    return _repeated(position_1HLM, batch_size)
+  return jnp.broadcast_to(position_1HLM, (batch_size, *position_1HLM.shape[1:]))
 
-  The gradient sums over the examples as a product. XLA's CPU backend fuses the sum
-  that it would make of it with the sum over layers, to a loop five times as slow.
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _repeated(position_1HLM, batch_size: int):
+  """The gradient sums over the examples as a product.
+
+  XLA's CPU backend fuses the sum that it would make of it with the sum over layers, to
+  a loop five times as slow.
   """
   return jnp.broadcast_to(position_1HLM, (batch_size, *position_1HLM.shape[1:]))
 
 
-repeated.defvjp(
-  lambda position_1HLM, batch_size: (repeated(position_1HLM, batch_size), None),
+_repeated.defvjp(
+  lambda position_1HLM, batch_size: (_repeated(position_1HLM, batch_size), None),
   lambda batch_size, _, gradient_BHLM: (
     jnp.einsum("B,BHLM->HLM", jnp.ones(batch_size), gradient_BHLM)[None],
   ),

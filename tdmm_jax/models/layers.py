@@ -108,7 +108,7 @@ def window(x_BLN, radius: int, dilation: int = 1, after: int | None = None):
   after = radius if after is None else after
   length, shifts = x_BLN.shape[1], np.arange(radius + after + 1) * dilation
   padded = jnp.pad(x_BLN, ((0, 0), (radius * dilation, after * dilation), (0, 0)))
-  if x_BLN.size * len(shifts) <= _SMALL and jax.default_backend() == "cpu":
+  if x_BLN.size * len(shifts) <= _SMALL and sharding.for_cpus():
     copies = padded[:, np.arange(length)[:, None] + shifts]
     return copies.reshape(*x_BLN.shape[:2], -1)
   return jnp.concatenate([padded[:, k : k + length] for k in shifts], axis=-1)
@@ -314,11 +314,14 @@ def _weighted(weights_BHLM, value_BHMK):
 
 
 def _gradient_of_memory(query_BHLK, scores_BHLM):
-  """float[B, H, M, K]: a product of K x L by L x M, turned over when it is done.
+  """float[B, H, M, K]: each key's sum of queries, by the scores' gradients.
 
-  XLA turns over the large operand instead, scores of L x M, if nothing keeps it from
-  that, and a CPU takes twice as long.
+  A CPU computes K x L by L x M and turns that over when it is done. XLA turns over the
+  large operand instead, scores of L x M, if nothing keeps it from that, which takes
+  twice as long.
   """
+  if not sharding.for_cpus():
+    return jnp.einsum("...LK,...LM->...MK", query_BHLK, scores_BHLM)
   product_BHKM = jnp.einsum("...LK,...LM->...KM", query_BHLK, scores_BHLM)
   return jnp.swapaxes(jax.lax.optimization_barrier(product_BHKM), -1, -2)
 

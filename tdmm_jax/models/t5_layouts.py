@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tdmm_jax import sharding
 from tdmm_jax.models import bert
 
 
@@ -46,12 +47,12 @@ def unscanned(model, params: dict) -> tuple:
 
 
 def untied(model, params: dict) -> tuple:
-  """The same model with logits that are a layer of their own; a no-op where they are.
+  """The same model with logits that are a layer of their own, on CPUs.
 
-  For decoding: a product with the table turned over takes twice as long on a CPU, at
-  every token.
+  For decoding: a product with the table turned over takes twice as long there, at every
+  token.
   """
-  if not model.logits_via_embedding:
+  if not (model.logits_via_embedding and sharding.for_cpus()):
     return model, params
   table_VD = params["token_embedder"]["embedding"]
   kernel_DV = table_VD.astype(jnp.float32).T * model.logits_scale
@@ -85,10 +86,12 @@ _GROWS = ("cached_key", "cached_value")  # with the positions, their third axis
 def first_positions(cache: dict, end: int) -> dict:
   """A decoding cache that ends at position `end`, for the loop of the steps before it.
 
-  Examples and heads are one axis there. With two, XLA's CPU backend writes a token into
-  a cache once for the next step and once for the attention, and copies it four times.
+  On CPUs, examples and heads are one axis there. With two, XLA writes a token into a
+  cache once for the next step and once for the attention, and copies it four times.
   """
-  cut = lambda x: x[:, :, :end].reshape(-1, end, x.shape[-1])
+  merges = sharding.for_cpus()
+  rows = lambda x: (-1,) if merges else x.shape[:2]
+  cut = lambda x: x[:, :, :end].reshape(*rows(x), end, x.shape[-1])
   each = [
     layer | {name: cut(layer[name]) for name in _GROWS} for layer in cache["layers"]
   ]
@@ -101,7 +104,7 @@ def with_first_positions(cache: dict, first: dict) -> dict:
   for layer, first_layer in zip(cache["layers"], first["layers"], strict=True):
     grown = {}
     for name in _GROWS:
-      whole_BHMK, end = layer[name], first_layer[name].shape[1]
+      whole_BHMK, end = layer[name], first_layer[name].shape[-2]
       shape = (*whole_BHMK.shape[:2], end, whole_BHMK.shape[3])
       part_BHMK = first_layer[name].reshape(shape)
       grown[name] = jax.lax.dynamic_update_slice(whole_BHMK, part_BHMK, (0, 0, 0, 0))

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 
+import jax
 from etils import epath
 
 from tdmm_jax import files
@@ -56,11 +57,12 @@ class Timeline:
 
   @contextlib.contextmanager
   def phase(self, name: str) -> Iterator[None]:
-    """What is done meanwhile; then the phase before goes on."""
+    """What is done meanwhile, in a profile too; then the phase before goes on."""
     before = self._phase
     self.enter(name)
     try:
-      yield
+      with jax.profiler.TraceAnnotation(name):
+        yield
     finally:
       self.enter(before)
 

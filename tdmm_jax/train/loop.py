@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 
 from tdmm_jax import cluster, files, sharding
 from tdmm_jax.runs import checkpoints
-from tdmm_jax.train import metric_logging, optim, speed, train_step
+from tdmm_jax.train import metric_logging, optim, profiles, speed, train_step
 
 _HEARTBEAT_SECONDS = 30.0
 _MOST_SHOWN_BYTES = 4 * 2**30  # of a model; one device holds all of it for pictures
@@ -72,7 +72,7 @@ class Loop:
     self._speed = speed.Speedometer(
       config.batch_size, objective.tokens_per_example, objective.flops_per_example
     )
-    self._logger, self._hooks = None, []
+    self._logger, self._hooks, self._profile = None, [], None
     if cluster.is_primary():
       self._open_logs(first_start=loop is None)
     self._shows = cluster.agreed(self._can_show())
@@ -101,14 +101,7 @@ class Loop:
       ),
     ]
     if config.profile_step > 0:
-      self._hooks.append(
-        periodic_actions.Profile(
-          logdir=str(workdir),
-          profile_duration_ms=None,  # five steps
-          first_profile=config.profile_step,
-          every_secs=1e9,
-        )
-      )
+      self._profile = profiles.Profile(workdir, config.profile_step)
 
   def _heartbeat(self, step: int, t: float) -> None:
     """Rewrites a file whose age tells an outside observer whether the run is alive."""
@@ -147,7 +140,8 @@ class Loop:
         batch = self._to_global(next(data))
       work = "compile" if step == start else "productive"
       with watchdog.phase("training", done), timeline.phase(work):
-        self._state, metrics = self._step_fn(self._state, batch)
+        with jax.profiler.StepTraceAnnotation("train", step_num=done):
+          self._state, metrics = self._step_fn(self._state, batch)
         self._log(bar)  # the steps before, while the devices are at this one
         self._pending.append(metrics)
         last, stopping = done == config.total_steps, stop.reached(done)
@@ -161,6 +155,8 @@ class Loop:
           self._pending = _finite(self._pending, done)
         for hook in self._hooks:
           hook(done)
+      if self._profile is not None:
+        self._profile(done, self._state)
       if evaluates:
         self._evaluation_due = stopping and not last  # there is no time for it now
         if not self._evaluation_due:
@@ -262,7 +258,9 @@ class Loop:
     )
 
   def close(self) -> None:
-    """Writes what is not written yet of the metrics."""
+    """Writes what is not written yet of the metrics and of a profile."""
+    if self._profile is not None:
+      self._profile.close()
     if self._logger is not None:
       self._logger.close()
 
