@@ -1,5 +1,6 @@
 """Sentences in, a face that never stops out: what `tdmm live` runs."""
 
+import functools
 import itertools
 import json
 import threading
@@ -116,9 +117,8 @@ class Session:
     face.check_request(_WARM_UP, seconds)
     self._face, self._seconds = face, seconds
     self._seeds, self._sampling = itertools.count(seed), sampling
-    model, std_P = face.codec.face, face.codec.std_P
-    self._fit = arkit.QuickFit(model)
-    self.mixer = mixer.Mixer(idle.frames(len(std_P), model.name, seed), std_P)
+    name, std_P = face.codec.face.name, face.codec.std_P
+    self.mixer = mixer.Mixer(idle.frames(len(std_P), name, seed), std_P)
     next(iter(self._make(_WARM_UP, seconds)))  # compiles
     self._seeds = itertools.count(seed)
     self._worker = mixer.Worker(self.mixer, self._make)
@@ -126,6 +126,10 @@ class Session:
   def _make(self, prompt: str, seconds: float) -> Iterable[np.ndarray]:
     pieces = self._face.stream(prompt, seconds, next(self._seeds), **self._sampling)
     return map(motion_vector.from_motion, pieces)
+
+  @functools.cached_property
+  def _fit(self) -> arkit.QuickFit:  # tables, of which the studio needs none
+    return arkit.QuickFit(self._face.codec.face)
 
   def pose_of(self, frame_P: np.ndarray) -> clock.Pose:
     """The curves of one of the mixer's frames."""

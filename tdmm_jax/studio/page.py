@@ -44,12 +44,17 @@ small details are often lost. Do not pass generated motion off as a person's rec
 """
 
 
-def viewer(clips=()) -> str:
+def viewer(ids=()) -> str:
   """The 3D view of clips, side by side and in step."""
-  ids = ",".join(clip.id for clip in clips)
+  ids = ",".join(ids)
   return (
     f'<iframe title="The face in 3D" src="/studio/viewer.html?clips={ids}"></iframe>'
   )
+
+
+def live_viewer() -> str:
+  """The 3D view of a face that never stops; it does while the page shows this."""
+  return '<iframe title="A live face" src="/studio/viewer.html?live=1"></iframe>'
 
 
 def _plain(function):
@@ -93,61 +98,66 @@ class _Stage:
 
   def __init__(self, actions: Actions, first=()):
     self.actions = actions
-    self.ids = gr.State([clip.id for clip in first])
-    self.view = gr.HTML(viewer(first), elem_id="viewer", container=False, padding=False)
-    self.files = gr.File(
-      [clip.save_npz() for clip in first] or None,
-      label="Files to download",
-      file_count="multiple",
-      interactive=False,
-      visible=bool(first),
-      elem_id="files",
-    )
-    self.film = gr.Button("Make a video, and all files to download", elem_id="film")
-    self.video = gr.Video(
-      label="Video",
-      visible=False,
-      height=400,
-      autoplay=True,
-      loop=True,
-      elem_id="video",
-    )
-    self.heard = gr.Textbox(
-      _lines([clip.caption for clip in first]),
-      label="What the model reads in it",
-      info="The motion goes back through the model, which describes what it sees.",
-      interactive=False,
-      lines=1,
-      elem_id="heard",
-    )
-    self.question = gr.Textbox(
-      label="Ask about the motion",
-      info="In your own words.",
-      placeholder=QUESTIONS[0],
-      max_length=actions_lib.MAX_PROMPT,
-      submit_btn="Ask",
-      elem_id="question",
-    )
-    gr.Examples(
-      [[text] for text in QUESTIONS], [self.question], label="Questions to click"
-    )
-    self.answer = gr.Textbox(
-      label="Answer", interactive=False, visible=False, elem_id="answer"
-    )
+    ids = [clip.id for clip in first]
+    self.ids = gr.State(ids)
+    self.view = gr.HTML(viewer(ids), elem_id="viewer", container=False, padding=False)
+    with gr.Column() as self.of_motions:
+      self.files = gr.File(
+        [clip.save_npz() for clip in first] or None,
+        label="Files to download",
+        file_count="multiple",
+        interactive=False,
+        visible=bool(first),
+        elem_id="files",
+      )
+      self.film = gr.Button("Make a video, and all files to download", elem_id="film")
+      self.video = gr.Video(
+        label="Video",
+        visible=False,
+        height=400,
+        autoplay=True,
+        loop=True,
+        elem_id="video",
+      )
+      self.heard = gr.Textbox(
+        _lines([clip.caption for clip in first]),
+        label="What the model reads in it",
+        info="The motion goes back through the model, which describes what it sees.",
+        interactive=False,
+        lines=1,
+        elem_id="heard",
+      )
+      self.question = gr.Textbox(
+        label="Ask about the motion",
+        info="In your own words.",
+        placeholder=QUESTIONS[0],
+        max_length=actions_lib.MAX_PROMPT,
+        submit_btn="Ask",
+        elem_id="question",
+      )
+      gr.Examples(
+        [[text] for text in QUESTIONS], [self.question], label="Questions to click"
+      )
+      self.answer = gr.Textbox(
+        label="Answer", interactive=False, visible=False, elem_id="answer"
+      )
 
   @property
   def outputs(self):
-    return [self.ids, self.view, self.heard, self.answer, self.video, self.files]
+    texts = [self.heard, self.answer]
+    return [self.ids, self.view, *texts, self.video, self.files, self.of_motions]
 
   def show(self, clips):
     """Values of `outputs`."""
+    ids = [clip.id for clip in clips]
     return (
-      [clip.id for clip in clips],
-      viewer(clips),
+      ids,
+      viewer(ids),
       _lines([clip.caption for clip in clips]),
       gr.update(value="", visible=False),
       gr.update(value=None, visible=False),
       gr.update(value=[clip.save_npz() for clip in clips], visible=True),
+      gr.update(visible=True),
     )
 
   def connect(self, queue: dict):
@@ -347,6 +357,25 @@ def _compare_tab(face, actions: Actions, stage: _Stage, queue: dict):
   button.click(compare, inputs, stage.outputs, api_name="compare", **queue)
 
 
+def _live_tab(stage: _Stage):
+  gr.Markdown(
+    "The face breathes, looks about and blinks until you type a sentence below it and "
+    "press Enter; it acts it out and idles again. A new sentence takes over at once."
+  )
+  with gr.Row():
+    start = gr.Button("Start", variant="primary", elem_id="start_live")
+    stop = gr.Button("Stop", elem_id="stop_live")
+  # A live face is no motion that could be asked about, or downloaded.
+  shown = [stage.view, stage.of_motions]
+  now = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+  start.click(lambda: (live_viewer(), gr.update(visible=False)), None, shown, **now)
+
+  def end(ids):
+    return viewer(ids), gr.update(visible=True)
+
+  stop.click(end, stage.ids, shown, **now)
+
+
 def build(
   actions: Actions, first=(), no_video: str | None = None
 ) -> tuple[gr.Blocks, dict]:
@@ -382,6 +411,8 @@ def build(
         for title, fill in tabs:
           with gr.Tab(title):
             fill(actions, stage, queue)
+        with gr.Tab("Live"):
+          _live_tab(stage)
         gr.Markdown(f"{NOTE}\nCheckpoint: `{name}`", elem_id="note")
       right.render()
     stage.connect(queue)

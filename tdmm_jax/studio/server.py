@@ -1,4 +1,4 @@
-"""Serves the studio: the page, the viewer's files, and nothing else."""
+"""Serves the studio: the page, the viewer's files, live faces, and nothing else."""
 
 import os
 import pathlib
@@ -65,7 +65,7 @@ def make_app(face, folder, host: str = "127.0.0.1", warm: bool = False):
   from fastapi.staticfiles import StaticFiles
 
   from tdmm_jax.face.fit import sources
-  from tdmm_jax.studio import actions, page, shelf
+  from tdmm_jax.studio import actions, live, page, shelf
 
   clips = shelf.Shelf(folder / "clips", face.codec.face, face.codec.num_codes)
   app = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
@@ -80,6 +80,12 @@ def make_app(face, folder, host: str = "127.0.0.1", warm: bool = False):
     if found is None or name not in ("clip.json", "clip.bin"):
       raise fastapi.HTTPException(404, "This motion is gone; make it again.")
     return FileResponse(found.folder / name)
+
+  faces = live.Faces(face)
+
+  @app.websocket("/studio/live")
+  async def live_face(socket: fastapi.WebSocket):
+    await faces.serve(socket)
 
   app.mount("/studio", StaticFiles(directory=WEB))
   # Another site's page, which a browser shows, must not reach this one by a DNS trick.

@@ -46,6 +46,20 @@ def released_studio(tmp_path):
     yield address
 
 
+@pytest.fixture
+def no_face_is_live():
+  """Waits for the end of all live faces in this process, each of which has a thread."""
+
+  def wait():
+    for _ in range(600):
+      if all(thread.name != "sentences" for thread in threading.enumerate()):
+        return
+      time.sleep(0.05)
+    pytest.fail("a live face goes on that no page shows")
+
+  return wait
+
+
 def chromium() -> str | None:
   """A browser to test with: TDMM_CHROMIUM, or Debian's."""
   named = os.environ.get("TDMM_CHROMIUM") or shutil.which("chromium")

@@ -154,6 +154,33 @@ def test_keys_are_added_dragged_named_and_removed(page):
   assert page.text("#timeline") == parts
 
 
+def test_a_live_face_moves_until_it_is_stopped_and_hears(page, no_face_is_live):
+  page.page.get_by_role("tab", name="Live").click()
+  page.page.click("#start_live")
+  page.view.locator("body.live[data-ready=true]").wait_for()
+  assert not page.page.is_visible("#film")  # which is of motions
+  inner = next(frame for frame in page.page.frames if "live=1" in frame.url)
+  inner.wait_for_function("viewer.live.frames > 30")
+  look = lambda: np.asarray(
+    Image.open(streams.BytesIO(page.view.locator("#view").screenshot())).convert("RGB")
+  ).astype(int)
+  first = look()
+  ink = np.abs(first - first[4, 4]).sum(-1) > 30
+  assert 0.05 < ink.mean() < 0.9  # a head on a ground
+  inner.wait_for_function("viewer.frame > 40 && viewer.live.frames - viewer.frame < 16")
+  assert np.abs(look() - first).max() > 20
+  page.view.locator("#prompt").fill("She smiles.")
+  page.view.locator("#seconds").fill("0.8")
+  page.view.locator("#prompt").press("Enter")
+  assert page.view.locator("#labels b").inner_text() == "She smiles."
+  page.view.locator("#prompt").fill("smiles " * 50)
+  page.view.locator("#prompt").press("Enter")
+  page.view.locator("#labels span", has_text="text pieces").wait_for()
+  page.page.click("#stop_live")
+  page.page.wait_for_selector("#film")
+  no_face_is_live()
+
+
 def test_a_broken_upload_shows_its_message_and_a_good_one_is_described(page, tmp_path):
   broken, good = tmp_path / "broken.npz", tmp_path / "good.npz"
   broken.write_bytes(b"PK\x03\x04 nonsense")

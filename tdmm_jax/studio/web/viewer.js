@@ -1,6 +1,8 @@
 // One or more motions side by side, in step: viewer.html?clips=ID,ID&autoplay=0
+// or a face that never stops: viewer.html?live=1
 import * as THREE from "three";
 import { OrbitControls } from "./vendor/OrbitControls.js";
+import { Live } from "./live.js";
 import { Tracks } from "./tracks.js";
 
 const $ = (id) => document.getElementById(id);
@@ -58,12 +60,14 @@ class Head {
     }
   }
 
-  // Shows the clip at a real-valued frame; a shorter clip stays on its last one.
+  // Shows the clip at a real-valued frame; a shorter clip stays on its last one, and a
+  // live one on the first that it still has.
   show(frame) {
-    const { points, low, step, frames } = this.clip;
-    const at = Math.min(Math.max(frame, 0), frames - 1);
+    const { points, low, step, frames, kept = frames } = this.clip;
+    const at = Math.min(Math.max(frame, frames - kept), frames - 1);
     const before = Math.floor(at), after = Math.min(before + 1, frames - 1);
-    const share = at - before, a = before * this.size, b = after * this.size;
+    const share = at - before;
+    const a = (before % kept) * this.size, b = (after % kept) * this.size;
     const out = this.position.array;
     for (let i = 0; i < this.size; i++) {
       const n = points[a + i] + share * (points[b + i] - points[a + i]);
@@ -93,7 +97,13 @@ class Viewer {
     this.controls.enablePan = false;
     this.controls.addEventListener("change", () => { this.stale = true; });
     this.frameHead();
-    this.tracks = new Tracks($("tracks"), clips, this.frames, (frame) => this.seek(frame));
+    this.live = clips[0] instanceof Live ? clips[0] : null;
+    if (this.live) {
+      this.words();
+    } else {
+      this.tracks = new Tracks($("tracks"), clips, this.frames, (frame) => this.seek(frame));
+      this.player();
+    }
     this.buttons();
     this.last = performance.now();
     requestAnimationFrame((now) => this.tick(now));
@@ -126,19 +136,25 @@ class Viewer {
     this.stale = true;
   }
 
-  buttons() {
+  words() {
+    document.body.classList.add("live");
+    this.playing = true;
+    $("say").onsubmit = (event) => {
+      event.preventDefault();
+      const prompt = $("prompt").value.trim();
+      if (!prompt) return;
+      this.live.say(prompt, Number($("seconds").value));
+      $("labels").querySelector("b").textContent = prompt;
+      $("prompt").value = "";
+    };
+    $("prompt").focus();
+  }
+
+  player() {
     $("scrub").max = this.frames - 1;
     $("scrub").oninput = () => this.seek(Number($("scrub").value));
     const toggle = () => { this.playing = !this.playing; this.stale = true; };
     $("play").onclick = toggle;
-    $("reset").onclick = () => this.reset();
-    $("wire").onclick = () => {
-      const on = $("wire").classList.toggle("on");
-      for (const head of this.heads) head.material.wireframe = on;
-      this.stale = true;
-    };
-    $("stage").addEventListener("pointerdown", () => { $("hint").hidden = true; });
-    addEventListener("resize", () => { this.stale = true; });
     addEventListener("keydown", (event) => {
       if (event.target.tagName === "SELECT") return;
       if (event.code === "Space") toggle();
@@ -149,10 +165,23 @@ class Viewer {
     });
   }
 
+  buttons() {
+    $("reset").onclick = () => this.reset();
+    $("wire").onclick = () => {
+      const on = $("wire").classList.toggle("on");
+      for (const head of this.heads) head.material.wireframe = on;
+      this.stale = true;
+    };
+    $("stage").addEventListener("pointerdown", () => { $("hint").hidden = true; });
+    addEventListener("resize", () => { this.stale = true; });
+  }
+
   tick(now) {
     const passed = Math.min(Math.max((now - this.last) / 1000, 0), 0.25);
     this.last = now;
-    if (this.playing) {
+    if (this.live) {
+      this.frame = this.live.after(this.frame, passed);
+    } else if (this.playing) {
       this.frame += passed * this.fps * Number($("speed").value);
       if (this.frame > this.frames - 1) this.frame = 0;
     }
@@ -177,6 +206,7 @@ class Viewer {
       this.renderer.setClearColor(new THREE.Color(back));
       this.renderer.render(head.scene, this.camera);
     });
+    if (this.live) return;
     $("play").textContent = this.playing ? "❚❚" : "▶";
     $("scrub").value = this.frame;
     const seconds = (frame) => (frame / this.fps).toFixed(2);
@@ -195,10 +225,24 @@ function label(clip) {
   $("labels").append(box);
 }
 
+async function startLive(head) {
+  $("message").textContent = "The face is getting ready ...";
+  const told = (text) => {
+    const line = $("labels").querySelector("span");
+    if (line) line.textContent = line.title = text;
+  };
+  const live = new Live(3 * head.V, told);
+  await live.begun;
+  $("message").textContent = "";
+  return Object.assign(live, { title: "Live", caption: "" });
+}
+
 try {
   const ids = (query.get("clips") || "").split(",").filter(Boolean);
-  if (!ids.length) throw new Error("Your motion appears here.");
+  const live = query.get("live");
+  if (!ids.length && !live) throw new Error("Your motion appears here.");
   const [head, ...clips] = await Promise.all([loadHead(), ...ids.map(loadClip)]);
+  if (live) clips.push(await startLive(head));
   clips.forEach(label);
   window.viewer = new Viewer(head, clips);
   document.body.dataset.ready = "true";
