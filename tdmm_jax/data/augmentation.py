@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdmm_jax.face.motion_vector import NUM_HEAD, NUM_POSE, split
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 
 
 class MotionAugmentation:

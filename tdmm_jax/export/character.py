@@ -26,7 +26,7 @@ from tdmm_jax.face.arkit import SHAPES, ArkitCurves
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.files import gltf_motion
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 
 EYES = ("auto", "shapes", "bones", "both")
 _LOOKS = np.array([shape.startswith("EyeLook") for shape in SHAPES])

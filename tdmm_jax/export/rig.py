@@ -17,7 +17,7 @@ import numpy as np
 from tdmm_jax.face import face_model as face_model_lib
 from tdmm_jax.face.face_model import JOINTS, NUM_POSE_FEATURES, PARENTS, FaceModel
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 from tdmm_jax.render import looks
 
 # Region -> linear RGB; a later row wins where regions share a vertex.

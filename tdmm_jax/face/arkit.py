@@ -24,7 +24,7 @@ from tdmm_jax.face import action_units, head_file, load_model, motion
 from tdmm_jax.face import face_model as face_model_lib
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 
 SHAPES: tuple[str, ...] = (
   *(

@@ -9,7 +9,7 @@ import numpy as np
 
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 
 _BEGINNING_S = 0.3  # in which the head hardly has begun a motion
 # A head turned farther, or eyes, are posed: of 16 tracked clips one begins beyond.

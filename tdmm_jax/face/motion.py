@@ -17,7 +17,7 @@ import numpy as np
 from tdmm_jax import files
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import head_file
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 
 FORMAT_VERSION = 1
 MAX_BYTES = 1 << 30  # unpacked, of one file: two hours of motion take a twentieth

@@ -1,21 +1,6 @@
 """Rotation matrices in JAX; SciPy has every other form of a rotation."""
 
-import importlib
-
 import jax.numpy as jnp
-
-
-class _Imported:
-  """`scipy.spatial.transform`, imported when it is first used.
-
-  That takes a quarter of a second, and much that starts needs no rotation.
-  """
-
-  def __getattr__(self, name: str):
-    return getattr(importlib.import_module("scipy.spatial.transform"), name)
-
-
-transform = _Imported()
 
 # Below this squared angle (rad^2) float32 series are exact to the last bit.
 _SMALL_SQUARED = 1e-6

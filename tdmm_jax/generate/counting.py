@@ -11,7 +11,7 @@ import numpy as np
 import scipy  # parts of it are imported when they are used
 
 from tdmm_jax.face import motion_vector
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 from tdmm_jax.language import act_reading, cues
 from tdmm_jax.language import acts as acts_lib
 from tdmm_jax.language.acts import KINDS, Act

@@ -8,7 +8,7 @@ import numpy as np
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face import motion_vector
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 from tdmm_jax.generate import joins
 
 

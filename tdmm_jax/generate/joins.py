@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tdmm_jax.face import motion_vector
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 
 MOST_KEPT = 3  # kept frames that tell the speed at a join
 SMEAR = 5  # frames to each side of a change of codes that the decoder blurs

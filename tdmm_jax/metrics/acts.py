@@ -19,7 +19,7 @@ from tdmm_jax.face import arkit
 from tdmm_jax.face import motion as motion_lib
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 from tdmm_jax.language.acts import KINDS, STILL, Act
 from tdmm_jax.language.emotion_words import LABELS
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tdmm_jax.face import face_model as face_lib
 from tdmm_jax.face import motion_vector
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 from tdmm_jax.metrics import smoothness
 
 _FRAMES = 2_048  # at a time: 150 MB for each copy of 5,000 vertices

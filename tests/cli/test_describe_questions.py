@@ -23,7 +23,7 @@ def asked(loaded_run, monkeypatch):
   def ask(question, run=loaded_run):
     seen = []
 
-    def decode(model, params, encoder, *rest, shared_params, words):
+    def decode(model, params, encoder, *rest, **known):
       seen.append(encoder)
       return np.ones((1, 4), np.int32)
 

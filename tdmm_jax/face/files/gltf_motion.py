@@ -16,7 +16,7 @@ import numpy as np
 from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 
 _WIDTHS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
 _POSES = ("head_pose", "neck_pose", "jaw_pose")  # of the joints root, neck, jaw

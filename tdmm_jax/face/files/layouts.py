@@ -25,7 +25,7 @@ from tdmm_jax.errors import UserError
 from tdmm_jax.face import motion
 from tdmm_jax.face.files import timing
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 
 CROP_PX = 224  # the side of the square picture that SMIRK, DECA and EMOCA see
 BARE_LAYOUTS = ("emoava", "mmhead", "lm-listener", "language-of-motion")

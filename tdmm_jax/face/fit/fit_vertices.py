@@ -20,7 +20,7 @@ from tdmm_jax.face import motion
 from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.fit import solver
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 from tdmm_jax.runs import kept_programs
 
 _COMPARED = 1000  # vertices; of regions that move finely, more than their share

@@ -15,7 +15,7 @@ from tdmm_jax.face.face_model import FaceModel
 from tdmm_jax.face.fit import landmark_model, projection, solver
 from tdmm_jax.face.fit.landmarks import CANTHI
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 from tdmm_jax.runs import kept_programs
 
 _BUCKET = 50  # clips are padded to a multiple of this: one compilation for many lengths

@@ -26,7 +26,7 @@ from tdmm_jax.face import head_file, load_model, motion
 from tdmm_jax.face.face_model import JOINTS, FaceModel
 from tdmm_jax.face.fit import between_heads
 from tdmm_jax.face.motion import FaceMotion
-from tdmm_jax.face.rotations import transform
+from tdmm_jax.face.turns import transform
 
 _FORMAT = 1  # of the cached file; changes with how a correspondence is made
 _MIN_LANDMARKS = 20
