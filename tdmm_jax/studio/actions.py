@@ -61,14 +61,13 @@ class Actions:
       _choice(VARIETY, "variety", variety),
       guidance=_choice(GUIDANCE, "guidance", guidance),
     )
-    say(0.5, "Reading the motion back")
-    said = self.face.describe_codes(codes)
-    captions = [
-      subjects.addressed(text, subjects.of(prompt))
-      for text, prompt in zip(said, prompts, strict=True)
-    ]
-    say(0.75, "Moving the face")
+    say(0.5, "Moving the face")
     motions = self.face.motions_of(dict(enumerate(codes)), prompts, _seed(seed))
+    say(0.75, "Reading the motion back")
+    captions = [
+      self.face.describe(motion, subject=subjects.of(prompt))
+      for motion, prompt in zip(motions, prompts, strict=True)
+    ]
     rows = zip(motions, prompts, captions, codes, strict=True)
     return [self.shelf.put(*row) for row in rows]
 
