@@ -19,6 +19,7 @@ _OTHERS = (
 _ONE_OF = lambda *lists: "|".join(
   n for text in lists for n in motion_words.listed(text)
 )
+WORDS = frozenset(_ONE_OF(_MEN, _WOMEN, _OTHERS).split("|")) | {"baby", "toddler"}
 # "the face" is what moves, no person.
 _NOUN = _ONE_OF(_MEN, _WOMEN, _OTHERS.replace("face, ", ""))
 _PHRASE = (

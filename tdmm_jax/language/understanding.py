@@ -16,6 +16,7 @@ from tdmm_jax.language import (
   motion_words,
   placing,
   reading,
+  subjects,
   wording,
 )
 from tdmm_jax.language.free_words import Guess
@@ -27,8 +28,8 @@ _SITUATION = 3  # words besides acts and speech that tell what happens
 # Words beside acts that name who does them, and no feeling.
 _WHO = frozenset(
   motion_words.listed(
-    "he, she, they, it, who, someone, somebody, a, an, the, this, that, man, woman,"
-    " person, boy, girl, lady, guy, face, of, her, his, their, with, and, both, is, are"
+    "he, she, they, it, who, someone, somebody, a, an, the, this, that, young, old,"
+    " little, of, her, his, their, with, and, both, is, are"
   )
 )
 _SUBJECTS = {"he": ("he", "his"), "man": ("he", "his"), "boy": ("he", "his")}
@@ -163,7 +164,8 @@ def guessed(
 def _says_more(prompt: str) -> bool:
   """Whether a prompt says more than what the lexicon reads, and of whom it speaks."""
   words = (prompt[start:stop] for start, stop in lexicon.passed_over(prompt))
-  return any(word.isalpha() and word.lower() not in _WHO for word in words)
+  who = _WHO | subjects.WORDS
+  return any(word.isalpha() and word.lower() not in who for word in words)
 
 
 def _known(prompt: str, guess: Guess | None = None) -> str:
