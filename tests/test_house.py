@@ -166,3 +166,9 @@ def test_configs_are_read_as_attributes():
 def test_floors_name_every_room():
   rooms = {r for r in itertools.chain(*FLOORS) if "." not in r}
   assert rooms == {name for name in MODULES if name and "." not in name}
+
+
+def test_no_two_files_of_tests_have_one_name():
+  """pytest imports them by their names alone, and refuses the second."""
+  names = [path.name for path in pathlib.Path(__file__).parent.rglob("test_*.py")]
+  assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)
