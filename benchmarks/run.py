@@ -333,6 +333,8 @@ def main(argv=None) -> dict:
     help="their python (make peers)",
   )
   args = parser.parse_args(argv)
+  if (args.clock == "cpu", args.isa == "AVX2") != (CPU_CLOCK, AVX2):
+    parser.error("--clock and --isa take effect before JAX starts: write --isa=AVX2")
   host.keep_freed()
   return run(args)
 

@@ -357,11 +357,8 @@ def decode(
   inputs = (low_BL, high_BL, row_keys(rng, batch_size))
   tokens_BM = np.asarray(encoder_input_tokens_BM)
   if sharding.can_share_rows(batch_size, params):
-    # The rows of a request, with and without its prompt, stay together.
-    together = lambda x: np.asarray(x).reshape(-1, batch_size, *x.shape[1:])
-    together = lambda x, each=together: np.swapaxes(each(x), 0, 1).reshape(x.shape)
-    tokens_BM = together(tokens_BM)
-    cues = () if cues_BNF is None else (together(cues_BNF),)
+    tokens_BM = _by_request(tokens_BM, batch_size)
+    cues = () if cues_BNF is None else (_by_request(cues_BNF, batch_size),)
     shared_params = shared_params or sharding.on_every_device(params)
     if encoded_BMD is None:
       encoded_BMD = encode(model, params, tokens_BM, shared_params)
@@ -371,6 +368,12 @@ def decode(
     encoded_BMD = encode(model, params, tokens_BM)
   inputs = (words, encoded_BMD, tokens_BM, *inputs, cues_BNF)
   return _decode(model, params, *inputs, sampling=sampling)
+
+
+def _by_request(rows, batch_size: int) -> np.ndarray:
+  """Rows with and then without prompts, those of a request brought together."""
+  each = np.reshape(rows, (-1, batch_size, *rows.shape[1:]))
+  return np.swapaxes(each, 0, 1).reshape(rows.shape)
 
 
 def _decode(

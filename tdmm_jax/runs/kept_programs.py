@@ -116,10 +116,12 @@ def _code() -> str:
 def _read(path: pathlib.Path) -> jax.export.Exported | None:
   """The program in the file; None if there is none, or it is damaged."""
   try:
-    return jax.export.deserialize(bytearray(path.read_bytes()))
-  except FileNotFoundError:
+    content = bytearray(path.read_bytes())
+  except OSError:
     return None
-  except Exception:  # whatever the reader meets in bytes that are no program
+  try:
+    return jax.export.deserialize(content)
+  except Exception:  # the reader has no error of its own for bytes cut short
     return None
 
 

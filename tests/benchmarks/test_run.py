@@ -89,3 +89,33 @@ np.save(sys.argv[2], v.numpy())
     bench.close()
   assert np.abs(theirs).max() > 0.1
   np.testing.assert_allclose(np.asarray(mine), theirs, atol=1e-5)
+
+
+def test_rows_of_other_instructions_stay(monkeypatch):
+  monkeypatch.setenv("XLA_FLAGS", "")  # the import sets it for its own process
+  from benchmarks import run
+
+  earlier = {"first_frame_ms": 1, "records_read_per_s": 2, "first_frame_ms@AVX2": 3}
+  fresh = {"records_read_per_s": 5}
+  assert run._beside(earlier, fresh, some=False) == {
+    "records_read_per_s": 5,
+    "first_frame_ms@AVX2": 3,
+  }
+  kept = run._beside(earlier, fresh, some=True)
+  assert list(kept.items()) == [
+    ("first_frame_ms", 1),
+    ("records_read_per_s", 5),
+    ("first_frame_ms@AVX2", 3),
+  ]
+  monkeypatch.setattr(run, "AVX2", True)
+  assert run._beside(earlier, {"first_frame_ms@AVX2": 7}, some=False) == {
+    "first_frame_ms": 1,
+    "records_read_per_s": 2,
+    "first_frame_ms@AVX2": 7,
+  }
+
+
+def test_an_option_that_would_come_too_late_is_refused():
+  command = [sys.executable, "-m", "benchmarks.run", "--isa", "AVX2"]
+  done = subprocess.run(command, cwd=tiny.REPO, capture_output=True, text=True)
+  assert done.returncode == 2 and "write --isa=AVX2" in done.stderr
