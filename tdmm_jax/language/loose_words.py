@@ -161,6 +161,12 @@ _LOOSE = (
     r"(?:fades|dies|vanishes|disappears|drops|falls)(?: away)?(?! in)\b",
     r"\1, then neutral",
   ),
+  # A frown is grief's, too, but not an angry one's.
+  (
+    r"\bfrown(?:s|ing|ed)? (?:very )?(?:angrily|furiously|crossly|(?:in|with) anger)\b|"
+    r"\b(?:angrily|furiously) frown(?:s|ing|ed)?\b",
+    "angry, furrows her brow",
+  ),
   # What is held back can be seen.
   (
     rf"{_TRIES_NOT} (?:laugh|smile|grin|giggle)\b|"
